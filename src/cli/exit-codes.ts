@@ -1,0 +1,12 @@
+/** Exit codes of every subcommand; `kom --help` prints this list. */
+export const ExitCode = {
+  ok: 0,
+  /** The command ran and the answer is "no": a proof that failed, a check that found damage. */
+  failed: 1,
+  /** The command line or a configuration file is not usable. */
+  usage: 2,
+  /** Something outside is not there: no running agent, no Kernel, no file. */
+  unavailable: 69,
+  /** A bug of ours. */
+  internal: 70,
+} as const;

@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander';
+import { describeError, isKomError } from '../domain/errors.ts';
+import { ExitCode } from './exit-codes.ts';
+import { type Output, processOutput } from './output.ts';
+
+/** One subcommand: a file of this folder each. `action` sets the exit code through the context. */
+export type SubcommandFactory = (context: CommandContext) => Command;
+
+/** What a subcommand gets from the program. */
+export interface CommandContext {
+  readonly output: Output;
+  /** Sets the exit code of the process; `ok` if never called. */
+  exit(code: number): void;
+}
+
+/** Loaders, so that `kom check` does not pay for loading a database or OPC UA. */
+const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = {};
+
+const EXIT_CODE_HELP = `
+Exit codes:
+  0   done
+  1   the answer is no: a proof failed, a check found damage
+  2   the command line or a configuration file is not usable
+  69  something outside is not there: no running agent or Kernel, no file
+  70  a bug in kom itself`;
+
+/** Runs a command line and returns the exit code of the process. */
+export async function runCommandLine(
+  args: readonly string[],
+  output: Output = processOutput,
+): Promise<number> {
+  let exitCode: number = ExitCode.ok;
+  const context: CommandContext = {
+    output,
+    exit: (code) => {
+      exitCode = code;
+    },
+  };
+  const program = new Command('kom')
+    .description('Store-and-forward communication agent: every sample once and in order, or a gap record.')
+    .addHelpText('after', EXIT_CODE_HELP)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => output.line(text.trimEnd()),
+      writeErr: (text) => output.note(text.trimEnd()),
+    });
+  const wanted = args.find((arg) => !arg.startsWith('-')) ?? '';
+  const names = wanted in SUBCOMMANDS ? [wanted] : Object.keys(SUBCOMMANDS);
+  for (const name of names) {
+    const factory = await SUBCOMMANDS[name]?.();
+    if (factory !== undefined) program.addCommand(factory(context).exitOverride());
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    if (!isKomError(error)) throw error;
+    output.note(`kom: ${describeError(error)} [${error.code}]`);
+    return error.code === 'KOM_NOT_RUNNING' ? ExitCode.unavailable : ExitCode.usage;
+  }
+  return exitCode;
+}

@@ -1,0 +1,227 @@
+/**
+ * The site as the program uses it: templates expanded, defaults filled in, names made, units converted.
+ * `load.ts` is the only maker of these values; everything else only reads them.
+ */
+import type { ValueType } from '../domain/dictionary.ts';
+import type { TagClass } from '../domain/stream.ts';
+import type { Address } from '../world/transport.ts';
+
+export interface Site {
+  readonly name: string;
+  /** First 128 bits of the SHA-256 of the expanded site, hexadecimal: equal on both comm servers. */
+  readonly hash: string;
+  readonly kernels: readonly KernelAddress[];
+  readonly servers: readonly Server[];
+  readonly processes: readonly Process[];
+}
+
+export interface KernelAddress extends Address {
+  /** The file says that this link may run without TLS. */
+  readonly insecure: boolean;
+}
+
+/** A comm server: one industrial PC. */
+export interface Server {
+  readonly name: string;
+  /** Number of the instances that this server runs, 1 to 15. */
+  readonly instance: number;
+  /** Absolute path; each instance has a directory of its own below it. */
+  readonly dataDirectory: string;
+  /** Absolute path of the control socket. */
+  readonly controlSocket: string;
+  /** Local address that connections leave from; the system's choice if not set. */
+  readonly localAddress?: string;
+  /** Where the status page and health check listen; not at all if not set. */
+  readonly status?: Address;
+}
+
+export interface Process {
+  readonly name: string;
+  /** Names of the servers that run an instance of it. */
+  readonly servers: readonly string[];
+  readonly buffer: BufferSettings;
+  readonly uplink: UplinkSettings;
+  readonly lines: readonly Line[];
+}
+
+/** `always`: every block is durable before it is sent. `on-outage`: only what the Kernel does not take at once. */
+export type StorePolicy = 'always' | 'on-outage';
+
+export interface BufferSettings {
+  readonly store: StorePolicy;
+  /** Bound on the bytes on disk. */
+  readonly capacityBytes: number;
+  /** Storing stops short of filling the file system further than this. */
+  readonly freeDiskFloorBytes: number;
+  readonly whenFull: 'drop-oldest' | 'refuse-newest';
+  /** The configured bound on what a power cut may lose. */
+  readonly powerCutLossMaxMs: number;
+  /** Derived from it: a block is sealed at this age, */
+  readonly blockAgeMs: number;
+  /** goes to the ring when not acknowledged at this age, */
+  readonly spillAgeMs: number;
+  /** and the alive mark is renewed at this pace. */
+  readonly aliveMarkMs: number;
+  /** Bound on un-acknowledged blocks held in memory. */
+  readonly windowBytes: number;
+}
+
+export interface UplinkSettings {
+  readonly heartbeatMs: number;
+  /** Silence of the Kernel that counts as an outage. */
+  readonly silenceMaxMs: number;
+  readonly connectTimeoutMs: number;
+  readonly reconnectDelayMinMs: number;
+  readonly reconnectDelayMaxMs: number;
+  /** How often a changed live value is sent while the archive lane catches up. */
+  readonly liveIntervalMs: number;
+}
+
+export type Line = ModbusLine | OpcuaLine;
+
+interface LineBase {
+  readonly name: string;
+  readonly reconnectDelayMinMs: number;
+  readonly reconnectDelayMaxMs: number;
+}
+
+export interface ModbusLine extends LineBase {
+  readonly driver: 'modbus';
+  readonly channel: ModbusChannel;
+  /** Time for one answer. */
+  readonly responseTimeoutMs: number;
+  /** Further tries of a request that got no answer. */
+  readonly retries: number;
+  /** Pause between requests on the line. */
+  readonly requestGapMs: number;
+  /** After this many cycles without any answer a unit is only probed, at `probeIntervalMs`. */
+  readonly degradeAfterCycles: number;
+  readonly probeIntervalMs: number;
+  readonly stations: readonly ModbusStation[];
+}
+
+export type ModbusChannel =
+  | { readonly kind: 'tcp'; readonly address: Address }
+  | { readonly kind: 'rtu-over-tcp'; readonly address: Address }
+  | {
+      readonly kind: 'rtu';
+      readonly device: string;
+      readonly baudRate: number;
+      readonly parity: 'none' | 'even' | 'odd';
+      readonly dataBits: 7 | 8;
+      readonly stopBits: 1 | 2;
+    };
+
+export interface ModbusStation {
+  readonly name: string;
+  readonly mode: StationMode;
+  /** Unit address, 0 to 255. */
+  readonly unit: number;
+  readonly maxRegistersPerRequest: number;
+  readonly maxBitsPerRequest: number;
+  /** Registers (or bits) that nobody asked for may be read along when the hole is at most this wide. */
+  readonly maxGap: number;
+  readonly tags: readonly ModbusTag[];
+}
+
+/** `off`: not polled; the time it is off is declared as a gap. */
+export type StationMode = 'on' | 'off';
+
+export interface TagBase {
+  /** Index in the dictionary of the process. */
+  readonly index: number;
+  /** Full name, unique per site. */
+  readonly name: string;
+  readonly class: TagClass;
+  /** Type of the value after scaling, as it is archived. */
+  readonly type: ValueType;
+  readonly engineeringUnit: string;
+  readonly description: string;
+  readonly formerly: readonly string[];
+  /** Changes of a float64 or int64 not larger than this are not reported; 0: every change is. */
+  readonly deadband: number;
+  /** An unchanged value is repeated at this period. */
+  readonly reportAtLeastEveryMs: number;
+  /** Where the tag was defined, for `kom check --expand`: "template pump, station P1". */
+  readonly origin: string;
+}
+
+export type ModbusTable = 'coil' | 'discrete-input' | 'holding-register' | 'input-register';
+
+/** Types of raw values. `bit` of a register takes `bitIndex`; in a coil or discrete input it is the point itself. */
+export type ModbusRawType =
+  | 'bit'
+  | 'int16'
+  | 'uint16'
+  | 'int32'
+  | 'uint32'
+  | 'int64'
+  | 'uint64'
+  | 'float32'
+  | 'float64';
+
+export interface ModbusTag extends TagBase {
+  readonly table: ModbusTable;
+  /** Address in the protocol data unit, 0 to 65535. */
+  readonly address: number;
+  readonly rawType: ModbusRawType;
+  /** For `bit` in a register: 0 (least significant) to 15. */
+  readonly bitIndex: number;
+  /** Order of the registers of a value: `big` is most significant first. */
+  readonly wordOrder: 'big' | 'little';
+  /** Order of the two bytes within a register: `big` is the standard's. */
+  readonly byteOrder: 'big' | 'little';
+  /** value = raw × scale + offset; with 1 and 0 an integer stays an exact integer. */
+  readonly scale: number;
+  readonly offset: number;
+  readonly scanMs: number;
+}
+
+export interface OpcuaLine extends LineBase {
+  readonly driver: 'opcua';
+  /** `opc.tcp://host:port/path` */
+  readonly endpointUrl: string;
+  readonly securityPolicy: 'None' | 'Basic256Sha256';
+  readonly securityMode: 'None' | 'Sign' | 'SignAndEncrypt';
+  /** Anonymous if not set; the password is already resolved from its environment variable or file. */
+  readonly user?: { readonly name: string; readonly password: string };
+  /** Absolute directory of the client's certificate, key and trusted server certificates. */
+  readonly pkiDirectory: string;
+  /** Accept and remember a server certificate that is seen for the first time. */
+  readonly trustOnFirstUse: boolean;
+  readonly publishingIntervalMs: number;
+  readonly keepAliveCount: number;
+  readonly lifetimeCount: number;
+  readonly sessionTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** One line is one endpoint and one session; each station is one subscription. */
+  readonly stations: readonly OpcuaStation[];
+}
+
+export interface OpcuaStation {
+  readonly name: string;
+  readonly mode: StationMode;
+  readonly tags: readonly OpcuaTag[];
+}
+
+export interface OpcuaTag extends TagBase {
+  /** `ns=2;s=Pump1.Flow`, or `nsu=urn:…;s=…` resolved against the server's namespace array. */
+  readonly nodeId: string;
+  readonly samplingIntervalMs: number;
+  readonly queueSize: number;
+}
+
+/** Configuration of a Kernel. */
+export interface KernelConfig {
+  readonly listen: Address;
+  /** The file says that the listener may run without TLS on an address other than loopback. */
+  readonly insecure: boolean;
+  readonly archive: {
+    readonly kind: 'embedded';
+    readonly directory: string;
+    readonly memoryLimitBytes: number;
+  };
+  /** Absolute path of the control socket. */
+  readonly controlSocket: string;
+  readonly status?: Address;
+}

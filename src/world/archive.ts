@@ -1,0 +1,118 @@
+import type { DecodedBlock } from '../domain/block/block.ts';
+import type { CoverageRange } from '../domain/coverage.ts';
+import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
+import type { SequenceGap } from '../domain/gap.ts';
+import type { SampleValue, TimeGap } from '../domain/sample.ts';
+import type { StreamInfo } from '../domain/stream.ts';
+
+/**
+ * The Kernel's archive. Coverage and samples change in one transaction and nowhere else: what `commit`
+ * resolved is durable, whole, and never in twice.
+ */
+export interface Archive {
+  /** Dictionary by hash, if the archive has it. */
+  dictionary(hash: string): Promise<Dictionary | undefined>;
+  /** Stores a dictionary durably before blocks that use it. Idempotent. */
+  putDictionary(hash: string, bytes: Uint8Array, dictionary: Dictionary): Promise<void>;
+  /** Coverage of a stream, ascending and disjoint; empty if the stream is unknown. */
+  coverage(streamId: string): Promise<readonly CoverageRange[]>;
+  /**
+   * One transaction: streams are made known, samples whose sequence is not yet `data` are inserted (trimmed
+   * per sample), gaps fill only what is uncovered, data replaces gaps.
+   * @throws KomError KOM_ARCHIVE_UNAVAILABLE; then nothing of it happened
+   */
+  commit(transaction: ArchiveTransaction): Promise<void>;
+  /** Samples of one tag by source time, ascending, then by stream start and sequence. */
+  samples(query: SampleQuery): Promise<ArchivedSample[]>;
+  /** Time gaps and sequence gaps that touch a tag and an interval. */
+  gaps(query: TagInterval): Promise<ArchivedGap[]>;
+  /** The streams that carry a tag's process, oldest first, with how far each was observed. */
+  streams(site: string, process: string): Promise<ArchivedStream[]>;
+  /** Every known tag of a site (all sites if not given), by name. */
+  tags(site?: string): Promise<ArchivedTag[]>;
+  /** Sizes, for `kom archive stat`. */
+  stat(): Promise<ArchiveStat>;
+  close(): Promise<void>;
+}
+
+/** Where a stream comes from. */
+export interface StreamOrigin {
+  readonly site: string;
+  readonly process: string;
+  readonly instance: number;
+}
+
+export interface ArchiveTransaction {
+  /** Streams that must exist before what follows; idempotent. */
+  readonly streams: readonly (StreamInfo & StreamOrigin)[];
+  /** Blocks with the dictionary that labels them. */
+  readonly blocks: readonly { readonly block: DecodedBlock; readonly dictionary: Dictionary }[];
+  readonly gaps: readonly SequenceGap[];
+  /** How far each stream was seen to be complete, integer µs; only ever raised. */
+  readonly observed: readonly { readonly streamId: string; readonly untilUs: number }[];
+  /** Streams that ended cleanly. */
+  readonly ended: readonly {
+    readonly streamId: string;
+    readonly lastSequence: number;
+    readonly atUs: number;
+  }[];
+  /** When the Kernel received it, integer µs. */
+  readonly receivedAtUs: number;
+}
+
+/** Half-open interval [fromUs, toUs) of one tag. */
+export interface TagInterval {
+  readonly site: string;
+  readonly tag: string;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+export interface SampleQuery extends TagInterval {
+  /** At most this many; the caller pages with `after`. */
+  readonly limit: number;
+  /** Continue behind this row. */
+  readonly after?: { readonly sourceTimeUs: number; readonly streamId: string; readonly sequence: number };
+  /** Also return the last sample before `fromUs` (first in the result), which holds at the start. */
+  readonly withPrevious?: boolean;
+}
+
+export interface ArchivedSample {
+  readonly sourceTimeUs: number;
+  readonly receivedAtUs: number;
+  /** The device's own time where it differs, see `Sample.deviceTimeUs`. */
+  readonly deviceTimeUs: number | null;
+  readonly value: SampleValue;
+  readonly quality: number;
+  readonly cause: string;
+  readonly streamId: string;
+  readonly sequence: number;
+}
+
+/** A gap as the archive tells it; `sequence` ranges are there for sequence gaps only. */
+export type ArchivedGap =
+  | ({ readonly kind: 'time'; readonly streamId: string; readonly sequence: number } & TimeGap)
+  | ({ readonly kind: 'sequence' } & SequenceGap);
+
+export interface ArchivedStream extends StreamInfo, StreamOrigin {
+  readonly coverage: readonly CoverageRange[];
+  /** Up to here everything that the stream has is archived; integer µs. */
+  readonly observedUntilUs: number;
+  /** `null` while it runs or if it never ended cleanly. */
+  readonly endedAtUs: number | null;
+}
+
+export interface ArchivedTag extends DictionaryTag {
+  readonly site: string;
+  readonly process: string;
+}
+
+export interface ArchiveStat {
+  readonly samples: number;
+  readonly tags: number;
+  readonly streams: number;
+  readonly gaps: number;
+  readonly sizeBytes: number;
+  readonly oldestUs: number | null;
+  readonly newestUs: number | null;
+}

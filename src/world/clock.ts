@@ -1,0 +1,21 @@
+/**
+ * Time. Durations and time-outs use `monotonicMs`, which never steps; what is stored and shown uses `wallUs`,
+ * which may step in both directions. Order never depends on the wall clock.
+ */
+export interface Clock {
+  /** Milliseconds, fractional, since an arbitrary start; never steps back. */
+  monotonicMs(): number;
+  /** Integer µs since 1970, UTC; may step. */
+  wallUs(): number;
+  /** Resolves after `ms` (≥ 0); rejects with the signal's reason when it is aborted. Leaves no listener behind. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `run` once after `ms`; `name` is for diagnostics. */
+  schedule(name: string, ms: number, run: () => void): Timer;
+  /** Calls `run` every `ms`, the first time after `ms`. */
+  repeat(name: string, ms: number, run: () => void): Timer;
+}
+
+/** A timer that has not necessarily fired yet. */
+export interface Timer {
+  cancel(): void;
+}
