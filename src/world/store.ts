@@ -5,8 +5,8 @@
  * one and an unbroken prefix, possibly empty, of the batches after it. A batch is there whole or not at all.
  */
 export interface Disk {
-  /** Names of the databases and foreign directories that are there, sorted. */
-  list(): Promise<string[]>;
+  /** Names of the directories that are there (in `folder`, if given), sorted. A name has at most one `/`. */
+  list(folder?: string): Promise<string[]>;
   /**
    * Opens a database, making it if it is not there.
    * @throws KomError KOM_STORE_OPEN, KOM_STORE_LOCKED
@@ -16,7 +16,7 @@ export interface Disk {
   repair(name: string): Promise<void>;
   /** Deletes a closed database; nothing happens if it is not there. */
   remove(name: string): Promise<void>;
-  /** Renames a closed database; the rename is durable when it resolves. */
+  /** Renames a closed database, into a folder if the name says so; durable when it resolves. */
   rename(from: string, to: string): Promise<void>;
   /** Bytes that one database occupies on the disk; 0 if it is not there. */
   usedBytes(name: string): Promise<number>;
@@ -43,6 +43,8 @@ export interface StoreRange {
   readonly lt?: Uint8Array;
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** Stop with the record that brings the values read to this many bytes. */
+  readonly limitBytes?: number;
 }
 
 /** A record of a database. */
@@ -61,7 +63,7 @@ export interface Store {
    * @throws KomError KOM_STORE_WRITE, KOM_STORE_CLOSED
    */
   batch(writes: readonly StoreWrite[], options: { readonly sync: boolean }): Promise<void>;
-  /** Up to `limit` records of a range, seeking, never scanning from the front. @throws KomError KOM_STORE_READ, KOM_STORE_CLOSED */
+  /** Records of a range up to its limits, seeking, never scanning from the front. @throws KomError KOM_STORE_READ, KOM_STORE_CLOSED */
   read(range: StoreRange): Promise<StoreRecord[]>;
   /** Releases the database; further use fails with KOM_STORE_CLOSED. */
   close(): Promise<void>;
