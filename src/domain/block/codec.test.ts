@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isKomError } from '../errors.ts';
+import { type Entry, SAMPLE_CAUSES, type Sample, type TimeGap } from '../sample.ts';
+import { lastSequence } from './block.ts';
+import { decodeBlock, encodeBlock, entryAt, readBlock } from './codec.ts';
+
+const OPTIONS = {
+  streamId: '00112233445566778899aabbccddeeff',
+  firstSequence: 4_000_000_001,
+  dictionaryHash: 'ffeeddccbbaa99887766554433221100',
+  sealedMonotonicUs: 123_456_789_012,
+};
+
+const timeUs = fc.integer({ min: 0, max: 4_100_000_000_000_000 });
+
+const sample: fc.Arbitrary<Sample> = fc
+  .record({
+    tagIndex: fc.oneof(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 0, max: 150_000 })),
+    sourceTimeUs: timeUs,
+    value: fc.oneof(
+      fc.constant(null),
+      fc.boolean(),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.double(),
+      fc.string({ unit: 'grapheme' }),
+    ),
+    quality: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff_ffff })),
+    cause: fc.constantFrom(...SAMPLE_CAUSES),
+    deviceTimeUs: fc.option(timeUs, { nil: undefined, freq: 5 }),
+  })
+  .map(({ deviceTimeUs, ...rest }) => (deviceTimeUs === undefined ? rest : { ...rest, deviceTimeUs }));
+
+const timeGap: fc.Arbitrary<TimeGap> = fc.record({
+  station: fc.option(fc.string()),
+  tags: fc.array(fc.string(), { maxLength: 3 }),
+  fromUs: timeUs,
+  toUs: timeUs,
+  reason: fc.constantFrom('agent-stopped', 'station-down', 'overload'),
+});
+
+const entries = fc.array(fc.oneof({ weight: 9, arbitrary: sample }, { weight: 1, arbitrary: timeGap }), {
+  minLength: 1,
+  maxLength: 60,
+});
+
+function roundTrip(list: readonly Entry[]): Entry[] {
+  const decoded = decodeBlock(readBlock(encodeBlock(list, OPTIONS).bytes));
+  return list.map((_, at) => entryAt(decoded, at));
+}
+
+describe('block codec', () => {
+  it('gives back every entry exactly', () => {
+    fc.assert(
+      fc.property(entries, (list) => {
+        expect(roundTrip(list)).toEqual(list);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('keeps int64 and float64 to the last bit', () => {
+    const values = [2n ** 63n - 1n, -(2n ** 63n), 0n, -1n, 2n ** 53n + 1n, -0, Number.NaN, -Infinity, 5e-324];
+    const list = values.map(
+      (value): Sample => ({ tagIndex: 3, sourceTimeUs: 1, value, quality: 0, cause: 'change' }),
+    );
+    const got = roundTrip(list) as Sample[];
+    for (const [at, value] of values.entries()) expect(Object.is(got[at]?.value, value)).toBe(true);
+  });
+
+  it('says in its header what it holds', () => {
+    const list = [5, 3, 9].map(
+      (sourceTimeUs): Sample => ({ tagIndex: 0, sourceTimeUs, value: true, quality: 0, cause: 'change' }),
+    );
+    const { header } = readBlock(encodeBlock(list, OPTIONS).bytes);
+    expect(header).toMatchObject({ ...OPTIONS, count: 3, fromUs: 3, toUs: 9 });
+    expect(lastSequence(header)).toBe(OPTIONS.firstSequence + 2);
+  });
+
+  it('refuses every single flipped bit and every truncation', () => {
+    const { bytes } = encodeBlock(
+      Array.from({ length: 20 }, (_, at) => ({
+        tagIndex: at,
+        sourceTimeUs: at,
+        value: at * 1.5,
+        quality: 0,
+        cause: 'change' as const,
+      })),
+      OPTIONS,
+    );
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      // The fourth byte is reserved; nothing reads it and the CRC begins behind it.
+      if (bit >> 3 === 3) continue;
+      const damaged = bytes.slice();
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      expect(() => readBlock(damaged), `bit ${bit}`).toThrowError(/does not decode/);
+    }
+    for (let length = 0; length < bytes.length; length++) {
+      expect(() => readBlock(bytes.slice(0, length))).toThrowError(/does not decode/);
+    }
+  });
+
+  it('answers garbage behind a right CRC with an operating error, never with a crash', () => {
+    const whole = encodeBlock(
+      [{ tagIndex: 1, sourceTimeUs: 7, value: 'x', quality: 0, cause: 'change' }],
+      OPTIONS,
+    );
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), fc.integer({ min: 1, max: 100 }), (body, count) => {
+        const header = { ...whole.header, codec: 0, bodyBytes: body.length, count };
+        const prefix = new Uint8Array(12);
+        const block = { header, bytes: new Uint8Array([...prefix, ...body]) };
+        try {
+          decodeBlock(block);
+        } catch (error) {
+          expect(isKomError(error, 'KOM_BLOCK_CORRUPT'), String(error)).toBe(true);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

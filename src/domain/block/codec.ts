@@ -1,0 +1,247 @@
+import { ByteReader } from '../bytes.ts';
+import { crc32c } from '../crc32c.ts';
+import { DICTIONARY_TAGS_MAX } from '../dictionary.ts';
+import { KomError } from '../errors.ts';
+import { type Entry, SAMPLE_CAUSES, type SampleValue, TIME_GAP_REASONS, type TimeGap } from '../sample.ts';
+import {
+  BLOCK_BYTES_MAX,
+  BLOCK_MAGIC_0,
+  BLOCK_MAGIC_1,
+  BLOCK_PREFIX_BYTES,
+  BLOCK_VERSION,
+  type Block,
+  type BlockHeader,
+  type DecodedBlock,
+  ENTRY_CAUSE_SHIFT,
+  ENTRY_KIND_MASK,
+  EntryKind,
+} from './block.ts';
+import { BlockBuilder, type SealOptions } from './builder.ts';
+import { decompress } from './compression.ts';
+import { decodeHeader } from './header.ts';
+import { deltaBack, PreviousValues, readPlanes, xorBack } from './planes.ts';
+
+/** One block of a list of entries. */
+export function encodeBlock(entries: readonly Entry[], options: SealOptions): Block {
+  const builder = new BlockBuilder();
+  for (const entry of entries) builder.add(entry);
+  return builder.seal(options);
+}
+
+/**
+ * Checks the envelope and the CRC and reads the header; the body stays compressed.
+ * The result refers to `bytes`; they must not change.
+ * @throws KomError KOM_BLOCK_CORRUPT
+ */
+export function readBlock(bytes: Uint8Array): Block {
+  const headerLength = checkEnvelope(bytes);
+  return {
+    header: decodeHeader(bytes.subarray(BLOCK_PREFIX_BYTES, BLOCK_PREFIX_BYTES + headerLength)),
+    bytes,
+  };
+}
+
+/** All columns of a block that `readBlock` or a builder made. @throws KomError KOM_BLOCK_CORRUPT */
+export function decodeBlock(block: Block): DecodedBlock {
+  const { header, bytes } = block;
+  const headerLength = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(8, true);
+  const body = decompress(header.codec, bytes.subarray(BLOCK_PREFIX_BYTES + headerLength), header.bodyBytes);
+  const reader = new ByteReader(body);
+  const tagIndexes = readTags(reader, header.count);
+  const sourceTimesUs = readTimes(reader, header);
+  const kinds = reader.raw(header.count).slice();
+  checkKinds(kinds);
+  const qualities = readQualities(reader, header.count);
+  const columns = { kinds, tagIndexes };
+  const integers = new BigInt64Array(
+    scatter(readValues(reader, columns, EntryKind.int64), kinds, EntryKind.int64),
+  );
+  const floats = new Float64Array(
+    scatter(readValues(reader, columns, EntryKind.float64), kinds, EntryKind.float64),
+  );
+  const texts = readTexts(reader, kinds);
+  const deviceTimesUs = readDeviceTimes(reader, sourceTimesUs);
+  if (reader.remaining > 0) throw corrupt('there are bytes behind the last column');
+  return { header, tagIndexes, sourceTimesUs, kinds, qualities, integers, floats, texts, deviceTimesUs };
+}
+
+/** True where the entry is a time gap. */
+export function isTimeGapAt(block: DecodedBlock, at: number): boolean {
+  return ((block.kinds[at] as number) & ENTRY_KIND_MASK) === EntryKind.timeGap;
+}
+
+/** One entry of a decoded block as a value of its own. */
+export function entryAt(block: DecodedBlock, at: number): Entry {
+  if (isTimeGapAt(block, at)) return timeGapAt(block, at);
+  const sample = {
+    tagIndex: block.tagIndexes[at] as number,
+    sourceTimeUs: block.sourceTimesUs[at] as number,
+    value: valueAt(block, at),
+    quality: block.qualities[at] as number,
+    cause: SAMPLE_CAUSES[(block.kinds[at] as number) >>> ENTRY_CAUSE_SHIFT] ?? 'change',
+  };
+  const deviceTimeUs = block.deviceTimesUs.get(at);
+  return deviceTimeUs === undefined ? sample : { ...sample, deviceTimeUs };
+}
+
+/** The value of a sample of a decoded block; `null` for a time gap. */
+export function valueAt(block: DecodedBlock, at: number): SampleValue {
+  switch ((block.kinds[at] as number) & ENTRY_KIND_MASK) {
+    case EntryKind.false:
+      return false;
+    case EntryKind.true:
+      return true;
+    case EntryKind.int64:
+      return block.integers[at] as bigint;
+    case EntryKind.float64:
+      return block.floats[at] as number;
+    case EntryKind.text:
+      return block.texts.get(at) ?? '';
+    default:
+      return null;
+  }
+}
+
+/** The time gap at a position. @throws KomError KOM_BLOCK_CORRUPT if its text is not one */
+export function timeGapAt(block: DecodedBlock, at: number): TimeGap {
+  const text = block.texts.get(at) ?? '';
+  let gap: Partial<TimeGap> | null = null;
+  try {
+    gap = JSON.parse(text) as Partial<TimeGap> | null;
+  } catch {
+    // Told below with the other ways of not being a time gap.
+  }
+  const { station, tags, fromUs, toUs, reason, count } = gap ?? {};
+  if (
+    (station !== null && typeof station !== 'string') ||
+    !Array.isArray(tags) ||
+    !tags.every((tag) => typeof tag === 'string') ||
+    !Number.isSafeInteger(fromUs) ||
+    !Number.isSafeInteger(toUs) ||
+    !TIME_GAP_REASONS.some((each) => each === reason)
+  ) {
+    throw corrupt('a time gap is not readable');
+  }
+  const known = { station, tags, fromUs, toUs, reason } as TimeGap;
+  return Number.isSafeInteger(count) ? { ...known, count: count as number } : known;
+}
+
+function checkEnvelope(bytes: Uint8Array): number {
+  if (bytes.length < BLOCK_PREFIX_BYTES || bytes.length > BLOCK_BYTES_MAX)
+    throw corrupt('its length is out of range');
+  if (bytes[0] !== BLOCK_MAGIC_0 || bytes[1] !== BLOCK_MAGIC_1) throw corrupt('it does not begin with "KB"');
+  if (bytes[2] !== BLOCK_VERSION) throw corrupt(`its format version ${bytes[2]} is unknown`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getUint32(4, true) !== crc32c(bytes.subarray(8))) throw corrupt('its CRC does not match');
+  const headerLength = view.getUint32(8, true);
+  if (BLOCK_PREFIX_BYTES + headerLength > bytes.length) throw corrupt('its header is longer than the block');
+  return headerLength;
+}
+
+function readTags(reader: ByteReader, count: number): Uint32Array {
+  const tags = new Uint32Array(count);
+  let tag = 0;
+  for (let at = 0; at < count; at++) {
+    tag += reader.signedVarint();
+    if (tag < 0 || tag >= DICTIONARY_TAGS_MAX) throw corrupt('a tag index is out of range');
+    tags[at] = tag;
+  }
+  return tags;
+}
+
+function readTimes(reader: ByteReader, header: BlockHeader): Float64Array {
+  const times = new Float64Array(header.count);
+  let timeUs = header.fromUs;
+  for (let at = 0; at < header.count; at++) {
+    timeUs += reader.signedVarint();
+    if (timeUs < header.fromUs || timeUs > header.toUs)
+      throw corrupt('a time is outside the span of the block');
+    times[at] = timeUs;
+  }
+  return times;
+}
+
+function checkKinds(kinds: Uint8Array): void {
+  for (const kind of kinds) {
+    if ((kind & ENTRY_KIND_MASK) > EntryKind.timeGap || kind >>> ENTRY_CAUSE_SHIFT >= SAMPLE_CAUSES.length) {
+      throw corrupt('an entry is of an unknown kind');
+    }
+  }
+}
+
+function readQualities(reader: ByteReader, count: number): Uint32Array {
+  const qualities = new Uint32Array(count);
+  let at = 0;
+  while (at < count) {
+    const run = reader.varint();
+    const quality = reader.varint();
+    if (run < 1 || run > count - at || quality > 0xffff_ffff)
+      throw corrupt('a run of qualities is out of range');
+    qualities.fill(quality, at, at + run);
+    at += run;
+  }
+  return qualities;
+}
+
+interface KindAndTagColumns {
+  readonly kinds: Uint8Array;
+  readonly tagIndexes: Uint32Array;
+}
+
+const previousValues = new PreviousValues();
+
+function readValues(reader: ByteReader, columns: KindAndTagColumns, kind: number): Uint32Array {
+  const positions: number[] = [];
+  for (let at = 0; at < columns.kinds.length; at++) {
+    if (((columns.kinds[at] as number) & ENTRY_KIND_MASK) === kind) positions.push(at);
+  }
+  const tags = Uint32Array.from(positions, (position) => columns.tagIndexes[position] as number);
+  const halves = readPlanes(reader, positions.length);
+  const previous = previousValues.halvesUpTo(tags.reduce((max, tag) => Math.max(max, tag), 0));
+  if (kind === EntryKind.int64) deltaBack(halves, tags, previous);
+  else xorBack(halves, tags, previous);
+  previousValues.clear(tags);
+  return halves;
+}
+
+/** Puts the packed values of one kind at the positions of their entries. */
+function scatter(halves: Uint32Array, kinds: Uint8Array, kind: number): ArrayBuffer {
+  const buffer = new ArrayBuffer(kinds.length * 8);
+  const view = new DataView(buffer);
+  let from = 0;
+  for (let at = 0; at < kinds.length; at++) {
+    if (((kinds[at] as number) & ENTRY_KIND_MASK) !== kind) continue;
+    view.setUint32(at * 8, halves[from++] as number, true);
+    view.setUint32(at * 8 + 4, halves[from++] as number, true);
+  }
+  return buffer;
+}
+
+function readTexts(reader: ByteReader, kinds: Uint8Array): Map<number, string> {
+  const texts = new Map<number, string>();
+  let before = 0;
+  for (let at = 0; at < kinds.length; at++) {
+    const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
+    if (kind !== EntryKind.text && kind !== EntryKind.timeGap) continue;
+    if (before + reader.varint() !== at) throw corrupt('a text belongs to no entry');
+    texts.set(at, Buffer.from(reader.raw(reader.varint())).toString('utf8'));
+    before = at;
+  }
+  return texts;
+}
+
+function readDeviceTimes(reader: ByteReader, sourceTimesUs: Float64Array): Map<number, number> {
+  const times = new Map<number, number>();
+  let at = 0;
+  for (let left = reader.varint(); left > 0; left--) {
+    at += reader.varint();
+    const sourceTimeUs = sourceTimesUs[at];
+    if (sourceTimeUs === undefined) throw corrupt('a device time belongs to no entry');
+    times.set(at, sourceTimeUs + reader.signedVarint());
+  }
+  return times;
+}
+
+function corrupt(what: string): KomError {
+  return new KomError('KOM_BLOCK_CORRUPT', what);
+}
