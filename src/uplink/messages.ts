@@ -1,0 +1,124 @@
+import type { SequenceRange } from '../domain/coverage.ts';
+import type { SequenceGap } from '../domain/gap.ts';
+import type { SampleValue } from '../domain/sample.ts';
+import type { PreviousStream } from '../domain/stream.ts';
+
+/** The messages of `kernel.proto` as values of this program: identities are hexadecimal, int64 is bigint. */
+export type Message =
+  | { readonly type: 'hello'; readonly hello: Hello }
+  | { readonly type: 'welcome'; readonly welcome: Welcome }
+  | { readonly type: 'bye'; readonly reason: ByeReason; readonly text: string }
+  | { readonly type: 'heartbeat'; readonly heartbeat: Heartbeat }
+  | { readonly type: 'dictionary'; readonly hash: string; readonly content: Uint8Array }
+  | { readonly type: 'needDictionary'; readonly hash: string }
+  | { readonly type: 'block'; readonly bytes: Uint8Array }
+  | { readonly type: 'gap'; readonly gap: SequenceGap }
+  | { readonly type: 'ack'; readonly coverage: readonly StreamCoverage[] }
+  | { readonly type: 'nack'; readonly nack: Nack }
+  | { readonly type: 'live'; readonly live: Live }
+  | {
+      readonly type: 'streamEnd';
+      readonly streamId: string;
+      readonly lastSequence: number;
+      readonly endedAtUs: number;
+    };
+
+export const PROTOCOL_VERSION_MIN = 1;
+export const PROTOCOL_VERSION_MAX = 1;
+export const HELLO_MAGIC = 0x314d_4f4b;
+
+export type Lane = 'control' | 'data';
+
+export interface Hello {
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  readonly programVersion: string;
+  readonly lane: Lane;
+  /** Data lane only. */
+  readonly sessionId: string;
+  readonly site: string;
+  readonly process: string;
+  readonly instance: number;
+  readonly siteHash: string;
+  readonly wallUs: number;
+  readonly streams: readonly StreamState[];
+}
+
+export interface StreamState {
+  readonly streamId: string;
+  readonly bootId: string;
+  readonly startedAtUs: number;
+  readonly previous: PreviousStream | null;
+  /** Held and not acknowledged. */
+  readonly held: readonly SequenceRange[];
+  /** 0 for none. */
+  readonly heldFromUs: number;
+  readonly producedTo: number;
+  /** `null` while it runs, or if it never ended cleanly. */
+  readonly endedAtUs: number | null;
+}
+
+export interface Welcome {
+  readonly protocol: number;
+  readonly programVersion: string;
+  readonly sessionId: string;
+  readonly wallUs: number;
+  readonly coverage: readonly StreamCoverage[];
+}
+
+export interface StreamCoverage {
+  readonly streamId: string;
+  readonly throughSequence: number;
+  readonly held: readonly SequenceRange[];
+}
+
+export const BYE_REASONS = [
+  'unspecified',
+  'stopping',
+  'protocol-error',
+  'version',
+  'replaced',
+  'forbidden',
+  'timeout',
+] as const;
+export type ByeReason = (typeof BYE_REASONS)[number];
+
+export const UPLINK_STATES = ['outage', 'catch-up', 'online'] as const;
+export type UplinkState = (typeof UPLINK_STATES)[number];
+
+export interface Heartbeat {
+  readonly wallUs: number;
+  readonly streams: readonly StreamState[];
+  readonly observedUntilUs: number;
+  readonly uplinkState: UplinkState;
+}
+
+export const NACK_REASONS = ['unspecified', 'bad-crc', 'undecodable'] as const;
+export type NackReason = (typeof NACK_REASONS)[number];
+
+export interface Nack {
+  readonly streamId: string;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly reason: NackReason;
+  readonly text: string;
+}
+
+export interface Live {
+  readonly streamId: string;
+  readonly dictionaryHash: string;
+  readonly values: readonly LiveValue[];
+}
+
+export interface LiveValue {
+  readonly tagIndex: number;
+  readonly sequence: number;
+  readonly sourceTimeUs: number;
+  readonly quality: number;
+  readonly value: SampleValue;
+}
+
+/** Bounds on lists from the other side; more is KOM_FRAME_INVALID. */
+export const STREAMS_MAX = 10_000;
+export const RANGES_MAX = 100_000;
+export const LIVE_VALUES_MAX = 10_000;
