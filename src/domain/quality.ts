@@ -7,6 +7,7 @@ export const Quality = {
   uncertain: 0x4000_0000,
   uncertainLastUsableValue: 0x4090_0000,
   bad: 0x8000_0000,
+  badResourceUnavailable: 0x8004_0000,
   badCommunicationError: 0x8005_0000,
   badTimeout: 0x800a_0000,
   badNoCommunication: 0x8031_0000,

@@ -1,0 +1,214 @@
+import type { ModbusLine, ModbusTag } from '../../config/model.ts';
+import { KomError } from '../../domain/errors.ts';
+import { Quality } from '../../domain/quality.ts';
+import type { Reading } from '../../domain/sample.ts';
+import type { Clock } from '../../world/clock.ts';
+import type { Log } from '../../world/log.ts';
+import type { Link, LinkBatch, UnseenInterval } from '../driver.ts';
+import type { Channel, Outcome } from './channel.ts';
+import { isBusy, isGatewaySilence, isWorthSplitting, qualityOfException } from './exceptions.ts';
+import { splitRequest } from './plan.ts';
+import { LineSchedule, type Slot } from './schedule.ts';
+import { decodeValue } from './values.ts';
+
+/** Batches that wait for the consumer at most; polling pauses while they do. */
+const QUEUE_BATCHES_MAX = 256;
+/** Pause before a unit that said it is busy is asked again. */
+const BUSY_PAUSE_MS = 50;
+
+/** What a link needs of the world. */
+export interface LinkWorld {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The polling of one open line. */
+export class ModbusLink implements Link {
+  readonly #line: ModbusLine;
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #schedule: LineSchedule;
+  readonly #stop = new AbortController();
+  readonly #queue: LinkBatch[] = [];
+  /** When each request was last asked; what lies between that and the end of a pause was not seen. */
+  readonly #lastAsked = new WeakMap<Slot, { readonly ms: number; readonly us: number }>();
+  #pauseEndMs = Number.NEGATIVE_INFINITY;
+  #failure: unknown = null;
+  #wakeConsumer: (() => void) | null = null;
+  #wakePoller: (() => void) | null = null;
+  #polling: Promise<void> | null = null;
+
+  constructor(line: ModbusLine, channel: Channel, world: LinkWorld) {
+    this.#line = line;
+    this.#channel = channel;
+    this.#clock = world.clock;
+    this.#log = world.log;
+    this.#schedule = new LineSchedule(line, world.clock.monotonicMs());
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<LinkBatch, void, undefined> {
+    this.#polling ??= this.#poll().catch((error: unknown) => {
+      this.#failure = error;
+      this.#wakeConsumer?.();
+    });
+    while (true) {
+      const batch = this.#queue.shift();
+      if (batch !== undefined) {
+        this.#wakePoller?.();
+        yield batch;
+      } else if (this.#stop.signal.aborted) {
+        return;
+      } else if (this.#failure !== null) {
+        throw this.#failure;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wakeConsumer = resolve;
+        });
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#wakePoller?.();
+    this.#wakeConsumer?.();
+    await this.#channel.close();
+    await this.#polling;
+  }
+
+  async #poll(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      if (this.#queue.length >= QUEUE_BATCHES_MAX) {
+        await this.#waitForRoom();
+        continue;
+      }
+      const next = this.#schedule.next();
+      if (next === null) return;
+      const waitMs = next.dueMs - this.#clock.monotonicMs();
+      if (waitMs > 0) await this.#clock.sleep(waitMs, this.#stop.signal);
+      await this.#serve(next.slot);
+    }
+  }
+
+  async #waitForRoom(): Promise<void> {
+    this.#log.warn({ line: this.#line.name }, 'polling pauses: nobody takes the values');
+    await new Promise<void>((resolve) => {
+      this.#wakePoller = resolve;
+    });
+    this.#wakePoller = null;
+    this.#pauseEndMs = this.#clock.monotonicMs();
+  }
+
+  async #serve(slot: Slot): Promise<void> {
+    const startMs = this.#clock.monotonicMs();
+    const missed = this.#schedule.start(slot, startMs);
+    const last = this.#lastAsked.get(slot);
+    const outcome = await this.#ask(slot);
+    const at: Moment = { ms: this.#clock.monotonicMs(), us: this.#clock.wallUs() };
+    this.#lastAsked.set(slot, at);
+    if (missed > 0 && last !== undefined && last.ms < this.#pauseEndMs) this.#reportUnseen(slot, last, at);
+    if (outcome.kind === 'data') {
+      this.#noteAnswer(slot, at);
+      this.#push(slot, readingsOf(slot, outcome.data, at.us));
+    } else if (outcome.kind === 'exception' && !isGatewaySilence(outcome.code)) {
+      this.#noteAnswer(slot, at);
+      this.#refused(slot, outcome.code, at);
+    } else {
+      this.#unanswered(slot, outcome, at);
+    }
+  }
+
+  /** Asks, and asks again while that may help. */
+  async #ask(slot: Slot): Promise<Outcome> {
+    const { table, address, count } = slot.request;
+    for (let tries = this.#schedule.triesFor(slot); ; tries--) {
+      const outcome = await this.#channel.read({ unit: slot.station.unit, table, address, count });
+      if (outcome.kind === 'data' || tries <= 1) return outcome;
+      if (outcome.kind !== 'exception') continue;
+      if (isBusy(outcome.code)) await this.#clock.sleep(BUSY_PAUSE_MS, this.#stop.signal);
+      else if (!isGatewaySilence(outcome.code)) return outcome;
+    }
+  }
+
+  #noteAnswer(slot: Slot, at: Moment): void {
+    if (!this.#schedule.answered(slot, at.ms)) return;
+    this.#log.info({ line: this.#line.name, station: slot.station.name }, 'the unit answers again');
+  }
+
+  /** An exception: where fewer registers may be readable the request is split, else its tags are bad. */
+  #refused(slot: Slot, code: number, at: Moment): void {
+    const halves = isWorthSplitting(code) ? splitRequest(slot.request) : null;
+    const { table, address, count } = slot.request;
+    const fields = { line: this.#line.name, station: slot.station.name, table, address, count, code };
+    if (halves === null) {
+      this.#log.debug(fields, 'the unit refused a request');
+      this.#push(slot, badReadings(slot.request.tags, qualityOfException(code), at.us));
+    } else {
+      this.#log.info(fields, 'the unit refused a merged request: it is split');
+      this.#schedule.replace(slot, halves, at.ms);
+    }
+  }
+
+  #unanswered(slot: Slot, outcome: Outcome, at: Moment): void {
+    const { station } = slot;
+    const fields = { line: this.#line.name, station: station.name, unit: station.unit };
+    if (this.#schedule.unanswered(slot, at.ms)) {
+      this.#log.warn(fields, 'the unit does not answer: it is only probed from now on');
+    }
+    if (this.#schedule.isDegraded(slot)) {
+      this.#push(slot, badReadings(station.tags, Quality.badNoCommunication, at.us));
+    } else {
+      this.#push(slot, badReadings(slot.request.tags, qualityOf(outcome), at.us));
+    }
+    if (!this.#schedule.isSilent()) return;
+    throw new KomError('KOM_DEVICE_UNREACHABLE', `line ${this.#line.name}`, {
+      got: 'no answer from any unit, so the channel is opened anew',
+    });
+  }
+
+  #reportUnseen(slot: Slot, from: Moment, to: Moment): void {
+    const tagIndexes = slot.request.tags.map((tag) => tag.index);
+    this.#push(slot, [], [{ tagIndexes, fromUs: from.us, toUs: to.us, reason: 'overload' }]);
+  }
+
+  #push(slot: Slot, readings: readonly Reading[], unseen?: readonly UnseenInterval[]): void {
+    const batch = { station: slot.station.name, readings };
+    this.#queue.push(unseen === undefined ? batch : { ...batch, unseen });
+    this.#wakeConsumer?.();
+    this.#wakeConsumer = null;
+  }
+}
+
+interface Moment {
+  /** Monotonic milliseconds. */
+  readonly ms: number;
+  /** Wall clock, integer µs. */
+  readonly us: number;
+}
+
+function readingsOf(slot: Slot, data: Uint8Array, atUs: number): Reading[] {
+  return slot.request.tags.map((tag) => ({
+    tagIndex: tag.index,
+    sourceTimeUs: atUs,
+    value: decodeValue(tag, slot.request, data),
+    quality: Quality.good,
+  }));
+}
+
+function badReadings(tags: readonly ModbusTag[], quality: number, atUs: number): Reading[] {
+  return tags.map((tag) => ({ tagIndex: tag.index, sourceTimeUs: atUs, value: null, quality }));
+}
+
+function qualityOf(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'data':
+      return Quality.good;
+    case 'exception':
+      return qualityOfException(outcome.code);
+    case 'timeout':
+      return Quality.badTimeout;
+    case 'garbled':
+      return Quality.badCommunicationError;
+  }
+}
