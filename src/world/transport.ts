@@ -44,9 +44,12 @@ export interface Connection extends AsyncIterable<Uint8Array> {
   send(bytes: Uint8Array): Promise<void>;
   /** Bytes handed over and not yet passed on to the network. */
   readonly queuedBytes: number;
-  /** Ends the stream after what was sent; idempotent. */
+  /**
+   * Ends the stream after what was sent; idempotent. The other direction stays open until the other side
+   * ends it and it was read to its end, so a connection that is not read must be destroyed at last.
+   */
   close(): void;
-  /** Breaks the connection at once; idempotent. */
+  /** Breaks the connection at once, for both sides; idempotent. */
   destroy(): void;
 }
 

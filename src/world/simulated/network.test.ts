@@ -1,0 +1,186 @@
+import { describe, expect, it } from 'vitest';
+import { isKomError } from '../../domain/errors.ts';
+import { transportContract } from '../transport.contract.ts';
+import type { Connection } from '../transport.ts';
+import { SimulatedClock } from './clock.ts';
+import { SimulatedNetwork } from './network.ts';
+import { createSimulatedRandom } from './random.ts';
+
+transportContract('simulated', () => {
+  const clock = new SimulatedClock();
+  const network = new SimulatedNetwork({ clock, random: createSimulatedRandom(3) });
+  let paths = 0;
+  return {
+    transport: network.host('here'),
+    pass: (promise) => clock.runUntil(promise),
+    localPath: () => `/run/kom/${paths++}.sock`,
+    sleep: (ms) => clock.sleep(ms),
+  };
+});
+
+const ADDRESS = { host: 'kernel', port: 3119 };
+const OPTIONS = { timeoutMs: 1000 };
+
+async function plant(seed = 1) {
+  const clock = new SimulatedClock();
+  const network = new SimulatedNetwork({ clock, random: createSimulatedRandom(seed) });
+  const accepted: Connection[] = [];
+  const listen = () => network.host('kernel').listen(ADDRESS, (connection) => accepted.push(connection));
+  await listen();
+  const agent = network.host('agent');
+  const connect = () => clock.runUntil(agent.connect(ADDRESS, OPTIONS));
+  return { clock, network, accepted, agent, connect, listen };
+}
+
+/** Reads in the background; `pieces` grows, `error` is set when the connection breaks. */
+function collect(connection: Connection) {
+  const state = { pieces: [] as Uint8Array[], isEnded: false, error: undefined as unknown };
+  void (async () => {
+    try {
+      for await (const bytes of connection) state.pieces.push(bytes);
+      state.isEnded = true;
+    } catch (error) {
+      state.error = error;
+    }
+  })();
+  return { state, text: () => Buffer.concat(state.pieces).toString() };
+}
+
+describe('faults of the simulated network', () => {
+  it('takes the latency once per packet and twice per handshake', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    network.setLink('agent', 'kernel', { latencyMs: 40 });
+    const client = await connect();
+    expect(clock.monotonicMs()).toBe(80);
+    const got = collect(accepted[0]!);
+    await client.send(new Uint8Array([65]));
+    await clock.advance(39);
+    expect(got.text()).toBe('');
+    await clock.advance(1);
+    expect(got.text()).toBe('A');
+  });
+
+  it('limits the rate, and connections take turns', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    network.setLink('agent', 'kernel', { bytesPerSecond: 10_000 });
+    const bulk = await connect();
+    const heartbeat = await connect();
+    const bulkGot = collect(accepted[0]!);
+    const heartbeatGot = collect(accepted[1]!);
+    void bulk.send(new Uint8Array(50_000));
+    await clock.advance(100);
+    await heartbeat.send(new Uint8Array([65]));
+    await clock.advance(400);
+    expect(heartbeatGot.text()).toBe('A');
+    await clock.advance(4000);
+    const bytes = bulkGot.state.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    expect(bytes).toBeGreaterThan(40_000);
+    expect(bytes).toBeLessThanOrEqual(45_000);
+  });
+
+  it('hangs over a cut and delivers the rest in order when healed', async () => {
+    const { clock, network, accepted, connect, agent } = await plant();
+    const client = await connect();
+    const got = collect(accepted[0]!);
+    await client.send(Buffer.from('one '));
+    network.cut('agent', 'kernel', 'hang');
+    await client.send(Buffer.from('two '));
+    client.close();
+    await clock.advance(60_000);
+    expect(got.state.isEnded).toBe(false);
+    expect(got.text()).toBe('');
+    const timedOut = clock.runUntil(agent.connect(ADDRESS, OPTIONS).catch((error: unknown) => error));
+    expect(isKomError(await timedOut, 'KOM_CONNECTION_TIMEOUT')).toBe(true);
+    network.heal('agent', 'kernel');
+    await clock.advance(10);
+    expect(got.text()).toBe('one two ');
+    expect(got.state.isEnded).toBe(true);
+    await connect();
+  });
+
+  it('tells the other side of a broken connection only when the link is back', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    const client = await connect();
+    const got = collect(accepted[0]!);
+    network.cut('agent', 'kernel', 'hang');
+    client.destroy();
+    await clock.advance(60_000);
+    expect(got.state.error).toBeUndefined();
+    expect(network.openConnections).toBe(1);
+    network.heal('agent', 'kernel');
+    await clock.advance(10);
+    expect(isKomError(got.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
+    expect(network.openConnections).toBe(0);
+  });
+
+  it('resets both sides and refuses until healed', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    const client = await connect();
+    const [atAgent, atKernel] = [collect(client), collect(accepted[0]!)];
+    network.cut('agent', 'kernel', 'reset');
+    await clock.advance(10);
+    expect(isKomError(atAgent.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
+    expect(isKomError(atKernel.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
+    await expect(connect()).rejects.toMatchObject({ code: 'KOM_CONNECTION_REFUSED' });
+    network.heal('agent', 'kernel');
+    await connect();
+  });
+
+  it('refuses an address without touching open connections', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    const client = await connect();
+    network.refuse('kernel', 3119, true);
+    await expect(connect()).rejects.toMatchObject({ code: 'KOM_CONNECTION_REFUSED' });
+    const got = collect(accepted[0]!);
+    await client.send(Buffer.from('still there'));
+    await clock.advance(10);
+    expect(got.text()).toBe('still there');
+    network.refuse('kernel', 3119, false);
+    await connect();
+  });
+
+  it('breaks the next connection at a chosen byte, and only that one', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    network.breakNext('agent', 'kernel', 1000);
+    const client = await connect();
+    const [atAgent, atKernel] = [collect(client), collect(accepted[0]!)];
+    void client.send(new Uint8Array(5000)).catch(() => {});
+    await clock.advance(100);
+    expect(isKomError(atKernel.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
+    expect(isKomError(atAgent.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
+    const second = await connect();
+    const got = collect(accepted[1]!);
+    await second.send(new Uint8Array(5000));
+    await clock.advance(100);
+    expect(got.text().length).toBe(5000);
+  });
+
+  it('kills a host: its connections break, its listeners are gone, it can start again', async () => {
+    const { clock, network, connect, listen } = await plant();
+    const atAgent = collect(await connect());
+    network.killHost('kernel');
+    await clock.advance(10);
+    expect(isKomError(atAgent.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
+    await expect(connect()).rejects.toMatchObject({ code: 'KOM_CONNECTION_REFUSED' });
+    await listen();
+    await connect();
+  });
+
+  it('splits and joins at random places, the same for the same seed', async () => {
+    const run = async (seed: number) => {
+      const { clock, accepted, connect } = await plant(seed);
+      const client = await connect();
+      const got = collect(accepted[0]!);
+      for (let i = 0; i < 50; i++) await client.send(new Uint8Array(100));
+      client.close();
+      await clock.advance(100);
+      expect(got.state.isEnded).toBe(true);
+      return got.state.pieces.map((piece) => piece.length);
+    };
+    const lengths = await run(5);
+    expect(lengths.reduce((sum, length) => sum + length)).toBe(5000);
+    expect(new Set(lengths).size).toBeGreaterThan(3);
+    expect(await run(5)).toEqual(lengths);
+    expect(await run(6)).not.toEqual(lengths);
+  });
+});
