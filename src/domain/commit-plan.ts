@@ -1,0 +1,96 @@
+import { type BlockHeader, lastSequence } from './block/block.ts';
+import {
+  type Coverage,
+  contiguousEnd,
+  countOf,
+  coverWithData,
+  coverWithGap,
+  type SequenceRange,
+  subtract,
+} from './coverage.ts';
+import { OPEN_END, type SequenceGap } from './gap.ts';
+import type { StreamInfo } from './stream.ts';
+
+/** What a transaction changes, worked out before anything is written. */
+export interface CommitPlan {
+  /** New coverage of every stream whose coverage changes. */
+  readonly coverage: ReadonlyMap<string, Coverage>;
+  /** For each block of the transaction, by position: the numbers whose entries are to be inserted. */
+  readonly inserts: readonly (readonly SequenceRange[])[];
+  /** Gap records to keep: one for each run of numbers that was uncovered until now. */
+  readonly gaps: readonly SequenceGap[];
+}
+
+/** The parts of a transaction that change coverage. */
+export interface CoverageRequest {
+  readonly blocks: readonly { readonly block: { readonly header: BlockHeader } }[];
+  readonly gaps: readonly SequenceGap[];
+}
+
+/**
+ * Decides what of a transaction is new. Blocks come before gaps: data is never replaced and a gap fills only
+ * what nothing covers, so this order leaves the fewest gap records.
+ */
+export function planCommit(
+  coverageOf: (streamId: string) => Coverage,
+  { blocks, gaps }: CoverageRequest,
+): CommitPlan {
+  const coverage = new Map<string, Coverage>();
+  const current = (streamId: string): Coverage => coverage.get(streamId) ?? coverageOf(streamId);
+  const inserts = blocks.map(({ block: { header } }): readonly SequenceRange[] => {
+    const range = { first: header.firstSequence, last: lastSequence(header) };
+    const change = coverWithData(current(header.streamId), range);
+    if (change.changed.length > 0) coverage.set(header.streamId, change.coverage);
+    return change.changed;
+  });
+  const records = gaps.flatMap((gap): SequenceGap[] => {
+    const range = { first: gap.firstSequence, last: gap.lastSequence };
+    const change = coverWithGap(current(gap.streamId), range, gap.reason);
+    if (change.changed.length > 0) coverage.set(gap.streamId, change.coverage);
+    return splitGap(gap, change.changed);
+  });
+  return { coverage, inserts, gaps: records };
+}
+
+/**
+ * What is left of a kept gap record after data replaced some of its numbers. A record whose numbers are all
+ * data is gone; so is one with an open end once as much was delivered as can have been lost at most.
+ */
+export function remainingGap(gap: SequenceGap, coverage: Coverage): SequenceGap[] {
+  const data = coverage.filter((range) => range.state === 'data');
+  const rest = subtract({ first: gap.firstSequence, last: gap.lastSequence }, data);
+  const left = splitGap(gap, rest);
+  const delivered = gap.lastSequence === OPEN_END && countOf(rest) < sizeOf(gap);
+  return delivered ? left.filter((part) => part.countAtMost > 0) : left;
+}
+
+/** A stream that ended cleanly and whose numbers are all covered was observed up to its end. */
+export function observedUntil(
+  stream: Pick<StreamInfo, 'startedAtUs'> & {
+    readonly observedUntilUs: number;
+    readonly endedAtUs: number | null;
+    readonly endedSequence: number | null;
+  },
+  coverage: Coverage,
+): number {
+  const { observedUntilUs, endedAtUs, endedSequence } = stream;
+  const whole = endedSequence !== null && contiguousEnd(coverage) >= endedSequence;
+  return whole && endedAtUs !== null ? Math.max(observedUntilUs, endedAtUs) : observedUntilUs;
+}
+
+function sizeOf(gap: SequenceGap): number {
+  return gap.lastSequence - gap.firstSequence + 1;
+}
+
+/** One record for each part. A part with an end has lost all its numbers; the open part at most the rest. */
+function splitGap(gap: SequenceGap, parts: readonly SequenceRange[]): SequenceGap[] {
+  const covered = sizeOf(gap) - countOf(parts);
+  let closed = 0;
+  return parts.map(({ first, last }): SequenceGap => {
+    const open = last === OPEN_END;
+    const size = last - first + 1;
+    if (!open) closed += size;
+    const countAtMost = open ? Math.max(0, gap.countAtMost - covered - closed) : size;
+    return { ...gap, firstSequence: first, lastSequence: last, countAtMost };
+  });
+}

@@ -1,0 +1,80 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Coverage,
+  type CoverageState,
+  contiguousEnd,
+  countOf,
+  coverWithData,
+  coverWithGap,
+  EMPTY_COVERAGE,
+  heldBeyond,
+  notData,
+  uncovered,
+} from './coverage.ts';
+
+const action = fc.record({
+  first: fc.integer({ min: 1, max: 60 }),
+  length: fc.integer({ min: 1, max: 15 }),
+  state: fc.constantFrom<CoverageState>('data', 'evicted', 'crash'),
+});
+
+/** The same rules, number by number. */
+function modelOf(actions: readonly { first: number; length: number; state: CoverageState }[]) {
+  const model = new Map<number, CoverageState>();
+  const changes: number[][] = [];
+  for (const { first, length, state } of actions) {
+    const changed: number[] = [];
+    for (let number = first; number < first + length; number++) {
+      const before = model.get(number);
+      if (state === 'data' ? before === 'data' : before !== undefined) continue;
+      model.set(number, state);
+      changed.push(number);
+    }
+    changes.push(changed);
+  }
+  return { model, changes };
+}
+
+describe('coverage', () => {
+  it('is the same as a map from number to state', () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 25 }), (actions) => {
+        let coverage: Coverage = EMPTY_COVERAGE;
+        const { model, changes } = modelOf(actions);
+        for (const [at, { first, length, state }] of actions.entries()) {
+          const range = { first, last: first + length - 1 };
+          const change =
+            state === 'data' ? coverWithData(coverage, range) : coverWithGap(coverage, range, state);
+          expect(
+            change.changed.flatMap((part) =>
+              Array.from({ length: part.last - part.first + 1 }, (_, step) => part.first + step),
+            ),
+          ).toEqual(changes[at]);
+          coverage = change.coverage;
+        }
+        for (let number = 1; number < 80; number++) {
+          const range = coverage.find((each) => each.first <= number && number <= each.last);
+          expect(range?.state).toBe(model.get(number));
+        }
+        for (const [at, range] of coverage.entries()) {
+          const next = coverage[at + 1];
+          if (next === undefined) continue;
+          expect(next.first).toBeGreaterThan(range.last);
+          expect(next.first === range.last + 1 && next.state === range.state).toBe(false);
+        }
+        expect(countOf(coverage)).toBe(model.size);
+        let end = 0;
+        while (model.has(end + 1)) end++;
+        expect(contiguousEnd(coverage)).toBe(end);
+        expect(countOf(heldBeyond(coverage))).toBe(model.size - end);
+        const whole = { first: 1, last: 100 };
+        expect(countOf(uncovered(coverage, whole))).toBe(100 - model.size);
+        expect(countOf(notData(coverage, whole))).toBe(
+          100 - [...model.values()].filter((state) => state === 'data').length,
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

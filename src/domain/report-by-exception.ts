@@ -1,0 +1,269 @@
+import { isUnobserved, Quality } from './quality.ts';
+import type { Entry, Reading, Sample, SampleCause, TimeGap, TimeGapReason } from './sample.ts';
+import { sameValue } from './sample.ts';
+import type { TagClass } from './stream.ts';
+
+/** What report-by-exception needs to know of a tag; the position in the list is the tag's index. */
+export interface ReportedTag {
+  readonly name: string;
+  readonly station: string;
+  readonly class: TagClass;
+  /** Changes of a number not larger than this are not reported. Alarms and counters ignore it. */
+  readonly deadband: number;
+  readonly reportAtLeastEveryMs: number;
+}
+
+/** The two clocks at the moment of an event. */
+export interface Now {
+  /** Integer µs since 1970. */
+  readonly wallUs: number;
+  readonly monotonicMs: number;
+}
+
+/** What one station said at one moment; a driver's batch has this shape. */
+export interface StationNews {
+  readonly station: string;
+  readonly readings: readonly Reading[];
+  readonly unchangedUntilUs?: number;
+  readonly unseen?: readonly {
+    readonly tagIndexes: readonly number[];
+    readonly fromUs: number;
+    readonly toUs: number;
+    readonly reason: TimeGapReason;
+  }[];
+}
+
+/** Names in one time gap at most; a larger group is cut into several gaps. */
+const GAP_TAGS_MAX = 500;
+
+/** Source times outside of 1970 to 2099 are a device without a clock: the time of the read is taken. */
+const SOURCE_TIME_MAX_US = 4_102_444_800_000_000;
+
+interface TagState {
+  /** `null` until something was reported. */
+  reported: { readonly sample: Sample; readonly atMonotonicMs: number } | null;
+  /** The next observation is reported whatever it is. */
+  snapshotDue: boolean;
+  /** Since when nobody has seen the tag, and why; `null` while it is observed, or where it never was. */
+  unobserved: { readonly sinceUs: number; readonly reason: TimeGapReason } | null;
+  /** Wall time of the last observation, integer µs; `null` before the first. */
+  observedUs: number | null;
+}
+
+/**
+ * Report by exception with integrity: an unchanged value is not reported, but after everything that can
+ * hide a change (a connect, a gap, a return from bad) every tag of the station is reported once past all
+ * filters, and each tag repeats at its period. Time that nobody observed comes out as time gaps.
+ */
+export class ReportByException {
+  readonly #tags: readonly ReportedTag[];
+  readonly #states: TagState[];
+  readonly #indexesByStation = new Map<string, number[]>();
+
+  /**
+   * `unobservedSinceUs`: the end of the last run of the same store; until its first reading each tag counts
+   * as not observed since then, for the reason `agent-stopped`. `null`: there was no run before.
+   */
+  constructor(tags: readonly ReportedTag[], unobservedSinceUs: number | null) {
+    this.#tags = tags;
+    this.#states = tags.map(() => ({
+      reported: null,
+      snapshotDue: true,
+      unobserved: unobservedSinceUs === null ? null : { sinceUs: unobservedSinceUs, reason: 'agent-stopped' },
+      observedUs: null,
+    }));
+    for (const [index, tag] of tags.entries()) {
+      const indexes = this.#indexesByStation.get(tag.station);
+      if (indexes === undefined) this.#indexesByStation.set(tag.station, [index]);
+      else indexes.push(index);
+    }
+  }
+
+  /** Stations by name, in the order of their first tag. */
+  stations(): string[] {
+    return [...this.#indexesByStation.keys()];
+  }
+
+  /** What is to be numbered of a batch: gaps first, then samples in the order of the readings. */
+  report(news: StationNews, now: Now): Entry[] {
+    const gaps = new GapCollector(this.#tags);
+    for (const unseen of news.unseen ?? []) this.#unseen(news.station, unseen, gaps);
+    for (const reading of news.readings) this.#track(reading, now, gaps);
+    if (gaps.isEmpty) return this.#samples(news, now);
+    this.#demandSnapshot(news.station);
+    return [...gaps.gaps(this.#indexesByStation), ...this.#samples(news, now)];
+  }
+
+  /** The station cannot be reached: every tag gets a bad sample, unless it has one of this quality already. */
+  stationLost(station: string, quality: number, now: Now): Entry[] {
+    const readings = (this.#indexesByStation.get(station) ?? [])
+      .filter((index) => this.#states[index]?.reported?.sample.quality !== quality)
+      .map((tagIndex): Reading => ({ tagIndex, sourceTimeUs: now.wallUs, value: null, quality }));
+    return readings.length === 0 ? [] : this.report({ station, readings }, now);
+  }
+
+  /** A new connection: whatever was reported before, the next observation of every tag is reported. */
+  stationConnected(station: string): void {
+    this.#demandSnapshot(station);
+  }
+
+  /** The station is switched off by configuration: its tags go bad, and the time counts as `station-off`. */
+  stationOff(station: string, now: Now): Entry[] {
+    const entries = this.stationLost(station, Quality.badOutOfService, now);
+    for (const index of this.#indexesByStation.get(station) ?? []) {
+      const state = this.#states[index];
+      if (state?.unobserved) state.unobserved = { ...state.unobserved, reason: 'station-off' };
+    }
+    return entries;
+  }
+
+  #unseen(station: string, unseen: NonNullable<StationNews['unseen']>[number], gaps: GapCollector): void {
+    const indexes =
+      unseen.tagIndexes.length > 0 ? unseen.tagIndexes : (this.#indexesByStation.get(station) ?? []);
+    for (const index of indexes) gaps.add(index, unseen.fromUs, unseen.toUs, unseen.reason);
+  }
+
+  /** Follows whether the tag is observed; a change of that, either way, declares the time until now. */
+  #track(reading: Reading, now: Now, gaps: GapCollector): void {
+    const state = this.#states[reading.tagIndex];
+    if (state === undefined) return;
+    if (isUnobserved(reading.quality)) {
+      if (state.unobserved === null) {
+        if (state.observedUs !== null) gaps.add(reading.tagIndex, state.observedUs, now.wallUs, 'station-down');
+        state.unobserved = { sinceUs: now.wallUs, reason: 'station-down' };
+      } else if (state.unobserved.reason === 'agent-stopped') {
+        gaps.add(reading.tagIndex, state.unobserved.sinceUs, now.wallUs, 'agent-stopped');
+        state.unobserved = { sinceUs: now.wallUs, reason: 'station-down' };
+      }
+      return;
+    }
+    if (state.unobserved !== null) {
+      gaps.add(reading.tagIndex, state.unobserved.sinceUs, now.wallUs, state.unobserved.reason);
+      state.unobserved = null;
+    }
+    state.observedUs = now.wallUs;
+  }
+
+  #samples(news: StationNews, now: Now): Sample[] {
+    const samples: Sample[] = [];
+    for (const reading of news.readings) {
+      const sample = this.#decide(reading, now);
+      if (sample !== null) samples.push(sample);
+    }
+    if (news.unchangedUntilUs !== undefined) this.#repeatUnchanged(news.station, now, samples);
+    return samples;
+  }
+
+  #decide(reading: Reading, now: Now): Sample | null {
+    const tag = this.#tags[reading.tagIndex];
+    const state = this.#states[reading.tagIndex];
+    if (tag === undefined || state === undefined) return null;
+    const cause = causeOf(tag, state, reading, now);
+    return cause === null ? null : this.#accept(state, stamp(reading, cause, state.reported?.sample, now), now);
+  }
+
+  /** A keep-alive says that good tags are what they were: what is due as snapshot or period is repeated. */
+  #repeatUnchanged(station: string, now: Now, samples: Sample[]): void {
+    for (const index of this.#indexesByStation.get(station) ?? []) {
+      const tag = this.#tags[index];
+      const state = this.#states[index];
+      if (tag === undefined || state === undefined || state.reported === null || state.unobserved !== null) continue;
+      const last = state.reported.sample;
+      if (isUnobserved(last.quality)) continue;
+      state.observedUs = now.wallUs;
+      const due = state.snapshotDue || now.monotonicMs - state.reported.atMonotonicMs >= tag.reportAtLeastEveryMs;
+      if (!due) continue;
+      const cause = state.snapshotDue ? 'snapshot' : 'periodic';
+      const { tagIndex, value, quality } = last;
+      const sourceTimeUs = last.deviceTimeUs ?? last.sourceTimeUs;
+      samples.push(this.#accept(state, stamp({ tagIndex, value, quality, sourceTimeUs }, cause, last, now), now));
+    }
+  }
+
+  #accept(state: TagState, sample: Sample, now: Now): Sample {
+    state.reported = { sample, atMonotonicMs: now.monotonicMs };
+    if (!isUnobserved(sample.quality)) state.snapshotDue = false;
+    return sample;
+  }
+
+  #demandSnapshot(station: string): void {
+    for (const index of this.#indexesByStation.get(station) ?? []) {
+      const state = this.#states[index];
+      if (state !== undefined) state.snapshotDue = true;
+    }
+  }
+}
+
+function causeOf(tag: ReportedTag, state: TagState, reading: Reading, now: Now): SampleCause | null {
+  const last = state.reported?.sample;
+  if (last === undefined) return 'snapshot';
+  if (state.snapshotDue && !isUnobserved(reading.quality)) return 'snapshot';
+  if (last.quality !== reading.quality || hasChanged(tag, last, reading)) return 'change';
+  const ageMs = now.monotonicMs - (state.reported?.atMonotonicMs ?? 0);
+  return ageMs >= tag.reportAtLeastEveryMs ? 'periodic' : null;
+}
+
+function hasChanged(tag: ReportedTag, last: Sample, reading: Reading): boolean {
+  if (sameValue(last.value, reading.value)) return false;
+  if (tag.deadband === 0 || tag.class !== 'measurement') return true;
+  if (typeof last.value === 'number' && typeof reading.value === 'number') {
+    // Written so that NaN on either side counts as a change.
+    return !(Math.abs(reading.value - last.value) <= tag.deadband);
+  }
+  if (typeof last.value === 'bigint' && typeof reading.value === 'bigint') {
+    const difference = reading.value - last.value;
+    return Number(difference < 0n ? -difference : difference) > tag.deadband;
+  }
+  return true;
+}
+
+/**
+ * A repeated value whose device time is not newer than what was reported is stored at the time of the read,
+ * with the device's time beside it; a change keeps the device's time as it is.
+ */
+function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, now: Now): Sample {
+  const { tagIndex, value, quality, sourceTimeUs } = reading;
+  const inRange = Number.isSafeInteger(sourceTimeUs) && sourceTimeUs >= 0 && sourceTimeUs <= SOURCE_TIME_MAX_US;
+  if (!inRange) return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause };
+  const notNewer = last !== undefined && sourceTimeUs <= last.sourceTimeUs;
+  if (cause === 'change' || !notNewer) return { tagIndex, sourceTimeUs, value, quality, cause };
+  return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
+}
+
+/** Groups the gaps of single tags into few records: same station, interval and reason. */
+class GapCollector {
+  readonly #tags: readonly ReportedTag[];
+  readonly #groups = new Map<string, { gap: Omit<TimeGap, 'tags'>; indexes: number[] }>();
+
+  constructor(tags: readonly ReportedTag[]) {
+    this.#tags = tags;
+  }
+
+  get isEmpty(): boolean {
+    return this.#groups.size === 0;
+  }
+
+  add(tagIndex: number, fromUs: number, toUs: number, reason: TimeGapReason): void {
+    const tag = this.#tags[tagIndex];
+    // A wall clock that was set back makes an empty interval; there is nothing to declare in it.
+    if (tag === undefined || toUs <= fromUs) return;
+    const key = `${tag.station}\n${fromUs}\n${toUs}\n${reason}`;
+    const group = this.#groups.get(key);
+    if (group === undefined) {
+      this.#groups.set(key, { gap: { station: tag.station, fromUs, toUs, reason }, indexes: [tagIndex] });
+    } else group.indexes.push(tagIndex);
+  }
+
+  gaps(indexesByStation: ReadonlyMap<string, readonly number[]>): TimeGap[] {
+    return [...this.#groups.values()].flatMap(({ gap, indexes }) => {
+      const isWholeStation = new Set(indexes).size === indexesByStation.get(gap.station ?? '')?.length;
+      if (isWholeStation) return [{ ...gap, tags: [] }];
+      const names = indexes.map((index) => this.#tags[index]?.name ?? '');
+      const gaps: TimeGap[] = [];
+      for (let at = 0; at < names.length; at += GAP_TAGS_MAX) {
+        gaps.push({ ...gap, tags: names.slice(at, at + GAP_TAGS_MAX) });
+      }
+      return gaps;
+    });
+  }
+}
