@@ -33,6 +33,8 @@ export interface Server {
   readonly localAddress?: string;
   /** Where the status page and health check listen; not at all if not set. */
   readonly status?: Address;
+  /** Bytes that its flash can take in its life, where the file says so. */
+  readonly flashTbwBytes?: number;
 }
 
 export interface Process {

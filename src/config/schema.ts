@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { linesSchema } from './schema-line.ts';
+import { address, duration, plainName, size, strict } from './schema-parts.ts';
+import { tagDefaultsShape, templateSchema } from './schema-tag.ts';
+
+const schemaKey = z.string().optional().describe('JSON Schema of this file, for the editor.');
+
+const serverSchema = strict({
+  instance: z.int().min(1).max(15).describe('Number of the instances that this server runs, 1 to 15.'),
+  data: z.string().min(1).default('./data').describe('Data directory, relative to the site file.'),
+  controlSocket: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Control socket. Without it: kom.sock in the data directory.'),
+  localAddress: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Local address that connections leave from. Without it: the system's choice."),
+  status: address('Where the status page and health check listen. Without it: nowhere.').optional(),
+  serial: z
+    .record(z.string(), z.string().min(1))
+    .optional()
+    .describe('Serial device by name of line, where it differs on this server.'),
+  flash: strict({
+    tbw: size('Bytes that the flash can take in its life, from its data sheet.', { min: 1e9 }),
+  })
+    .optional()
+    .describe('Flash of this server, for the years that kom check prints.'),
+});
+
+const bufferSchema = strict({
+  store: z
+    .enum(['on-outage', 'always'])
+    .default('on-outage')
+    .describe('on-outage spares the flash; always makes every block durable before it is sent.'),
+  capacity: size('Bound on the bytes on disk of each instance.', { min: 4e6 }).default('1GB'),
+  whenFull: z
+    .enum(['drop-oldest', 'refuse-newest'])
+    .default('drop-oldest')
+    .describe('What a full ring loses; it becomes a gap record either way.'),
+  freeDiskFloor: size('Storing stops before the file system has less free than this.').default('200MB'),
+  powerCutLossMax: z
+    .enum(['1s', '10s', '60s'])
+    .default('1s')
+    .describe('What a power cut may lose at most; sets block age, spill age and alive mark.'),
+  window: size('Bound on un-acknowledged blocks in memory.', { min: 1e6, max: 1e9 }).default('16MB'),
+});
+
+const uplinkSchema = strict({
+  heartbeat: duration('Heartbeat to the Kernel.', { min: 50, max: 60_000 }).default('500ms'),
+  silenceMax: duration('Silence of the Kernel that counts as an outage.', { min: 100, max: 600_000 }).default(
+    '2s',
+  ),
+  connectTimeout: duration('Time for opening the connection.', { min: 100 }).default('5s'),
+  reconnectDelayMin: duration('First pause before connecting again.').default('250ms'),
+  reconnectDelayMax: duration('Longest pause; it doubles up to here.').default('10s'),
+  liveInterval: duration('How often a changed live value is sent while the backlog drains.', {
+    min: 50,
+  }).default('500ms'),
+});
+
+const processSchema = strict({
+  servers: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('Servers that run an instance of it. Without it: all.'),
+  buffer: bufferSchema.prefault({}).describe('How samples are kept.'),
+  uplink: uplinkSchema.prefault({}).describe('How the Kernel is talked to.'),
+  lines: linesSchema.describe('Lines by name.'),
+});
+
+/** The site file. */
+export const siteSchema = strict({
+  $schema: schemaKey,
+  site: z
+    .string()
+    .regex(/^[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_])?$/u, {
+      error: 'a name of letters, digits and . _ - or spaces inside, at most 64 characters',
+    })
+    .describe('Name of the site.'),
+  include: z
+    .array(z.string().min(1))
+    .max(100)
+    .default([])
+    .describe('Files, with * and **, whose keys are merged into this one; relative to this file.'),
+  kernels: z
+    .array(
+      strict({
+        address: address('Address of a Kernel; port 3119 if left out.', 3119),
+        insecure: z.boolean().default(false).describe('The link may leave this machine without TLS.'),
+      }),
+    )
+    .max(8)
+    .describe('Kernels.'),
+  servers: z.record(plainName, serverSchema).describe('Comm servers by name.'),
+  nameTemplate: z
+    .string()
+    .min(1)
+    .default('{station}.{tag}')
+    .describe('How full tag names are made, from {site}, {process}, {line}, {station} and {tag}.'),
+  defaults: strict(tagDefaultsShape).prefault({}).describe('Values for all tags.'),
+  templates: z.record(plainName, templateSchema).default({}).describe('Templates of stations by name.'),
+  processes: z.record(plainName, processSchema).describe('Processes by name.'),
+});
+export type SiteInput = z.infer<typeof siteSchema>;
+export type ProcessInput = z.infer<typeof processSchema>;
+export type ServerInput = z.infer<typeof serverSchema>;
+
+/** The Kernel file. */
+export const kernelSchema = strict({
+  $schema: schemaKey,
+  listen: address('Where agents connect; port 3119 if left out.', 3119).default('127.0.0.1:3119'),
+  insecure: z
+    .boolean()
+    .default(false)
+    .describe('The listener may be reached from other machines without TLS.'),
+  archive: strict({
+    kind: z.literal('embedded').default('embedded').describe('Embedded DuckDB.'),
+    directory: z
+      .string()
+      .min(1)
+      .default('./data/kernel')
+      .describe('Directory of the archive, relative to the Kernel file.'),
+    memoryLimit: size('Memory that the archive may use.', { min: 64e6 }).default('512MB'),
+  })
+    .prefault({})
+    .describe('The archive.'),
+  controlSocket: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Control socket. Without it: kom-kernel.sock in the directory of the archive.'),
+  status: address('Where the status page and health check listen. Without it: nowhere.').optional(),
+});
+export type KernelInput = z.infer<typeof kernelSchema>;

@@ -1,0 +1,295 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { DICTIONARY_TAGS_MAX } from '../domain/dictionary.ts';
+import { parseSizeBytes } from '../domain/units.ts';
+import { fillText } from './expression.ts';
+import type { FileContext } from './files.ts';
+import { type LineScope, makeLine, milliseconds } from './lines.ts';
+import type { BufferSettings, KernelAddress, Line, Process, Server, Site, UplinkSettings } from './model.ts';
+import { type ProblemList, suggestion } from './problems.ts';
+import type { ProcessInput, ServerInput, SiteInput } from './schema.ts';
+import { isLoopback, parseAddress } from './schema-parts.ts';
+import type { Explained } from './tags.ts';
+import { attempt, prepareTemplates } from './templates.ts';
+
+/** How a site is made from its validated input. */
+export interface MakeOptions {
+  readonly context: FileContext;
+  readonly warnings: ProblemList;
+  readonly server: string | undefined;
+  readonly secretsOptional: boolean;
+  readonly explained: Map<string, readonly Explained[]> | undefined;
+}
+
+/** Ages and paces that keep what a power cut loses within the configured bound, in ms. */
+const POWER_CUT = {
+  '1s': { lossMaxMs: 1000, blockAgeMs: 250, spillAgeMs: 500, aliveMarkMs: 5000 },
+  '10s': { lossMaxMs: 10_000, blockAgeMs: 1000, spillAgeMs: 5000, aliveMarkMs: 10_000 },
+  '60s': { lossMaxMs: 60_000, blockAgeMs: 5000, spillAgeMs: 30_000, aliveMarkMs: 60_000 },
+} as const;
+
+/** Makes the site; what is wrong goes to the problems of the context. */
+export function makeSite(input: SiteInput, options: MakeOptions): Site {
+  const { context } = options;
+  if (Object.keys(input.servers).length === 0)
+    context.problems.add(['servers'], 'at least one server is needed');
+  if (Object.keys(input.processes).length === 0) {
+    context.problems.add(['processes'], 'at least one process is needed');
+  }
+  checkNameTemplate(input, context);
+  const kernels = makeKernels(input, options);
+  const servers = makeServers(input, context);
+  const templates = prepareTemplates(input.templates, context);
+  const processes = Object.entries(input.processes).map(([name, process]) => {
+    const serverNames = process.servers ?? Object.keys(input.servers);
+    const chosen = options.server ?? serverNames[0];
+    const base = {
+      input,
+      process: name,
+      context,
+      warnings: options.warnings,
+      templates,
+      explained: options.explained,
+      secretsOptional: options.secretsOptional,
+      serial: (chosen === undefined ? undefined : input.servers[chosen]?.serial) ?? {},
+      dataDirectory: servers.find((server) => server.name === chosen)?.dataDirectory ?? context.directory,
+    };
+    return makeProcess(name, process, base);
+  });
+  checkTagNames(processes, context);
+  checkSerialNames(input, context);
+  if (options.server !== undefined && input.servers[options.server] === undefined) {
+    context.problems.add(['servers', options.server], 'no such server in the file', {
+      hint: suggestion(options.server, Object.keys(input.servers)),
+    });
+  }
+  return { name: input.site, hash: hashOf(input, processes), kernels, servers, processes };
+}
+
+function makeKernels(input: SiteInput, { context, warnings }: MakeOptions): KernelAddress[] {
+  return input.kernels.flatMap((kernel, position) => {
+    const address = parseAddress(kernel.address, 3119);
+    if (address === null) return [];
+    if (!isLoopback(address.host)) {
+      const at = ['kernels', position];
+      const text = `${kernel.address} is not on this machine, and this version has no TLS`;
+      if (kernel.insecure) warnings.add(at, `${text}: values travel in the open`);
+      else {
+        context.problems.add(at, text, {
+          expected: 'a loopback address, or "insecure": true on a network that you trust',
+        });
+      }
+    }
+    return [{ ...address, insecure: kernel.insecure }];
+  });
+}
+
+function makeServers(input: SiteInput, context: FileContext): Server[] {
+  const instances = new Map<number, string>();
+  return Object.entries(input.servers).map(([name, server]) => {
+    const at = ['servers', name];
+    const other = instances.get(server.instance);
+    if (other !== undefined && !context.problems.touches(['servers', other, 'instance'])) {
+      context.problems.add([...at, 'instance'], `server ${other} has the same number`, {
+        got: String(server.instance),
+      });
+    }
+    instances.set(server.instance, name);
+    return makeServer(name, server, context);
+  });
+}
+
+function makeServer(name: string, input: ServerInput, context: FileContext): Server {
+  const dataDirectory = resolve(context.directory, input.data);
+  const status = input.status === undefined ? null : parseAddress(input.status);
+  const controlSocket =
+    input.controlSocket === undefined
+      ? resolve(dataDirectory, 'kom.sock')
+      : resolve(context.directory, input.controlSocket);
+  return {
+    name,
+    instance: input.instance,
+    dataDirectory,
+    controlSocket,
+    ...(input.localAddress === undefined ? {} : { localAddress: input.localAddress }),
+    ...(status === null ? {} : { status }),
+    ...(input.flash === undefined ? {} : { flashTbwBytes: bytes(input.flash.tbw) }),
+  };
+}
+
+function makeProcess(name: string, input: ProcessInput, scope: LineScope): Process {
+  const path = ['processes', name];
+  const { problems } = scope.context;
+  const known = Object.keys(scope.input.servers);
+  for (const [position, server] of (input.servers ?? []).entries()) {
+    if (known.includes(server) || problems.touches(['servers', server])) continue;
+    problems.add([...path, 'servers', position], `no server is called ${JSON.stringify(server)}`, {
+      hint: suggestion(server, known),
+    });
+  }
+  const lines: Line[] = [];
+  let tagCount = 0;
+  for (const [lineName, line] of Object.entries(input.lines)) {
+    const made = makeLine(lineName, line, tagCount, scope);
+    lines.push(made);
+    tagCount += made.stations.reduce((count, station) => count + station.tags.length, 0);
+  }
+  if (tagCount > DICTIONARY_TAGS_MAX) {
+    problems.add([...path, 'lines'], 'too many tags in one process', {
+      expected: `at most ${DICTIONARY_TAGS_MAX}`,
+      got: String(tagCount),
+    });
+  }
+  const stations = new Map<string, string>();
+  for (const line of lines) {
+    for (const station of line.stations) {
+      const other = stations.get(station.name);
+      if (other !== undefined) {
+        problems.add(
+          [...path, 'lines', line.name, 'stations', station.name],
+          `line ${other} of this process already has a station of this name`,
+        );
+      }
+      stations.set(station.name, line.name);
+    }
+  }
+  return {
+    name,
+    servers: input.servers ?? known,
+    buffer: makeBuffer(name, input, scope.context),
+    uplink: makeUplink(name, input, scope.context),
+    lines,
+  };
+}
+
+function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: FileContext): BufferSettings {
+  const { lossMaxMs, ...ages } = POWER_CUT[buffer.powerCutLossMax];
+  const capacityBytes = bytes(buffer.capacity);
+  const windowBytes = bytes(buffer.window);
+  if (windowBytes > capacityBytes) {
+    problems.add(['processes', process, 'buffer', 'window'], 'larger than the capacity', {
+      got: buffer.window,
+    });
+  }
+  return {
+    store: buffer.store,
+    capacityBytes,
+    freeDiskFloorBytes: bytes(buffer.freeDiskFloor),
+    whenFull: buffer.whenFull,
+    powerCutLossMaxMs: lossMaxMs,
+    ...ages,
+    windowBytes,
+  };
+}
+
+function makeUplink(process: string, { uplink }: ProcessInput, { problems }: FileContext): UplinkSettings {
+  const path = ['processes', process, 'uplink'];
+  const settings = {
+    heartbeatMs: milliseconds(uplink.heartbeat),
+    silenceMaxMs: milliseconds(uplink.silenceMax),
+    connectTimeoutMs: milliseconds(uplink.connectTimeout),
+    reconnectDelayMinMs: milliseconds(uplink.reconnectDelayMin),
+    reconnectDelayMaxMs: milliseconds(uplink.reconnectDelayMax),
+    liveIntervalMs: milliseconds(uplink.liveInterval),
+  };
+  if (settings.silenceMaxMs < 2 * settings.heartbeatMs) {
+    problems.add([...path, 'silenceMax'], 'one late heartbeat would count as an outage', {
+      expected: `at least twice the heartbeat of ${uplink.heartbeat}`,
+      got: uplink.silenceMax,
+    });
+  }
+  if (settings.reconnectDelayMaxMs < settings.reconnectDelayMinMs) {
+    problems.add([...path, 'reconnectDelayMax'], 'shorter than reconnectDelayMin');
+  }
+  return settings;
+}
+
+/** Bytes of a text that the schema has accepted. */
+function bytes(text: string): number {
+  return parseSizeBytes(text) ?? 0;
+}
+
+function checkNameTemplate(input: SiteInput, context: FileContext): void {
+  const names = new Map(['site', 'process', 'line', 'station', 'tag'].map((name) => [name, name]));
+  attempt(
+    () => fillText(input.nameTemplate, names),
+    (reason) => context.problems.add(['nameTemplate'], reason),
+  );
+  if (!input.nameTemplate.includes('{tag}')) {
+    context.problems.add(['nameTemplate'], 'without {tag} all tags of a station have one name');
+  }
+}
+
+function checkTagNames(processes: readonly Process[], context: FileContext): void {
+  const places = new Map<string, string[]>();
+  const former = new Map<string, string>();
+  const isTemplateBroken = context.problems.touches(['nameTemplate']);
+  const tags = processes.flatMap((process) =>
+    process.lines.flatMap((line) =>
+      line.stations.flatMap((station) =>
+        station.tags.map((tag) => ({
+          tag,
+          path: ['processes', process.name, 'lines', line.name, 'stations', station.name],
+        })),
+      ),
+    ),
+  );
+  for (const { tag, path } of tags) {
+    const other = places.get(tag.name);
+    if (other === undefined) places.set(tag.name, path);
+    else if (!isTemplateBroken) {
+      context.problems.add(
+        path,
+        `a tag is called ${tag.name}, as one of station ${other.at(-1)} already is`,
+        {
+          hint: 'full names are unique in a site: see nameTemplate',
+        },
+      );
+    }
+  }
+  for (const { tag, path } of tags) {
+    for (const name of tag.formerly) {
+      const heir = former.get(name);
+      if (places.has(name))
+        context.problems.add(path, `${tag.name} was formerly ${name}, which is a tag of today`);
+      else if (heir !== undefined)
+        context.problems.add(path, `${tag.name} and ${heir} were both formerly ${name}`);
+      former.set(name, tag.name);
+    }
+  }
+}
+
+function checkSerialNames(input: SiteInput, context: FileContext): void {
+  const serialLines = Object.values(input.processes).flatMap((process) =>
+    Object.entries(process.lines)
+      .filter(([, line]) => line.driver === 'modbus-rtu')
+      .map(([name]) => name),
+  );
+  for (const [server, { serial }] of Object.entries(input.servers)) {
+    for (const line of Object.keys(serial ?? {})) {
+      if (serialLines.includes(line)) continue;
+      context.problems.add(['servers', server, 'serial', line], 'no serial line is called that', {
+        hint: suggestion(line, serialLines),
+      });
+    }
+  }
+}
+
+/** What may differ between the comm servers of a site, or is secret, or is only for people. */
+const NOT_HASHED: ReadonlySet<string> = new Set(['pkiDirectory', 'device', 'origin', 'password']);
+
+function hashOf(input: SiteInput, processes: readonly Process[]): string {
+  const { site, kernels, servers } = input;
+  const local = Object.values(input.processes).map((process) =>
+    Object.values(process.lines).map((line) => {
+      if (line.driver === 'modbus-rtu') return line.device;
+      return line.driver === 'opcua' ? [line.pki, line.user] : null;
+    }),
+  );
+  const expanded = JSON.stringify(processes, (key, value) => (NOT_HASHED.has(key) ? undefined : value));
+  return createHash('sha256')
+    .update(JSON.stringify({ site, kernels, servers, local }))
+    .update(expanded)
+    .digest('hex')
+    .slice(0, 32);
+}
