@@ -24,9 +24,8 @@ if (runsHere && existsSync(entry)) {
 } else {
   const bundledNode = join(root, 'node_modules', '.bin', 'node');
   if (!existsSync(bundledNode) || process.env.KOM_LAUNCHED) {
-    process.stderr.write(
-      `kom needs Node 22.15 or newer (this is ${process.versions.node}) and found no newer one in node_modules; run npm ci first\n`,
-    );
+    const needs = `kom needs Node 22.15 or newer (this is ${process.versions.node})`;
+    process.stderr.write(`${needs} and found no newer one in node_modules; run npm ci first\n`);
     process.exit(69);
   }
   const child = spawn(bundledNode, [__filename, ...process.argv.slice(2)], {

@@ -7,7 +7,7 @@ export interface Clock {
   monotonicMs(): number;
   /** Integer µs since 1970, UTC; may step. */
   wallUs(): number;
-  /** Resolves after `ms` (≥ 0); rejects with the signal's reason when it is aborted. Leaves no listener behind. */
+  /** Resolves after `ms` (≥ 0); rejects with the signal's reason when aborted. Leaves no listener behind. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls `run` once after `ms`; `name` is for diagnostics. */
   schedule(name: string, ms: number, run: () => void): Timer;

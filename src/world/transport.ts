@@ -5,9 +5,15 @@ export interface Transport {
    * @throws KomError KOM_CONNECTION_REFUSED, KOM_CONNECTION_TIMEOUT; the signal's reason when aborted
    */
   connect(address: Address, options: ConnectOptions): Promise<Connection>;
-  /** Listens on an address; `accept` is called for each connection. @throws KomError KOM_CONNECTION_REFUSED if the address is taken */
+  /**
+   * Listens on an address; `accept` is called for each connection.
+   * @throws KomError KOM_CONNECTION_REFUSED if the address is taken
+   */
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>;
-  /** Opens a connection to a Unix socket of this machine. @throws KomError KOM_NOT_RUNNING if nobody listens */
+  /**
+   * Opens a connection to a Unix socket of this machine.
+   * @throws KomError KOM_NOT_RUNNING if nobody listens
+   */
   connectLocal(path: string, options: ConnectOptions): Promise<Connection>;
   /**
    * Listens on a Unix socket, mode 0660; a socket file that nobody listens on any more is replaced.

@@ -38,7 +38,9 @@ describe('Unix sockets', () => {
 
   it('replace the socket file of a killed process, but not that of a live one', async () => {
     const path = freshPath();
-    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
+    const script = `
+      const server = require('node:net').createServer();
+      server.listen(${JSON.stringify(path)}, () => console.log('up'));`;
     const owner = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(owner.stdout, 'data');
     const second = transport.listenLocal(path, () => {});

@@ -9,7 +9,7 @@ export interface LogOptions {
   readonly destination?: { write(line: string): void };
 }
 
-/** Bound on lines that standard output does not take; beyond it lines are dropped, polling never waits for a log. */
+/** Bound on what standard output does not take yet; beyond it lines are dropped, nothing waits for a log. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 
 /** A log of JSON lines. Fields named `error` show their message, code, cause and stack. */

@@ -70,7 +70,7 @@ export class SimulatedNetwork {
     this.#setup = setup;
   }
 
-  /** The transport of one host. Its loopback names, and paths of Unix sockets, lead to itself without latency. */
+  /** The transport of one host. Its loopback names and its Unix sockets lead to itself without latency. */
   host(name: string): Transport {
     return {
       connect: (address, options) => {
@@ -122,7 +122,7 @@ export class SimulatedNetwork {
     else this.#refused.delete(key(host, String(port)));
   }
 
-  /** The next connection that `from` opens to `to` breaks once `to` has got `afterBytes` (at least 1) of it. */
+  /** The next connection from `from` to `to` breaks once `to` has got `afterBytes` (at least 1) of it. */
   breakNext(from: string, to: string, afterBytes: number): void {
     this.#breakNext.set(key(from, to), afterBytes);
   }

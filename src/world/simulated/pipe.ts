@@ -35,7 +35,7 @@ export const RECEIVE_WINDOW_BYTES = 64 * 1024;
 /** On a path of limited rate connections take turns by segments of this size. */
 const SEGMENT_BYTES = 1460;
 
-/** One piece in this many is cut to a few bytes, so that every frame is split at every place sooner or later. */
+/** This share of the pieces is a few bytes: sooner or later every frame is split at every place. */
 const TINY_PIECE_SHARE = 0.15;
 const TINY_PIECE_BYTES = 16;
 
