@@ -129,7 +129,8 @@ export class ReportByException {
     if (state === undefined) return;
     if (isUnobserved(reading.quality)) {
       if (state.unobserved === null) {
-        if (state.observedUs !== null) gaps.add(reading.tagIndex, state.observedUs, now.wallUs, 'station-down');
+        if (state.observedUs !== null)
+          gaps.add(reading.tagIndex, state.observedUs, now.wallUs, 'station-down');
         state.unobserved = { sinceUs: now.wallUs, reason: 'station-down' };
       } else if (state.unobserved.reason === 'agent-stopped') {
         gaps.add(reading.tagIndex, state.unobserved.sinceUs, now.wallUs, 'agent-stopped');
@@ -159,7 +160,9 @@ export class ReportByException {
     const state = this.#states[reading.tagIndex];
     if (tag === undefined || state === undefined) return null;
     const cause = causeOf(tag, state, reading, now);
-    return cause === null ? null : this.#accept(state, stamp(reading, cause, state.reported?.sample, now), now);
+    return cause === null
+      ? null
+      : this.#accept(state, stamp(reading, cause, state.reported?.sample, now), now);
   }
 
   /** A keep-alive says that good tags are what they were: what is due as snapshot or period is repeated. */
@@ -167,16 +170,20 @@ export class ReportByException {
     for (const index of this.#indexesByStation.get(station) ?? []) {
       const tag = this.#tags[index];
       const state = this.#states[index];
-      if (tag === undefined || state === undefined || state.reported === null || state.unobserved !== null) continue;
+      if (tag === undefined || state === undefined || state.reported === null || state.unobserved !== null)
+        continue;
       const last = state.reported.sample;
       if (isUnobserved(last.quality)) continue;
       state.observedUs = now.wallUs;
-      const due = state.snapshotDue || now.monotonicMs - state.reported.atMonotonicMs >= tag.reportAtLeastEveryMs;
+      const due =
+        state.snapshotDue || now.monotonicMs - state.reported.atMonotonicMs >= tag.reportAtLeastEveryMs;
       if (!due) continue;
       const cause = state.snapshotDue ? 'snapshot' : 'periodic';
       const { tagIndex, value, quality } = last;
       const sourceTimeUs = last.deviceTimeUs ?? last.sourceTimeUs;
-      samples.push(this.#accept(state, stamp({ tagIndex, value, quality, sourceTimeUs }, cause, last, now), now));
+      samples.push(
+        this.#accept(state, stamp({ tagIndex, value, quality, sourceTimeUs }, cause, last, now), now),
+      );
     }
   }
 
@@ -223,7 +230,8 @@ function hasChanged(tag: ReportedTag, last: Sample, reading: Reading): boolean {
  */
 function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, now: Now): Sample {
   const { tagIndex, value, quality, sourceTimeUs } = reading;
-  const inRange = Number.isSafeInteger(sourceTimeUs) && sourceTimeUs >= 0 && sourceTimeUs <= SOURCE_TIME_MAX_US;
+  const inRange =
+    Number.isSafeInteger(sourceTimeUs) && sourceTimeUs >= 0 && sourceTimeUs <= SOURCE_TIME_MAX_US;
   if (!inRange) return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause };
   const notNewer = last !== undefined && sourceTimeUs <= last.sourceTimeUs;
   if (cause === 'change' || !notNewer) return { tagIndex, sourceTimeUs, value, quality, cause };

@@ -13,10 +13,7 @@ export interface TagScope {
 export type ScopedTag = Pick<DictionaryTag, 'name' | 'station' | 'formerly'> & { readonly process: string };
 
 /** The scope of a tag, or `undefined` if neither it nor a former name of it is known. */
-export function scopeOf(
-  name: string,
-  find: (name: string) => ScopedTag | undefined,
-): TagScope | undefined {
+export function scopeOf(name: string, find: (name: string) => ScopedTag | undefined): TagScope | undefined {
   const names = [...new Set([name, ...(find(name)?.formerly ?? [])])];
   const known = names.map(find).filter((tag) => tag !== undefined);
   if (known.length === 0) return undefined;

@@ -1,0 +1,108 @@
+import type { Block } from '../domain/block/block.ts';
+import { BlockBuilder } from '../domain/block/builder.ts';
+import { type Entry, isTimeGap, type Sample } from '../domain/sample.ts';
+import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import type { Clock, Timer } from '../world/clock.ts';
+
+/** A block is sealed at this many entries or this size before compression, whatever its age. */
+export const BLOCK_SEAL_ENTRIES = 16_384;
+const BLOCK_SEAL_BODY_BYTES = 1024 * 1024;
+
+export interface AssemblerOptions {
+  readonly streamId: string;
+  readonly dictionaryHash: string;
+  readonly clock: Clock;
+  /** A block is sealed at this age of its first entry. */
+  readonly blockAgeMs: number;
+  /** Takes each sealed block, in order. */
+  readonly seal: (block: Block) => void;
+  /** False: the window is full and nothing may be numbered. */
+  readonly hasRoom: () => boolean;
+  /** Sees each sample with its number, for the live lane. */
+  readonly numbered: (sample: Sample, sequence: number) => void;
+  /** The loss of an overload was declared: what was reported meanwhile must be reported again. */
+  readonly overloadEnded: () => void;
+}
+
+/**
+ * Numbers entries and collects them into blocks. A sample exists for the promise from here on. While there
+ * is no room nothing is numbered; that time comes out as one time gap `overload` with its count.
+ */
+export class Assembler {
+  readonly #options: AssemblerOptions;
+  readonly #builder = new BlockBuilder();
+  #nextSequence = FIRST_SEQUENCE;
+  #firstInBlock = FIRST_SEQUENCE;
+  #sealTimer: Timer | null = null;
+  #overload: { readonly fromUs: number; count: number } | null = null;
+
+  constructor(options: AssemblerOptions) {
+    this.#options = options;
+  }
+
+  /** The number that the next entry gets. */
+  get nextSequence(): number {
+    return this.#nextSequence;
+  }
+
+  /** Entries that were refused because of the overload that goes on now. */
+  get overloadCount(): number {
+    return this.#overload?.count ?? 0;
+  }
+
+  /** Numbers the entries of one batch. */
+  accept(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    if (!this.#options.hasRoom()) {
+      this.#overload ??= { fromUs: this.#options.clock.wallUs(), count: 0 };
+      this.#overload.count += entries.length;
+      return;
+    }
+    if (this.#overload !== null) this.#declareOverload(this.#overload);
+    for (const entry of entries) this.#number(entry);
+  }
+
+  /** Seals what there is, so that nothing numbered is outside of a block. */
+  flush(): void {
+    this.#sealTimer?.cancel();
+    this.#sealTimer = null;
+    if (this.#builder.count === 0) return;
+    const { streamId, dictionaryHash, clock } = this.#options;
+    const block = this.#builder.seal({
+      streamId,
+      dictionaryHash,
+      firstSequence: this.#firstInBlock,
+      sealedMonotonicUs: Math.round(clock.monotonicMs() * 1000),
+    });
+    this.#firstInBlock = this.#nextSequence;
+    this.#options.seal(block);
+  }
+
+  #declareOverload(overload: { readonly fromUs: number; readonly count: number }): void {
+    this.#overload = null;
+    // At least one µs long also where the wall clock was set back meanwhile.
+    const toUs = Math.max(this.#options.clock.wallUs(), overload.fromUs + 1);
+    this.#number({
+      station: null,
+      tags: [],
+      fromUs: overload.fromUs,
+      toUs,
+      reason: 'overload',
+      count: overload.count,
+    });
+    this.#options.overloadEnded();
+  }
+
+  #number(entry: Entry): void {
+    const sequence = this.#nextSequence++;
+    this.#builder.add(entry);
+    if (!isTimeGap(entry)) this.#options.numbered(entry, sequence);
+    if (this.#builder.count >= BLOCK_SEAL_ENTRIES || this.#builder.bodyBytesMax >= BLOCK_SEAL_BODY_BYTES) {
+      this.flush();
+      return;
+    }
+    this.#sealTimer ??= this.#options.clock.schedule('seal block', this.#options.blockAgeMs, () =>
+      this.flush(),
+    );
+  }
+}

@@ -1,0 +1,319 @@
+import type { StorePolicy } from '../config/model.ts';
+import { type Block, lastSequence } from '../domain/block/block.ts';
+import { joinTouching, type SequenceRange, subtract } from '../domain/coverage.ts';
+import { describeError, isKomError } from '../domain/errors.ts';
+import type { SequenceGap } from '../domain/gap.ts';
+import { FIRST_SEQUENCE, type StreamInfo } from '../domain/stream.ts';
+import type { Clock, Timer } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Ring, RingPosition, RingStat } from './ring.ts';
+import { Window } from './window.ts';
+
+/** Numbered entries in memory at most; so many can a crash lose at most. */
+export const WINDOW_SAMPLES_MAX = 500_000;
+/** Bytes in one append to the ring. */
+const APPEND_BYTES_MAX = 2 * 1024 * 1024;
+/** Pause after the disk refused an append. */
+const APPEND_RETRY_MS = 500;
+/** How often the ages of the blocks in the window are looked at. */
+const SPILL_CHECK_MS = 50;
+
+export type BacklogState = 'outage' | 'catch-up' | 'online';
+
+export interface BacklogOptions {
+  readonly ring: Ring;
+  readonly policy: StorePolicy;
+  /** `on-outage`: a block not acknowledged at this age goes to the ring, whatever the link says. */
+  readonly spillAgeMs: number;
+  readonly windowBytes: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a Kernel is told of a stream that this store holds or must account for. */
+export interface HeldStream {
+  readonly info: StreamInfo;
+  readonly held: readonly SequenceRange[];
+  /** Oldest source time held and not acknowledged, integer µs; 0 for none. */
+  readonly heldFromUs: number;
+  readonly endedAtUs: number | null;
+  /** For a stream that is over: its last durable sequence. The running stream's is the assembler's to tell. */
+  readonly lastSequence: number | null;
+}
+
+export interface BacklogStat {
+  readonly state: BacklogState;
+  readonly windowBytes: number;
+  readonly windowSamples: number;
+  /** Held and not acknowledged, window and ring. */
+  readonly samples: number;
+  readonly ring: RingStat;
+}
+
+/**
+ * What is held and not yet acknowledged: the window in memory and the ring behind it. Everything in the
+ * ring is older than everything that is only in the window, so reading the ring first and the window then
+ * gives the blocks in order.
+ */
+export class Backlog {
+  readonly #options: BacklogOptions;
+  readonly #window = new Window();
+  readonly #spillTimer: Timer;
+  #linkUp = false;
+  #closing = false;
+  /** Where reading of the ring goes on. */
+  #ringCursor: RingPosition | null = null;
+  /** The ring may hold blocks that were not given out since the last rewind. */
+  #ringHasUnsent = true;
+  /** Given out since the last rewind: blocks of the running stream up to this sequence. */
+  #sentThrough = 0;
+  /** Acknowledged: the running stream up to this sequence. */
+  #ackedThrough = 0;
+  #lastAccepted = 0;
+  #spilling: Promise<void> | null = null;
+  #more: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
+
+  constructor(options: BacklogOptions) {
+    this.#options = options;
+    this.#spillTimer = options.clock.repeat('spill check', SPILL_CHECK_MS, () => this.#spillSoon());
+  }
+
+  /** False: the window is at its bound, because neither the link nor the disk takes anything. */
+  get hasRoom(): boolean {
+    return this.#window.bytes < this.#options.windowBytes && this.#window.samples < WINDOW_SAMPLES_MAX;
+  }
+
+  get state(): BacklogState {
+    if (!this.#linkUp) return 'outage';
+    return this.#ringHasUnsent ? 'catch-up' : 'online';
+  }
+
+  /** Takes a sealed block of the running stream. Never waits. */
+  accept(block: Block): void {
+    this.#window.push(block, this.#options.clock.monotonicMs());
+    this.#lastAccepted = lastSequence(block.header);
+    this.#spillSoon();
+    this.#signalMore();
+  }
+
+  /** The uplink has a session: reading begins anew at the first block that is not acknowledged. */
+  linkUp(): void {
+    this.#linkUp = true;
+    this.rewind();
+  }
+
+  linkDown(): void {
+    this.#linkUp = false;
+    this.#spillSoon();
+  }
+
+  /** What was given out and not acknowledged is given out again. */
+  rewind(): void {
+    this.#ringCursor = null;
+    this.#sentThrough = this.#ackedThrough;
+    this.#ringHasUnsent = true;
+    this.#signalMore();
+  }
+
+  /**
+   * The next blocks to send, in order, about `limitBytes` of them; empty if there are none now.
+   * With the policy `always` a block is given out only when it is durable.
+   */
+  async next(limitBytes: number): Promise<Block[]> {
+    while (this.#ringHasUnsent) {
+      const read = await this.#options.ring.readUnacknowledged(this.#ringCursor, limitBytes);
+      this.#ringCursor = read.after;
+      if (!read.more) this.#ringHasUnsent = false;
+      const blocks = read.blocks.map(({ block }) => block).filter((block) => this.#isUnsent(block));
+      this.#raiseSent(blocks);
+      if (blocks.length > 0) return blocks;
+    }
+    const blocks: Block[] = [];
+    let bytes = 0;
+    for (const { block, durable } of this.#window.blocks) {
+      if (!this.#isUnsent(block)) continue;
+      if ((this.#options.policy === 'always' && !durable) || bytes >= limitBytes) break;
+      blocks.push(block);
+      bytes += block.bytes.length;
+    }
+    this.#raiseSent(blocks);
+    return blocks;
+  }
+
+  /** Resolves when there may be something new for `next` or `gaps`. */
+  more(): Promise<void> {
+    return this.#more.promise;
+  }
+
+  /** A Kernel has everything of a stream through a sequence, durably. */
+  acknowledge(streamId: string, throughSequence: number): void {
+    const { ring, log } = this.#options;
+    let through = throughSequence;
+    if (streamId === ring.stream.streamId) {
+      through = Math.min(throughSequence, this.#lastAccepted);
+      this.#ackedThrough = Math.max(this.#ackedThrough, through);
+      this.#sentThrough = Math.max(this.#sentThrough, this.#ackedThrough);
+      this.#window.dropThrough(this.#ackedThrough);
+    }
+    ring.acknowledge(streamId, through).catch((error: unknown) => {
+      log.warn(
+        { error: describeError(error) },
+        'the acknowledged watermark could not be stored; it is kept in memory',
+      );
+    });
+  }
+
+  /** Durable gap records that no Kernel has acknowledged. */
+  gaps(): readonly SequenceGap[] {
+    return this.#options.ring.gaps();
+  }
+
+  /** The Kernel will never take this range: it becomes a gap. */
+  async reject(range: SequenceRange & { streamId: string; fromUs: number; toUs: number }): Promise<void> {
+    const { streamId, first, last, fromUs, toUs } = range;
+    const countAtMost = last - first + 1;
+    const gap = { streamId, firstSequence: first, lastSequence: last, fromUs, toUs, countAtMost };
+    await this.#options.ring.declareGap({ ...gap, reason: 'rejected' });
+    this.#signalMore();
+  }
+
+  dictionary(hash: string): Promise<Uint8Array | undefined> {
+    return this.#options.ring.dictionary(hash);
+  }
+
+  /** Every stream of the store, oldest first; the last one runs. */
+  streams(): HeldStream[] {
+    const current = this.#options.ring.stream.streamId;
+    const ringFromUs = this.#options.ring.stat().oldestUnacknowledgedUs;
+    const windowFromUs = this.#window.blocks[0]?.block.header.fromUs;
+    return this.#options.ring.streams().map(({ info, held, ackedThrough, durableThrough, ended }) => {
+      const ranges =
+        info.streamId === current ? joinTouching([...held, ...this.#windowRange()].sort(byFirst)) : held;
+      const acked = ackedThrough >= FIRST_SEQUENCE ? [{ first: FIRST_SEQUENCE, last: ackedThrough }] : [];
+      return {
+        info,
+        held: ranges.flatMap((range) => subtract(range, acked)),
+        heldFromUs: ringFromUs ?? (info.streamId === current ? (windowFromUs ?? 0) : 0),
+        endedAtUs: ended?.cleanly ? ended.atUs : null,
+        lastSequence: info.streamId === current ? null : (ended?.lastSequence ?? durableThrough),
+      };
+    });
+  }
+
+  stat(): BacklogStat {
+    const ring = this.#options.ring.stat();
+    const onlyInWindow = this.#window.blocks.reduce(
+      (count, { block, durable }) => count + (durable ? 0 : block.header.count),
+      0,
+    );
+    return {
+      state: this.state,
+      windowBytes: this.#window.bytes,
+      windowSamples: this.#window.samples,
+      samples: ring.unacknowledgedSamples + onlyInWindow,
+      ring,
+    };
+  }
+
+  /** Writes everything that is not acknowledged to the ring and stops. The ring stays open. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#spillTimer.cancel();
+    this.#signalMore();
+    await this.#spilling;
+    await this.#spill();
+  }
+
+  #isUnsent(block: Block): boolean {
+    if (block.header.streamId !== this.#options.ring.stream.streamId) return true;
+    return lastSequence(block.header) > this.#sentThrough;
+  }
+
+  #raiseSent(blocks: readonly Block[]): void {
+    for (const { header } of blocks) {
+      if (header.streamId === this.#options.ring.stream.streamId) this.#sentThrough = lastSequence(header);
+    }
+  }
+
+  #windowRange(): SequenceRange[] {
+    const first = this.#window.blocks[0]?.block.header.firstSequence;
+    const last = this.#window.blocks.at(-1)?.block.header;
+    return first === undefined || last === undefined ? [] : [{ first, last: lastSequence(last) }];
+  }
+
+  #spillSoon(): void {
+    if (this.#spilling !== null || this.#closing || this.#dueBlocks().length === 0) return;
+    this.#spilling = this.#spill().finally(() => {
+      this.#spilling = null;
+    });
+  }
+
+  /** Appends everything that is due, oldest first, until nothing is or the disk refuses. */
+  async #spill(): Promise<void> {
+    const { ring, clock, log } = this.#options;
+    for (let due = this.#dueBlocks(); due.length > 0; due = this.#dueBlocks()) {
+      try {
+        await ring.append(due);
+      } catch (error) {
+        if (!isKomError(error)) throw error;
+        log.error(
+          { code: error.code, error: error.message },
+          'the ring takes nothing; blocks stay in memory',
+        );
+        if (this.#closing) return;
+        await clock.sleep(APPEND_RETRY_MS);
+        return;
+      }
+      this.#stored(due);
+    }
+  }
+
+  #stored(blocks: readonly Block[]): void {
+    const through = lastSequence((blocks.at(-1) as Block).header);
+    if (this.#options.policy === 'always') {
+      this.#window.markDurableThrough(through);
+      this.#trimDurable();
+    } else this.#window.dropThrough(through);
+    const isInWindow = this.#window.blocks[0] !== undefined && this.#windowStart() <= this.#sentThrough + 1;
+    if (through > this.#sentThrough && !isInWindow) this.#ringHasUnsent = true;
+    this.#signalMore();
+  }
+
+  /** `always`: durable blocks stay in memory to be sent from there, up to half of the window. */
+  #trimDurable(): void {
+    while (this.#window.bytes > this.#options.windowBytes / 2) {
+      const oldest = this.#window.blocks[0];
+      if (oldest === undefined || !oldest.durable) return;
+      this.#window.dropThrough(lastSequence(oldest.block.header));
+    }
+  }
+
+  #windowStart(): number {
+    return this.#window.blocks[0]?.block.header.firstSequence ?? this.#lastAccepted + 1;
+  }
+
+  #dueBlocks(): Block[] {
+    const { policy, spillAgeMs, windowBytes, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const isCrowded = this.#window.bytes > windowBytes / 2 || this.#window.samples > WINDOW_SAMPLES_MAX / 2;
+    const all = policy === 'always' || !this.#linkUp || this.#closing || isCrowded;
+    const due: Block[] = [];
+    let bytes = 0;
+    for (const { block, sinceMs, durable } of this.#window.blocks) {
+      if (durable) continue;
+      if (bytes >= APPEND_BYTES_MAX || (!all && nowMs - sinceMs < spillAgeMs)) break;
+      due.push(block);
+      bytes += block.bytes.length;
+    }
+    return due;
+  }
+
+  #signalMore(): void {
+    this.#more.resolve();
+    this.#more = Promise.withResolvers<void>();
+  }
+}
+
+function byFirst(a: SequenceRange, b: SequenceRange): number {
+  return a.first - b.first;
+}

@@ -1,0 +1,61 @@
+import { type Block, lastSequence } from '../domain/block/block.ts';
+import { invariant } from '../domain/errors.ts';
+
+/** A block in memory. */
+export interface WindowBlock {
+  readonly block: Block;
+  /** Monotonic time at which it came in, milliseconds. */
+  readonly sinceMs: number;
+  /** It is in the ring as well. */
+  durable: boolean;
+}
+
+/** The blocks of the running stream that are held in memory, by sequence, without holes. */
+export class Window {
+  #blocks: WindowBlock[] = [];
+  #bytes = 0;
+  #samples = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get samples(): number {
+    return this.#samples;
+  }
+
+  get blocks(): readonly WindowBlock[] {
+    return this.#blocks;
+  }
+
+  push(block: Block, sinceMs: number): void {
+    const last = this.#blocks.at(-1)?.block.header;
+    invariant(
+      last === undefined || block.header.firstSequence === lastSequence(last) + 1,
+      'the blocks of the window are consecutive',
+    );
+    this.#blocks.push({ block, sinceMs, durable: false });
+    this.#bytes += block.bytes.length;
+    this.#samples += block.header.count;
+  }
+
+  /** Forgets every block that ends at or before a sequence. */
+  dropThrough(sequence: number): void {
+    let count = 0;
+    for (const { block } of this.#blocks) {
+      if (lastSequence(block.header) > sequence) break;
+      this.#bytes -= block.bytes.length;
+      this.#samples -= block.header.count;
+      count++;
+    }
+    if (count > 0) this.#blocks = this.#blocks.slice(count);
+  }
+
+  /** Marks every block that ends at or before a sequence as durable. */
+  markDurableThrough(sequence: number): void {
+    for (const each of this.#blocks) {
+      if (lastSequence(each.block.header) > sequence) return;
+      each.durable = true;
+    }
+  }
+}

@@ -1,0 +1,21 @@
+/** Bounds of a reconnect delay, milliseconds. */
+export interface BackoffOptions {
+  readonly delayMinMs: number;
+  readonly delayMaxMs: number;
+  /** Uniform in [0, 1). */
+  readonly fraction: () => number;
+}
+
+/**
+ * Decorrelated jitter: each delay is drawn between the minimum and three times the one before it, at most
+ * the maximum. Many agents that lose one Kernel come back spread out. Endless; begin anew after a stable time.
+ */
+export function* backoffDelaysMs(options: BackoffOptions): Generator<number, never> {
+  const { delayMinMs, delayMaxMs, fraction } = options;
+  let delayMs = delayMinMs;
+  while (true) {
+    yield delayMs;
+    const highest = Math.min(delayMaxMs, delayMs * 3);
+    delayMs = delayMinMs + fraction() * Math.max(0, highest - delayMinMs);
+  }
+}

@@ -1,0 +1,89 @@
+import { KomError } from '../domain/errors.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Connection } from '../world/transport.ts';
+import { decodeMessage, encodeMessage } from './codec.ts';
+import { FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_WELCOME, FrameSplitter } from './frame.ts';
+import type { ByeReason, Message } from './messages.ts';
+
+/** A connection that carries messages. Iterate `messages` once. */
+export class Channel {
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #splitter = new FrameSplitter(FRAME_BYTES_MAX_BEFORE_WELCOME);
+  readonly #iterator: AsyncIterator<Message>;
+  #heardMs: number;
+
+  constructor(connection: Connection, clock: Clock) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#heardMs = clock.monotonicMs();
+    this.#iterator = this.#read();
+  }
+
+  get remote(): string {
+    return this.#connection.remote;
+  }
+
+  /** How long nothing was heard, milliseconds. Any byte counts as life. */
+  get silentMs(): number {
+    return this.#clock.monotonicMs() - this.#heardMs;
+  }
+
+  /** The handshake is over: larger frames are welcome. */
+  established(): void {
+    this.#splitter.frameBytesMax = FRAME_BYTES_MAX;
+  }
+
+  /** Resolves when there is room for more. @throws KomError KOM_CONNECTION_LOST */
+  send(message: Message): Promise<void> {
+    return this.#connection.send(encodeMessage(message));
+  }
+
+  /**
+   * The next message, or `null` when the other side has closed.
+   * @throws KomError KOM_FRAME_INVALID, KOM_FRAME_TOO_LARGE, KOM_CONNECTION_LOST
+   */
+  async receive(): Promise<Message | null> {
+    const { value, done } = await this.#iterator.next();
+    return done === true ? null : value;
+  }
+
+  /** As `receive`, within a time. @throws KomError KOM_CONNECTION_TIMEOUT; the connection is then destroyed */
+  async receiveWithin(timeoutMs: number): Promise<Message | null> {
+    let isLate = false;
+    const timer = this.#clock.schedule('receive timeout', timeoutMs, () => {
+      isLate = true;
+      this.destroy();
+    });
+    const late = (): KomError =>
+      new KomError('KOM_CONNECTION_TIMEOUT', `${this.remote} said nothing for ${timeoutMs} ms`);
+    try {
+      const message = await this.receive();
+      if (isLate) throw late();
+      return message;
+    } catch (error) {
+      throw isLate ? late() : error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Says why, as far as the connection still takes it, and closes. */
+  bye(reason: ByeReason, text: string): void {
+    this.send({ type: 'bye', reason, text }).catch(() => {
+      // The other side is gone already; there is nobody left to tell.
+    });
+    this.#connection.close();
+  }
+
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  async *#read(): AsyncGenerator<Message> {
+    for await (const bytes of this.#connection) {
+      this.#heardMs = this.#clock.monotonicMs();
+      for (const payload of this.#splitter.push(bytes)) yield decodeMessage(payload);
+    }
+  }
+}

@@ -1,0 +1,242 @@
+import type { Backlog } from '../buffer/backlog.ts';
+import type { UplinkSettings } from '../config/model.ts';
+import { lastSequence } from '../domain/block/block.ts';
+import { describeError, invariant, KomError } from '../domain/errors.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Channel } from './channel.ts';
+import { Flight } from './flight.ts';
+import type { LiveTable } from './live-table.ts';
+import {
+  LIVE_VALUES_MAX,
+  type Message,
+  type Nack,
+  type StreamCoverage,
+  type StreamState,
+} from './messages.ts';
+
+/** Bytes asked from the backlog at a time at most. */
+const READ_BYTES_MAX = 1024 * 1024;
+const LIVE_VALUES_PER_FRAME = Math.min(1000, LIVE_VALUES_MAX);
+
+export interface SessionOptions {
+  readonly control: Channel;
+  readonly data: Channel;
+  readonly backlog: Backlog;
+  readonly live: LiveTable;
+  readonly dictionaryHash: string;
+  readonly streamId: string;
+  readonly streamStates: () => StreamState[];
+  readonly settings: UplinkSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * One session with a Kernel after the handshake. Four things go on side by side: reading each lane, sending
+ * blocks, and the beat of heartbeats and live values. The first that fails ends all.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #flight = new Flight();
+  readonly #sentDictionaries = new Set<string>();
+  readonly #sentGaps = new Set<string>();
+  readonly #ended = Promise.withResolvers<never>();
+  #acked: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
+  #isOver = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#ended.promise.catch(() => {
+      // Whoever waits for the session sees it; nobody may be waiting yet.
+    });
+  }
+
+  /** Runs until the session ends. @throws KomError that says why it ended; the signal's reason when aborted */
+  async run(signal: AbortSignal): Promise<never> {
+    const { control, data, backlog, clock, settings, live } = this.#options;
+    live.markAllChanged();
+    backlog.linkUp();
+    const stop = (): void => this.#ended.reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    const beat = clock.repeat('heartbeat', settings.heartbeatMs, () => this.#beat());
+    const liveBeat = clock.repeat('live lane', settings.liveIntervalMs, () => this.#sendLive());
+    const parts = [this.#readControl(), this.#readData(), this.#sendBacklog()];
+    for (const part of parts) part.catch((error: unknown) => this.#ended.reject(error));
+    try {
+      this.#beat();
+      return await this.#ended.promise;
+    } finally {
+      this.#isOver = true;
+      signal.removeEventListener('abort', stop);
+      beat.cancel();
+      liveBeat.cancel();
+      backlog.linkDown();
+      if (signal.aborted) {
+        data.bye('stopping', 'the agent stops');
+        control.bye('stopping', 'the agent stops');
+      } else {
+        data.destroy();
+        control.destroy();
+      }
+      this.#acked.resolve();
+      await Promise.allSettled(signal.aborted ? [] : parts);
+    }
+  }
+
+  /** Sends the clean end of the running stream. @throws KomError KOM_CONNECTION_LOST */
+  async sendStreamEnd(lastSequence: number, endedAtUs: number): Promise<void> {
+    await this.#options.data.send({
+      type: 'streamEnd',
+      streamId: this.#options.streamId,
+      lastSequence,
+      endedAtUs,
+    });
+  }
+
+  #beat(): void {
+    const { control, data, settings, streamStates, clock, backlog } = this.#options;
+    const silentMs = Math.min(control.silentMs, data.silentMs);
+    if (silentMs > settings.silenceMaxMs) {
+      this.#ended.reject(
+        new KomError('KOM_CONNECTION_TIMEOUT', `the Kernel was silent for ${Math.round(silentMs)} ms`),
+      );
+      return;
+    }
+    const wallUs = clock.wallUs();
+    const streams = streamStates().map((stream) => ({ ...stream, previous: null }));
+    this.#sendControl({
+      type: 'heartbeat',
+      heartbeat: { wallUs, streams, observedUntilUs: wallUs, uplinkState: backlog.state },
+    });
+  }
+
+  /** While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. */
+  #sendLive(): void {
+    const { live, backlog, streamId, dictionaryHash } = this.#options;
+    if (backlog.state === 'online') {
+      live.clearChanged();
+      return;
+    }
+    while (true) {
+      const values = live.take(LIVE_VALUES_PER_FRAME);
+      if (values.length === 0) return;
+      this.#sendControl({ type: 'live', live: { streamId, dictionaryHash, values } });
+    }
+  }
+
+  #sendControl(message: Message): void {
+    this.#options.control.send(message).catch((error: unknown) => this.#ended.reject(error));
+  }
+
+  async #readControl(): Promise<void> {
+    while (true) {
+      const message = await this.#options.control.receive();
+      if (message === null) throw closed('control');
+      if (message.type === 'bye') throw refused(message.reason, message.text);
+      if (message.type !== 'heartbeat') throw unexpected(message.type);
+    }
+  }
+
+  async #readData(): Promise<void> {
+    while (true) {
+      const message = await this.#options.data.receive();
+      if (message === null) throw closed('data');
+      if (message.type === 'ack') this.#onAck(message.coverage);
+      else if (message.type === 'nack') await this.#onNack(message.nack);
+      else if (message.type === 'needDictionary') this.#onNeedDictionary(message.hash);
+      else if (message.type === 'bye') throw refused(message.reason, message.text);
+      else throw unexpected(message.type);
+    }
+  }
+
+  #onAck(coverage: readonly StreamCoverage[]): void {
+    this.#flight.acknowledged(coverage, this.#options.clock.monotonicMs());
+    for (const { streamId, throughSequence } of coverage) {
+      this.#options.backlog.acknowledge(streamId, throughSequence);
+    }
+    this.#acked.resolve();
+    this.#acked = Promise.withResolvers<void>();
+  }
+
+  async #onNack(nack: Nack): Promise<void> {
+    const { backlog, log, clock } = this.#options;
+    const { streamId, firstSequence: first, lastSequence: last } = nack;
+    log.error({ streamId, first, last, reason: nack.reason, text: nack.text }, 'the Kernel refused a block');
+    if (nack.reason === 'undecodable') {
+      const nowUs = clock.wallUs();
+      await backlog.reject({ streamId, first, last, fromUs: nowUs, toUs: nowUs });
+    }
+    this.#resend();
+  }
+
+  #onNeedDictionary(hash: string): void {
+    this.#options.log.warn({ dictionary: hash }, 'the Kernel does not have a dictionary; it is sent again');
+    this.#sentDictionaries.delete(hash);
+    this.#resend();
+  }
+
+  #resend(): void {
+    this.#flight.clear();
+    this.#options.backlog.rewind();
+    this.#acked.resolve();
+    this.#acked = Promise.withResolvers<void>();
+  }
+
+  async #sendBacklog(): Promise<void> {
+    const { backlog, data, clock } = this.#options;
+    while (!this.#isOver) {
+      const acked = this.#acked.promise;
+      const more = backlog.more();
+      await this.#sendGaps();
+      const roomBytes = this.#flight.roomBytes;
+      if (roomBytes === 0) {
+        await acked;
+        continue;
+      }
+      const blocks = await backlog.next(Math.min(roomBytes, READ_BYTES_MAX));
+      if (blocks.length === 0) {
+        await Promise.race([more, acked]);
+        continue;
+      }
+      for (const block of blocks) {
+        if (this.#isOver) return;
+        await this.#sendDictionary(block.header.dictionaryHash);
+        const { streamId } = block.header;
+        const bytes = block.bytes.length;
+        const sentMs = clock.monotonicMs();
+        this.#flight.sent({ streamId, lastSequence: lastSequence(block.header), bytes, sentMs });
+        await data.send({ type: 'block', bytes: block.bytes });
+      }
+    }
+  }
+
+  async #sendGaps(): Promise<void> {
+    for (const gap of this.#options.backlog.gaps()) {
+      const key = `${gap.streamId}/${gap.firstSequence}/${gap.lastSequence}`;
+      if (this.#sentGaps.has(key)) continue;
+      this.#sentGaps.add(key);
+      await this.#options.data.send({ type: 'gap', gap });
+    }
+  }
+
+  async #sendDictionary(hash: string): Promise<void> {
+    if (this.#sentDictionaries.has(hash)) return;
+    const content = await this.#options.backlog.dictionary(hash);
+    invariant(content !== undefined, 'a dictionary is held as long as a block that needs it');
+    this.#sentDictionaries.add(hash);
+    await this.#options.data.send({ type: 'dictionary', hash, content });
+  }
+}
+
+function closed(lane: string): KomError {
+  return new KomError('KOM_CONNECTION_LOST', `the Kernel closed the ${lane} connection`);
+}
+
+function refused(reason: string, text: string): KomError {
+  return new KomError('KOM_CONNECTION_REFUSED', `the Kernel said goodbye: ${reason}, ${text}`);
+}
+
+function unexpected(type: string): KomError {
+  return new KomError('KOM_PROTOCOL_STATE', `the Kernel sent ${describeError(type)} on the wrong lane`);
+}
