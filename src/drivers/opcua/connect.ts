@@ -1,0 +1,242 @@
+import type { EndpointDescription, OPCUAClient, UserIdentityInfo } from 'node-opcua-client';
+import type { OpcuaLine } from '../../config/model.ts';
+import { describeError, isKomError, KomError } from '../../domain/errors.ts';
+import type { Clock } from '../../world/clock.ts';
+import type { Log } from '../../world/log.ts';
+import { bounded } from './bounded.ts';
+import type { OpcuaLibrary } from './library.ts';
+import { type ClientIdentity, clientIdentity, verifyServer } from './pki.ts';
+import { type Session, withRawServices } from './session.ts';
+
+/** An activated session on a connection that is up. */
+export interface OpenSession {
+  readonly client: OPCUAClient;
+  readonly session: Session;
+  /** Aborted, with a KomError, when the connection is gone. */
+  readonly lost: AbortSignal;
+}
+
+/** A session that could not be closed because its connection was gone; the server still holds it. */
+export interface OrphanSession {
+  readonly session: Session;
+  /** Monotonic time at which the server has given it up by itself. */
+  readonly expiresAtMs: number;
+}
+
+export interface ConnectContext {
+  readonly opcua: OpcuaLibrary;
+  readonly line: OpcuaLine;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** A goodbye may take this long; after it the connection is dropped and the session is left to be reclaimed. */
+const CLOSE_MAX_MS = 1500;
+
+/** Connects, closes what an earlier connection left at the server, and opens a session. */
+export async function openSession(context: ConnectContext, orphan?: OrphanSession): Promise<OpenSession> {
+  const { opcua, line, clock, signal } = context;
+  const identity = await clientIdentity(opcua, line.pkiDirectory);
+  const secured = line.securityPolicy !== 'None';
+  const serverCertificate = secured ? await trustedServerCertificate(context, identity) : undefined;
+  const security = { securityMode: line.securityMode, securityPolicy: line.securityPolicy };
+  const client = createClient(context, identity, {
+    ...security,
+    ...(serverCertificate === undefined ? {} : { serverCertificate }),
+  });
+  const bound = { clock, signal, ms: line.connectTimeoutMs, what: line.endpointUrl };
+  const lost = watchConnection(line, client);
+  try {
+    await bounded(bound, client.connect(line.endpointUrl));
+    await reclaim(context, client, orphan);
+    const session = withRawServices(await bounded(bound, client.createSession(userOf(opcua, line))));
+    // Without this the library would open a new session by itself when the server has lost this one.
+    Object.assign(session, { recursive_repair_detector: Number.MAX_SAFE_INTEGER / 2 });
+    return { client, session, lost };
+  } catch (error) {
+    dropClient(client);
+    throw connectError(line, error);
+  }
+}
+
+/**
+ * Closes the session, if the other side is believed to answer, and the connection.
+ * @returns false if the server still holds the session and the next connection should close it
+ */
+export async function closeSession(
+  context: ConnectContext,
+  open: OpenSession,
+  peerAnswers: boolean,
+): Promise<boolean> {
+  const { clock, line, log } = context;
+  try {
+    if (!peerAnswers || open.lost.aborted) return false;
+    const bound = { clock, ms: CLOSE_MAX_MS, what: `closing the session at ${line.endpointUrl}` };
+    await bounded(bound, open.client.closeSession(open.session, true));
+  } catch (error) {
+    log.debug({ reason: describeError(error) }, 'the OPC UA server did not confirm the end of the session');
+  } finally {
+    dropClient(open.client);
+  }
+  return true;
+}
+
+function watchConnection(line: OpcuaLine, client: OPCUAClient): AbortSignal {
+  const lost = new AbortController();
+  const onLoss = (): void =>
+    lost.abort(new KomError('KOM_CONNECTION_LOST', `OPC UA server ${line.endpointUrl}`));
+  client.on('connection_lost', onLoss);
+  client.on('close', onLoss);
+  return lost.signal;
+}
+
+/** Ends a connection without waiting for the other side. */
+function dropClient(client: OPCUAClient): void {
+  client.removeAllListeners();
+  // An error here is about a connection that nobody uses any more.
+  client.disconnect().catch(() => undefined);
+}
+
+/**
+ * A session outlives its connection at the server. The one that the last connection left is moved to the
+ * new connection and closed there, so that a flapping line never piles up sessions.
+ */
+async function reclaim(context: ConnectContext, client: OPCUAClient, orphan?: OrphanSession): Promise<void> {
+  if (orphan === undefined || context.clock.monotonicMs() >= orphan.expiresAtMs) return;
+  const { clock, line, log, signal } = context;
+  const bound = {
+    clock,
+    signal,
+    ms: line.connectTimeoutMs,
+    what: `the former session at ${line.endpointUrl}`,
+  };
+  try {
+    await bounded(bound, client.reactivateSession(orphan.session));
+    await bounded(bound, client.closeSession(orphan.session, true));
+    log.debug({}, 'closed the session that the last connection left at the OPC UA server');
+  } catch (error) {
+    // Mostly the server has been restarted and knows nothing of it; else its time-out ends it.
+    log.debug({ reason: describeError(error) }, 'the former session at the OPC UA server is gone');
+  }
+}
+
+type Security = Pick<
+  NonNullable<Parameters<OpcuaLibrary['OPCUAClient']['create']>[0]>,
+  'securityMode' | 'securityPolicy' | 'serverCertificate'
+>;
+
+function createClient(context: ConnectContext, identity: ClientIdentity, security: Security): OPCUAClient {
+  const { opcua, line } = context;
+  const { coercePEMorDerToPrivateKey } = opcua.crypto_utils;
+  const mode = opcua.MessageSecurityMode;
+  const keepAliveMs = line.publishingIntervalMs * line.keepAliveCount;
+  return opcua.OPCUAClient.create({
+    ...security,
+    securityMode: mode[security.securityMode as keyof typeof mode],
+    applicationName: 'KOM Archive',
+    applicationUri: identity.applicationUri,
+    clientName: `KOM Archive ${line.name}`,
+    certificateKeyPairProvider: {
+      getCertificate: () => identity.certificate,
+      getCertificateChain: () => [identity.certificate],
+      getPrivateKey: () => coercePEMorDerToPrivateKey(identity.privateKeyPem),
+    },
+    clientCertificateManager: alreadyVerified(opcua),
+    // The supervisor alone reconnects: one attempt, and nothing after a loss.
+    connectionStrategy: { maxRetry: 0, initialDelay: 1, maxDelay: 1 },
+    keepPendingSessionsOnDisconnect: true,
+    keepSessionAlive: false,
+    endpointMustExist: false,
+    requestedSessionTimeout: line.sessionTimeoutMs,
+    defaultTransactionTimeout: line.connectTimeoutMs,
+    transportTimeout: Math.max(20_000, 2 * line.connectTimeoutMs, 3 * keepAliveMs),
+  });
+}
+
+type CertificateStore = NonNullable<
+  NonNullable<Parameters<OpcuaLibrary['OPCUAClient']['create']>[0]>['clientCertificateManager']
+>;
+
+/** Trust is decided in `trustedServerCertificate`, before the library sees the server's certificate. */
+function alreadyVerified(opcua: OpcuaLibrary): CertificateStore {
+  const good = async () => opcua.StatusCodes.Good;
+  const nothing = async () => undefined;
+  return {
+    referenceCounter: 0,
+    initialize: nothing,
+    dispose: nothing,
+    checkCertificate: good,
+    verifyCertificate: async () => 'Good',
+    trustCertificate: nothing,
+    rejectCertificate: nothing,
+    getTrustStatus: good,
+    addIssuer: nothing,
+    addRevocationList: nothing,
+  };
+}
+
+/** Asks the server for its endpoints, over a channel without security as the standard has it, and verifies. */
+async function trustedServerCertificate(context: ConnectContext, identity: ClientIdentity): Promise<Buffer> {
+  const { opcua, line, clock, log, signal } = context;
+  const client = createClient(context, identity, { securityMode: 'None', securityPolicy: 'None' });
+  const bound = { clock, signal, ms: line.connectTimeoutMs, what: `the endpoints of ${line.endpointUrl}` };
+  let endpoints: EndpointDescription[];
+  try {
+    await bounded(bound, client.connect(line.endpointUrl));
+    endpoints = await bounded(bound, client.getEndpoints({ endpointUrl: line.endpointUrl }));
+  } catch (error) {
+    throw connectError(line, error);
+  } finally {
+    dropClient(client);
+  }
+  const policy = opcua.SecurityPolicy[line.securityPolicy];
+  const mode = opcua.MessageSecurityMode[line.securityMode];
+  const endpoint = endpoints.find((each) => each.securityPolicyUri === policy && each.securityMode === mode);
+  if (endpoint === undefined || endpoint.serverCertificate.length === 0) {
+    const offered = endpoints.map((each) => {
+      const name = each.securityPolicyUri?.split('#')[1] ?? 'no policy';
+      return `${name}/${opcua.MessageSecurityMode[each.securityMode]}`;
+    });
+    throw new KomError('KOM_DEVICE_REJECTED', `the OPC UA server ${line.endpointUrl} has no such security`, {
+      expected: `${line.securityPolicy}/${line.securityMode}`,
+      got: [...new Set(offered)].join(', ') || 'no endpoint',
+    });
+  }
+  const [certificate = endpoint.serverCertificate] = opcua.crypto_utils.split_der(endpoint.serverCertificate);
+  const { pkiDirectory: directory, endpointUrl, trustOnFirstUse } = line;
+  await verifyServer({ directory, endpointUrl, trustOnFirstUse, certificate, log, nowUs: clock.wallUs() });
+  return endpoint.serverCertificate;
+}
+
+function userOf(opcua: OpcuaLibrary, line: OpcuaLine): UserIdentityInfo {
+  if (line.user === undefined) return { type: opcua.UserTokenType.Anonymous };
+  return { type: opcua.UserTokenType.UserName, userName: line.user.name, password: line.user.password };
+}
+
+const REJECTIONS =
+  /BadUserAccessDenied|BadIdentityToken\w+|BadSecurity\w+|BadCertificate\w+|user token policy|Bad(?:TooMany\w+)/;
+
+/** Tells what an operator can do: a wrong address, a refusal, or silence. */
+function connectError(line: OpcuaLine, error: unknown): unknown {
+  if (isKomError(error)) return error;
+  const got = describeError(error).replace(/\s+/g, ' ').slice(0, 300);
+  const reason = REJECTIONS.exec(got)?.[0];
+  if (reason === undefined) {
+    return new KomError('KOM_DEVICE_UNREACHABLE', `OPC UA server ${line.endpointUrl}`, { got, cause: error });
+  }
+  const user = line.user === undefined ? 'anonymous' : `user ${line.user.name}`;
+  return new KomError('KOM_DEVICE_REJECTED', `OPC UA server ${line.endpointUrl}, ${user}`, {
+    got,
+    hint: hintFor(reason, line),
+    cause: error,
+  });
+}
+
+function hintFor(reason: string, line: OpcuaLine): string {
+  if (reason.includes('Certificate') || reason.includes('BadSecurity')) {
+    return `let the server trust the certificate in ${line.pkiDirectory}/own`;
+  }
+  if (reason.startsWith('BadTooMany')) return 'the server has no room for another session';
+  return 'check the user name and the password';
+}
