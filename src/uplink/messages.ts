@@ -93,7 +93,7 @@ export interface Heartbeat {
   readonly uplinkState: UplinkState;
 }
 
-export const NACK_REASONS = ['unspecified', 'bad-crc', 'undecodable'] as const;
+export const NACK_REASONS = ['unspecified', 'undecodable'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
 
 export interface Nack {

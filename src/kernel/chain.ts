@@ -1,0 +1,60 @@
+import { type SequenceRange, subtract } from '../domain/coverage.ts';
+import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import type { StreamState } from '../uplink/messages.ts';
+import type { ArchiveTransaction, StreamOrigin } from '../world/archive.ts';
+
+/** The streams of a Hello, each with its predecessor where the agent does not hold that one any more. */
+export function streamsOf(
+  states: readonly StreamState[],
+  origin: StreamOrigin,
+): ArchiveTransaction['streams'] {
+  const named = new Set(states.map(({ streamId }) => streamId));
+  return states.flatMap(({ streamId, bootId, startedAtUs, previous }) => {
+    const stream = { streamId, bootId, startedAtUs, previous, ...origin };
+    if (previous === null || named.has(previous.streamId)) return [stream];
+    const forgotten = {
+      streamId: previous.streamId,
+      bootId: '0'.repeat(32),
+      startedAtUs: previous.aliveUntilUs,
+      previous: null,
+      ...origin,
+    };
+    return [forgotten, stream];
+  });
+}
+
+/**
+ * What the unclean ends of a chain lost: of each stream that was cut off, everything that its store does not
+ * hold. The archive takes a gap only where it has nothing, so it begins at its own coverage.
+ * `observedUntilUs` tells how far a stream is known to be complete at the Kernel, 0 if it is not known.
+ */
+export function crashGaps(
+  states: readonly StreamState[],
+  observedUntilUs: (streamId: string) => number,
+): SequenceGap[] {
+  return states.flatMap(({ previous, startedAtUs }) => {
+    if (previous === null || previous.endedCleanly) return [];
+    const held = states.find(({ streamId }) => streamId === previous.streamId)?.held ?? [];
+    const fromUs = Math.max(previous.aliveUntilUs, observedUntilUs(previous.streamId));
+    const whole: SequenceRange = { first: FIRST_SEQUENCE, last: OPEN_END };
+    return subtract(whole, held).map(
+      ({ first, last }): SequenceGap => ({
+        streamId: previous.streamId,
+        firstSequence: first,
+        lastSequence: last,
+        reason: 'crash',
+        fromUs: Math.min(fromUs, startedAtUs),
+        toUs: startedAtUs,
+        countAtMost: last === OPEN_END ? previous.lostAtMost : last - first + 1,
+      }),
+    );
+  });
+}
+
+/** Streams of a Hello that ended cleanly. */
+export function endedStreams(states: readonly StreamState[]): ArchiveTransaction['ended'] {
+  return states.flatMap(({ streamId, producedTo, endedAtUs }) =>
+    endedAtUs === null ? [] : [{ streamId, lastSequence: producedTo, atUs: endedAtUs }],
+  );
+}

@@ -1,0 +1,133 @@
+import type { DecodedBlock } from '../domain/block/block.ts';
+import type { Dictionary } from '../domain/dictionary.ts';
+import { isKomError } from '../domain/errors.ts';
+import type { SequenceGap } from '../domain/gap.ts';
+import type { Archive, ArchiveTransaction } from '../world/archive.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+
+/** Bytes of blocks (as they came) in one transaction; more waits for the next. */
+const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
+/** Small transactions begin at most this often; what comes meanwhile goes into one. */
+const GROUP_MS = 50;
+/** From this size a transaction does not wait for company. */
+const GROUP_BYTES = 512 * 1024;
+const RETRY_MS = 1000;
+
+/** A piece of a transaction. */
+export interface Contribution {
+  readonly streams?: ArchiveTransaction['streams'];
+  readonly blocks?: readonly { readonly block: DecodedBlock; readonly dictionary: Dictionary }[];
+  readonly gaps?: readonly SequenceGap[];
+  readonly observed?: ArchiveTransaction['observed'];
+  readonly ended?: ArchiveTransaction['ended'];
+  /** Bytes as received; for the bound of a transaction. */
+  readonly bytes: number;
+}
+
+interface Waiting {
+  readonly contribution: Contribution;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Groups what all sessions bring into few transactions of the archive, in order of arrival. An archive that
+ * takes nothing is tried again for as long as it needs: nobody is acknowledged, so the agents wait. The
+ * queue is bounded by the sessions, each of which waits for what it brought.
+ */
+export class Ingest {
+  readonly #archive: Archive;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | null = null;
+  #lastCommitMs = Number.NEGATIVE_INFINITY;
+  #isClosed = false;
+  #lastError: string | null = null;
+
+  constructor(options: { archive: Archive; clock: Clock; log: Log }) {
+    this.#archive = options.archive;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  /** Why the archive takes nothing now; `null` while it does. */
+  get lastError(): string | null {
+    return this.#lastError;
+  }
+
+  /** Resolves when it is durable in the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE only when closed first */
+  commit(contribution: Contribution): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.push({ contribution, resolve, reject });
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+    });
+    return promise;
+  }
+
+  /** Finishes the transaction under way; what waits behind it is rejected. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      await this.#company();
+      const group = this.#takeGroup();
+      try {
+        await this.#commitGroup(group);
+        for (const { resolve } of group) resolve();
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
+  }
+
+  async #company(): Promise<void> {
+    const bytes = this.#waiting.reduce((sum, { contribution }) => sum + contribution.bytes, 0);
+    const waitMs = this.#lastCommitMs + GROUP_MS - this.#clock.monotonicMs();
+    if (waitMs > 0 && bytes < GROUP_BYTES && !this.#isClosed) await this.#clock.sleep(waitMs);
+  }
+
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { contribution } of this.#waiting) {
+      bytes += contribution.bytes;
+      if (count > 0 && bytes > TRANSACTION_BYTES_MAX) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #commitGroup(group: readonly Waiting[]): Promise<void> {
+    const all = group.map(({ contribution }) => contribution);
+    const transaction: ArchiveTransaction = {
+      streams: all.flatMap((each) => each.streams ?? []),
+      blocks: all.flatMap((each) => each.blocks ?? []),
+      gaps: all.flatMap((each) => each.gaps ?? []),
+      observed: all.flatMap((each) => each.observed ?? []),
+      ended: all.flatMap((each) => each.ended ?? []),
+      receivedAtUs: this.#clock.wallUs(),
+    };
+    while (true) {
+      try {
+        await this.#archive.commit(transaction);
+        this.#lastCommitMs = this.#clock.monotonicMs();
+        this.#lastError = null;
+        return;
+      } catch (error) {
+        if (!isKomError(error, 'KOM_ARCHIVE_UNAVAILABLE') || this.#isClosed) throw error;
+        this.#lastError = error.message;
+        this.#log.error(
+          { error: error.message },
+          'the archive takes nothing; agents wait and keep their backlog',
+        );
+        await this.#clock.sleep(RETRY_MS);
+      }
+    }
+  }
+}

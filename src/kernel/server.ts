@@ -1,0 +1,260 @@
+import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
+import { describeError, isKomError, KomError } from '../domain/errors.ts';
+import { Channel } from '../uplink/channel.ts';
+import {
+  type ByeReason,
+  type Hello,
+  PROTOCOL_VERSION_MAX,
+  PROTOCOL_VERSION_MIN,
+  type StreamCoverage,
+} from '../uplink/messages.ts';
+import type { Archive } from '../world/archive.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import { mintId, type Random } from '../world/random.ts';
+import type { Connection } from '../world/transport.ts';
+import { crashGaps, endedStreams, streamsOf } from './chain.ts';
+import { DataLane } from './data-lane.ts';
+import { Ingest } from './ingest.ts';
+import { Presence, type ProcessPresence } from './presence.ts';
+
+/** A connection that has not said a right Hello by then is closed. */
+const HELLO_TIMEOUT_MS = 5000;
+/** Silence on a control lane that ends the session. */
+const SILENCE_MAX_MS = 10_000;
+const HEARTBEAT_MS = 500;
+const LINGER_MS = 500;
+/** Connections at once; more are refused. */
+const CONNECTIONS_MAX = 1000;
+/** The observed time of idle streams is made durable at this pace. */
+const OBSERVED_STORE_MS = 10_000;
+
+export interface KernelServerOptions {
+  readonly archive: Archive;
+  readonly programVersion: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+interface AgentSession {
+  readonly hello: Hello;
+  readonly control: Channel;
+  data: Channel | null;
+  readonly presence: ProcessPresence;
+  readonly streamIds: ReadonlySet<string>;
+}
+
+/** The receiving end of the uplink. `accept` takes each connection of the listener. */
+export class KernelServer {
+  readonly #options: KernelServerOptions;
+  readonly #ingest: Ingest;
+  readonly #sessions = new Map<string, AgentSession>();
+  readonly #channels = new Set<Channel>();
+  readonly presence: Presence;
+  readonly #observedStored = new Map<string, number>();
+  readonly #observedTimer: { cancel(): void };
+
+  constructor(options: KernelServerOptions) {
+    this.#options = options;
+    this.#ingest = new Ingest(options);
+    this.presence = new Presence(options.clock);
+    this.#observedTimer = options.clock.repeat('store observed', OBSERVED_STORE_MS, () =>
+      this.#storeObserved(),
+    );
+  }
+
+  /** Why the archive takes nothing now; `null` while it does. */
+  get archiveError(): string | null {
+    return this.#ingest.lastError;
+  }
+
+  /** Takes a connection. What goes wrong on it is logged and ends it, and nothing else. */
+  accept(connection: Connection): void {
+    const channel = new Channel(connection, this.#options.clock);
+    if (this.#channels.size >= CONNECTIONS_MAX) {
+      this.#options.log.warn({ remote: channel.remote }, 'refused: too many connections');
+      channel.bye('forbidden', 'too many connections');
+      return;
+    }
+    this.#channels.add(channel);
+    this.#serve(channel)
+      .catch((error: unknown) => this.#end(channel, error))
+      .finally(() => {
+        this.#channels.delete(channel);
+        // The goodbye gets a moment to leave before the connection is broken.
+        this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
+      });
+  }
+
+  /** Says goodbye to every agent and finishes the transaction under way. */
+  async close(): Promise<void> {
+    this.#observedTimer.cancel();
+    for (const channel of this.#channels) channel.bye('stopping', 'the Kernel stops');
+    await this.#ingest.close();
+  }
+
+  async #serve(channel: Channel): Promise<void> {
+    const message = await channel.receiveWithin(HELLO_TIMEOUT_MS);
+    if (message === null) return;
+    if (message.type !== 'hello')
+      throw new KomError('KOM_PROTOCOL_STATE', `the first message is ${message.type}`);
+    const { hello } = message;
+    const protocol = Math.min(hello.protocolMax, PROTOCOL_VERSION_MAX);
+    if (protocol < Math.max(hello.protocolMin, PROTOCOL_VERSION_MIN)) {
+      throw new KomError('KOM_PROTOCOL_VERSION', `${hello.site}/${hello.process}`, {
+        expected: `${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION_MAX}`,
+        got: `${hello.protocolMin} to ${hello.protocolMax}`,
+      });
+    }
+    channel.established();
+    if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);
+    else await this.#serveControl(channel, hello, protocol);
+  }
+
+  async #serveControl(channel: Channel, hello: Hello, protocol: number): Promise<void> {
+    const { archive, random, clock, log } = this.#options;
+    const { site, process, instance } = hello;
+    const presence = this.presence.of(site, process);
+    this.#replace(hello);
+    await this.#ingest.commit({
+      streams: streamsOf(hello.streams, { site, process, instance }),
+      gaps: crashGaps(hello.streams, (streamId) => presence.observedUntilUs(streamId)),
+      ended: endedStreams(hello.streams),
+      bytes: 64 * hello.streams.length,
+    });
+    const coverage: StreamCoverage[] = [];
+    for (const { streamId } of hello.streams) {
+      const ranges = await archive.coverage(streamId);
+      coverage.push({ streamId, throughSequence: contiguousEnd(ranges), held: heldBeyond(ranges) });
+    }
+    const sessionId = mintId(random);
+    const streamIds = new Set(
+      hello.streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId ?? streamId]),
+    );
+    const session: AgentSession = { hello, control: channel, data: null, presence, streamIds };
+    this.#sessions.set(sessionId, session);
+    presence.connected(hello.streams);
+    log.info(
+      { site, process, instance, remote: channel.remote, version: hello.programVersion },
+      'agent connected',
+    );
+    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel));
+    try {
+      await this.#welcome(channel, { protocol, sessionId, coverage });
+      await this.#readControl(session);
+    } finally {
+      beat.cancel();
+      this.#sessions.delete(sessionId);
+      session.data?.destroy();
+      if (![...this.#sessions.values()].some((other) => other.presence === presence)) presence.disconnected();
+      log.info({ site, process, instance, remote: channel.remote }, 'agent disconnected');
+    }
+  }
+
+  async #serveData(channel: Channel, hello: Hello, protocol: number): Promise<void> {
+    const session = this.#sessions.get(hello.sessionId);
+    if (session === undefined || session.data !== null) {
+      throw new KomError('KOM_PROTOCOL_STATE', 'a data lane for no session, or a second one');
+    }
+    session.data = channel;
+    const { site, process } = session.hello;
+    const { archive, clock, log } = this.#options;
+    await this.#welcome(channel, { protocol, sessionId: hello.sessionId, coverage: [] });
+    const lane = { site, process, presence: session.presence, streamIds: session.streamIds };
+    try {
+      await new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log }).run();
+    } finally {
+      // Without its data lane a session delivers nothing: the agent begins a new one.
+      session.control.destroy();
+    }
+  }
+
+  async #readControl(session: AgentSession): Promise<void> {
+    const { control, presence } = session;
+    const { archive, clock } = this.#options;
+    while (true) {
+      const message = await control.receiveWithin(SILENCE_MAX_MS);
+      if (message === null || message.type === 'bye') return;
+      if (message.type === 'heartbeat') {
+        presence.heartbeat(message.heartbeat);
+        const running = message.heartbeat.streams.at(-1);
+        if (running !== undefined)
+          presence.covered(running.streamId, await archive.coverage(running.streamId));
+      } else if (message.type === 'live') {
+        const dictionary = await archive.dictionary(message.live.dictionaryHash);
+        if (dictionary !== undefined) presence.live(message.live, dictionary, clock.wallUs());
+      } else throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the control lane`);
+    }
+  }
+
+  #beat(channel: Channel): void {
+    const { clock, log } = this.#options;
+    const heartbeat = {
+      wallUs: clock.wallUs(),
+      streams: [],
+      observedUntilUs: 0,
+      uplinkState: 'online',
+    } as const;
+    channel.send({ type: 'heartbeat', heartbeat }).catch((error: unknown) => {
+      log.debug({ error: describeError(error) }, 'a heartbeat found nobody');
+    });
+  }
+
+  #welcome(
+    channel: Channel,
+    answer: { protocol: number; sessionId: string; coverage: StreamCoverage[] },
+  ): Promise<void> {
+    const { programVersion, clock } = this.#options;
+    return channel.send({ type: 'welcome', welcome: { ...answer, programVersion, wallUs: clock.wallUs() } });
+  }
+
+  /** A process that connects again has lost its old session, though we may not have noticed. */
+  #replace(hello: Hello): void {
+    for (const session of this.#sessions.values()) {
+      const { site, process, instance } = session.hello;
+      if (site !== hello.site || process !== hello.process || instance !== hello.instance) continue;
+      session.control.bye('replaced', 'the same instance connected again');
+      session.data?.bye('replaced', 'the same instance connected again');
+      session.control.destroy();
+      session.data?.destroy();
+    }
+  }
+
+  #storeObserved(): void {
+    const observed = this.presence
+      .all()
+      .flatMap((process) =>
+        process.status.streams.map(({ streamId }) => ({
+          streamId,
+          untilUs: process.observedUntilUs(streamId),
+        })),
+      )
+      .filter(({ streamId, untilUs }) => untilUs > (this.#observedStored.get(streamId) ?? 0));
+    if (observed.length === 0) return;
+    this.#ingest.commit({ observed, bytes: 16 * observed.length }).then(
+      () => {
+        for (const { streamId, untilUs } of observed) this.#observedStored.set(streamId, untilUs);
+      },
+      (error: unknown) =>
+        this.#options.log.debug({ error: describeError(error) }, 'observed times not stored'),
+    );
+  }
+
+  #end(channel: Channel, error: unknown): void {
+    const { log } = this.#options;
+    if (!isKomError(error)) {
+      log.error({ remote: channel.remote, error: describeError(error) }, 'a connection failed');
+      channel.bye('unspecified', 'internal error');
+      return;
+    }
+    log.warn({ remote: channel.remote, code: error.code, error: error.message }, 'connection closed');
+    channel.bye(byeReason(error), error.message);
+  }
+}
+
+function byeReason(error: KomError): ByeReason {
+  if (error.code === 'KOM_PROTOCOL_VERSION') return 'version';
+  if (error.code === 'KOM_CONNECTION_TIMEOUT') return 'timeout';
+  return 'protocol-error';
+}
