@@ -14,7 +14,11 @@ export interface CommandContext {
 }
 
 /** Loaders, so that `kom check` does not pay for loading a database or OPC UA. */
-const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = {};
+const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = {
+  check: async () => (await import('./check.ts')).checkCommand,
+  init: async () => (await import('./init.ts')).initCommand,
+  schema: async () => (await import('./schema.ts')).schemaCommand,
+};
 
 const EXIT_CODE_HELP = `
 Exit codes:

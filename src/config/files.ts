@@ -100,7 +100,7 @@ export function readCsv(file: string, at: JsonPath, context: FileContext): CsvRo
   const location = shortName(path, context.directory);
   try {
     const text = context.files.readFile(path);
-    const header = text.split('\n', 1)[0] ?? '';
+    const header = /^(?!\uFEFF?#)[^\r\n]+$/m.exec(text)?.[0] ?? '';
     const records: { record: Record<string, string>; info: { lines: number } }[] = parse(text, {
       bom: true,
       columns: true,

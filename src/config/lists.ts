@@ -24,7 +24,7 @@ export interface Named<Value> {
 }
 
 /** A station of any driver; keys that only one driver has are absent for the other. */
-export type StationInput = OpcuaStationInput & Partial<ModbusStationInput>;
+export type StationInput = Partial<OpcuaStationInput & ModbusStationInput>;
 
 type StationsInput =
   | Readonly<Record<string, StationInput>>
@@ -48,7 +48,12 @@ const NUMBER_COLUMNS: ReadonlySet<string> = new Set([
 const STATION_OBJECT_KEYS: ReadonlySet<string> = new Set(['tags', 'overrides', 'parameters']);
 
 /** Keys of a station, which a parameter of a template therefore cannot be called. */
-export const STATION_KEYS: ReadonlySet<string> = new Set(['name', 'csv', ...Object.keys(modbusStationShape)]);
+export const STATION_KEYS: ReadonlySet<string> = new Set([
+  'name',
+  'csv',
+  ...Object.keys(modbusStationShape),
+  ...Object.keys(opcuaStationShape),
+]);
 
 /** The stations of a line, whichever way they are written. */
 export function listStations(

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { address, duration, plainName, pointName, secret, strict } from './schema-parts.ts';
-import { tagDefaultsShape, tagSchema, tagsSchema } from './schema-tag.ts';
+import { modbusDefaultsShape, opcuaDefaultsShape, tagSchema, tagsSchema } from './schema-tag.ts';
 
 const modbusLimitsShape = {
   maxRegistersPerRequest: z
@@ -40,17 +40,17 @@ const commonStationShape = {
     .record(z.string(), tagSchema)
     .optional()
     .describe('Keys of single tags of the template that differ for this station.'),
-  ...tagDefaultsShape,
 };
 
 export const modbusStationShape = {
   unit: z.int().min(0).max(255).optional().describe('Modbus unit address. Without it: 1.'),
   ...modbusLimitsShape,
   ...commonStationShape,
+  ...modbusDefaultsShape,
 };
-export const modbusStationSchema = strict(modbusStationShape);
-export const opcuaStationShape = commonStationShape;
-export const opcuaStationSchema = strict(opcuaStationShape);
+export const modbusStationSchema = strict(modbusStationShape).meta({ id: 'modbusStation' });
+export const opcuaStationShape = { ...commonStationShape, ...opcuaDefaultsShape };
+export const opcuaStationSchema = strict(opcuaStationShape).meta({ id: 'opcuaStation' });
 export type ModbusStationInput = z.infer<typeof modbusStationSchema>;
 export type OpcuaStationInput = z.infer<typeof opcuaStationSchema>;
 
@@ -62,16 +62,20 @@ const csvFile = z
     'CSV file with a header line: the column name, keys of a station, and parameters of its template; the other keys here hold for all its stations.',
   );
 
-const modbusStations = z.union([
-  z.record(pointName, modbusStationSchema),
-  z.array(strict({ name: stationName, ...modbusStationShape })),
-  strict({ csv: csvFile, ...modbusStationShape }),
-]);
-const opcuaStations = z.union([
-  z.record(pointName, opcuaStationSchema),
-  z.array(strict({ name: stationName, ...opcuaStationShape })),
-  strict({ csv: csvFile, ...opcuaStationShape }),
-]);
+const modbusStations = z
+  .union([
+    z.record(pointName, modbusStationSchema),
+    z.array(strict({ name: stationName, ...modbusStationShape })),
+    strict({ csv: csvFile, ...modbusStationShape }),
+  ])
+  .meta({ id: 'modbusStations' });
+const opcuaStations = z
+  .union([
+    z.record(pointName, opcuaStationSchema),
+    z.array(strict({ name: stationName, ...opcuaStationShape })),
+    strict({ csv: csvFile, ...opcuaStationShape }),
+  ])
+  .meta({ id: 'opcuaStations' });
 
 const reconnectShape = {
   reconnectDelayMin: duration('First pause before the line is opened again.').default('500ms'),
@@ -92,20 +96,20 @@ const modbusShape = {
   probeInterval: duration('How often such a unit is probed.', { min: 100 }).default('10s'),
   stations: modbusStations.describe('Stations by name, as an array, or from a CSV file.'),
   ...modbusLimitsShape,
-  ...tagDefaultsShape,
+  ...modbusDefaultsShape,
 };
 
 const modbusTcpLine = strict({
   driver: z.literal('modbus-tcp').describe('Modbus TCP.'),
   address: address('Device or gateway; port 502 if left out.', 502),
   ...modbusShape,
-});
+}).meta({ id: 'modbusTcpLine' });
 
 const rtuOverTcpLine = strict({
   driver: z.literal('modbus-rtu-over-tcp').describe('Modbus RTU frames over a TCP connection.'),
   address: address('Serial device server; port 502 if left out.', 502),
   ...modbusShape,
-});
+}).meta({ id: 'modbusRtuOverTcpLine' });
 
 const rtuLine = strict({
   driver: z.literal('modbus-rtu').describe('Modbus RTU on a serial port.'),
@@ -121,7 +125,7 @@ const rtuLine = strict({
     .optional()
     .describe('Stop bits. Without it: 1 with parity, 2 without (the standard).'),
   ...modbusShape,
-});
+}).meta({ id: 'modbusRtuLine' });
 
 const opcuaLine = strict({
   driver: z.literal('opcua').describe('OPC UA subscriptions.'),
@@ -169,8 +173,8 @@ const opcuaLine = strict({
   stations: opcuaStations.describe(
     'Stations by name, as an array, or from a CSV file; each is a subscription.',
   ),
-  ...tagDefaultsShape,
-});
+  ...opcuaDefaultsShape,
+}).meta({ id: 'opcuaLine' });
 
 export const lineSchema = z.discriminatedUnion(
   'driver',

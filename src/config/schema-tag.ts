@@ -6,18 +6,8 @@ const integerOrExpression = z.union([z.int().min(0).max(65_535), z.string().min(
   error: 'an integer from 0 to 65535 or an expression such as "{base}+2"',
 });
 
-/** Values that a site, a line and a station may set for all their tags; the nearest to the tag wins. */
-export const tagDefaultsShape = {
+const commonDefaultsShape = {
   scan: duration('How often the tag is polled. Without any: 1s.', { min: 10 }).optional(),
-  sampling: duration('OPC UA: how often the server samples the node. Without any: the scan period.', {
-    min: 0,
-  }).optional(),
-  queueSize: z
-    .int()
-    .min(1)
-    .max(100_000)
-    .optional()
-    .describe('OPC UA: values that the server keeps between two publishings. Without any: 10.'),
   reportAtLeastEvery: duration('An unchanged value is reported again at this period. Without any: 10min.', {
     min: 1000,
   }).optional(),
@@ -26,8 +16,13 @@ export const tagDefaultsShape = {
     .min(0)
     .optional()
     .describe(
-      'Changes not larger than this are not reported; alarms and counters ignore it. Without any: 0.',
+      'Changes of a number not larger than this are not reported; alarms and counters ignore it. Without any: 0.',
     ),
+};
+
+/** Values that a Modbus line or station may set for all its tags. */
+export const modbusDefaultsShape = {
+  ...commonDefaultsShape,
   wordOrder: z
     .enum(['big', 'little'])
     .optional()
@@ -37,6 +32,23 @@ export const tagDefaultsShape = {
     .optional()
     .describe('Modbus: order of the two bytes of a register, big is the standard. Without any: big.'),
 };
+
+/** Values that an OPC UA line or station may set for all its tags. */
+export const opcuaDefaultsShape = {
+  ...commonDefaultsShape,
+  sampling: duration('OPC UA: how often the server samples the node. Without any: the scan period.', {
+    min: 0,
+  }).optional(),
+  queueSize: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .optional()
+    .describe('OPC UA: values that the server keeps between two publishings. Without any: 10.'),
+};
+
+/** Values that a site may set for all its tags; what is nearest to the tag wins. */
+export const tagDefaultsShape = { ...modbusDefaultsShape, ...opcuaDefaultsShape };
 
 export const MODBUS_RAW_TYPES = [
   'bit',
@@ -98,24 +110,28 @@ export const tagShape = {
   ...tagDefaultsShape,
 };
 
-export const tagSchema = strict(tagShape);
+export const tagSchema = strict(tagShape).meta({ id: 'tag' });
 export type TagInput = z.infer<typeof tagSchema>;
 
-export const csvTagSchema = strict({ name: pointName, ...tagShape });
-
 /** Tags as an object by name, as an array with names, or from a CSV file. */
-export const tagsSchema = z.union([
-  z.record(pointName, tagSchema),
-  z.array(strict({ name: pointName.describe('Name of the tag within its station.'), ...tagShape })),
-  strict({
-    csv: z
-      .string()
-      .min(1)
-      .describe(
-        'CSV file with a header line: the column name and any keys of a tag; an empty cell is no value.',
-      ),
-  }),
-]);
+export const tagsSchema = z
+  .union([
+    z.record(pointName, tagSchema),
+    z.array(
+      strict({ name: pointName.describe('Name of the tag within its station.'), ...tagShape }).meta({
+        id: 'namedTag',
+      }),
+    ),
+    strict({
+      csv: z
+        .string()
+        .min(1)
+        .describe(
+          'CSV file with a header line: the column name and any keys of a tag; an empty cell is no value.',
+        ),
+    }),
+  ])
+  .meta({ id: 'tags' });
 export type TagsInput = z.infer<typeof tagsSchema>;
 
 const PARAMETER_TYPES = ['integer', 'number', 'text'] as const;
@@ -143,5 +159,5 @@ export const templateSchema = strict({
     .default({})
     .describe('Parameters that a station must give, each "integer", "number" or "text".'),
   tags: tagsSchema.describe('Tags of the template.'),
-});
+}).meta({ id: 'template' });
 export type TemplateInput = z.infer<typeof templateSchema>;
