@@ -1,0 +1,402 @@
+import { KomError } from '../../domain/errors.ts';
+import type { Clock } from '../clock.ts';
+import type { Disk, Store, StoreOptions, StoreRange, StoreRecord, StoreWrite } from '../store.ts';
+import type { SimulatedRandom } from './random.ts';
+
+/**
+ * A disk in memory that keeps LevelDB's crash contract and nothing more.
+ *
+ * What may go wrong here, each by a method or a field of `SimulatedDisk`:
+ * - a synced write takes from `syncMs.min` to `syncMs.max` of virtual time;
+ * - `cutPower`: every database keeps its synced batches and a random prefix of the others; what was open or
+ *   under way fails with KOM_STORE_CLOSED, and a batch under way may be there or not, whole;
+ * - `killProcess`: the same, but the operating system keeps every batch that was handed to it;
+ * - `failing`: all writes (`write`) or all operations (`all`) fail, as on EIO or a read-only mount; a batch
+ *   that failed may be there after the next open, whole;
+ * - `totalBytes`: the disk is full at that size;
+ * - `flipBit`: one bit of a stored value changes;
+ * - `forget`: one key vanishes, as when a repair drops it;
+ * - `damage`: a database does not open until it is repaired, or not even then;
+ * - `lock`: another living process holds a database.
+ * Renaming and removing are durable at once.
+ */
+export class SimulatedDisk implements Disk {
+  readonly #clock: Clock;
+  readonly #random: SimulatedRandom;
+  readonly #databases = new Map<string, Database>();
+  #generation = 0;
+  syncMs: { min: number; max: number } = { min: 0, max: 0 };
+  failing: 'nothing' | 'write' | 'all' = 'nothing';
+  totalBytes = Number.MAX_SAFE_INTEGER;
+  /** Operations that changed something so far, to place a fault at each of them. */
+  operations = 0;
+  /** Called before each operation that changes something; may place a fault. */
+  beforeOperation: (() => void) | undefined;
+  /** Most databases that were open at one time. */
+  openMost = 0;
+
+  constructor(clock: Clock, random: SimulatedRandom) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  async list(folder?: string): Promise<string[]> {
+    this.#checkRead();
+    const names = new Set<string>();
+    for (const name of this.#databases.keys()) {
+      const [first, second] = name.split('/');
+      const shown = folder === undefined ? first : first === folder ? second : undefined;
+      if (shown !== undefined) names.add(shown);
+    }
+    return [...names].sort();
+  }
+
+  async open(name: string, _options?: StoreOptions): Promise<Store> {
+    const generation = this.#generation;
+    this.#changing('KOM_STORE_OPEN', name);
+    const existing = this.#databases.get(name);
+    if (existing?.isLocked || existing?.isOpen) throw new KomError('KOM_STORE_LOCKED', name);
+    if (existing !== undefined && existing.damage !== 'none') throw new KomError('KOM_STORE_OPEN', name);
+    const database = existing ?? new Database();
+    this.#databases.set(name, database);
+    database.recover(this.#random);
+    database.isOpen = true;
+    this.openMost = Math.max(
+      this.openMost,
+      [...this.#databases.values()].filter((each) => each.isOpen).length,
+    );
+    return new SimulatedStore({
+      name,
+      database,
+      checkAlive: () => {
+        if (generation !== this.#generation) throw new KomError('KOM_STORE_CLOSED', name);
+      },
+      checkRead: () => this.#checkRead(),
+      checkWrite: (writes) => {
+        // What does not fit is certainly not there later; what an error met half-way may be.
+        if (this.failing !== 'nothing') database.fail(writes);
+        this.#changing(
+          'KOM_STORE_WRITE',
+          name,
+          writes.reduce((bytes, write) => bytes + writeBytes(write), 0),
+        );
+      },
+      sync: () => this.#sync(),
+    });
+  }
+
+  async repair(name: string): Promise<void> {
+    this.#changing('KOM_STORE_OPEN', name);
+    const database = this.#databases.get(name);
+    if (database === undefined) return;
+    if (database.isLocked || database.isOpen) throw new KomError('KOM_STORE_LOCKED', name);
+    if (database.damage === 'beyond-repair') throw new KomError('KOM_STORE_OPEN', name);
+    database.damage = 'none';
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#changing('KOM_STORE_WRITE', name);
+    this.#databases.delete(name);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.#changing('KOM_STORE_WRITE', from);
+    const database = this.#databases.get(from);
+    if (database === undefined || this.#databases.has(to)) throw new KomError('KOM_STORE_WRITE', from);
+    this.#databases.delete(from);
+    this.#databases.set(to, database);
+  }
+
+  async usedBytes(name: string): Promise<number> {
+    this.#checkRead();
+    return this.#databases.get(name)?.bytes ?? 0;
+  }
+
+  async freeBytes(): Promise<number> {
+    this.#checkRead();
+    return Math.max(0, this.totalBytes - this.#usedBytes());
+  }
+
+  cutPower(): void {
+    this.#generation += 1;
+    for (const database of this.#databases.values()) {
+      database.loseUnsynced(this.#random);
+      database.isOpen = false;
+    }
+  }
+
+  killProcess(): void {
+    this.#generation += 1;
+    for (const database of this.#databases.values()) database.isOpen = false;
+  }
+
+  flipBit(name: string, key: Uint8Array, bit: number): void {
+    this.#existing(name).change(key, (value) => {
+      const flipped = value.slice();
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      return flipped;
+    });
+  }
+
+  forget(name: string, key: Uint8Array): void {
+    this.#existing(name).change(key, () => undefined);
+  }
+
+  damage(name: string, how: 'repairable' | 'beyond-repair'): void {
+    this.#existing(name).damage = how;
+  }
+
+  lock(name: string, isLocked: boolean): void {
+    this.#existing(name).isLocked = isLocked;
+  }
+
+  /** Keys of a database, ascending, for placing faults. */
+  keys(name: string): Uint8Array[] {
+    return this.#existing(name)
+      .keys()
+      .map((key) => Uint8Array.from(Buffer.from(key, 'hex')));
+  }
+
+  #existing(name: string): Database {
+    const database = this.#databases.get(name);
+    if (database === undefined) throw new KomError('KOM_STORE_OPEN', name);
+    return database;
+  }
+
+  #usedBytes(): number {
+    return [...this.#databases.values()].reduce((bytes, database) => bytes + database.bytes, 0);
+  }
+
+  #checkRead(): void {
+    if (this.failing === 'all') throw new KomError('KOM_STORE_READ', 'injected');
+  }
+
+  #changing(code: 'KOM_STORE_OPEN' | 'KOM_STORE_WRITE', name: string, bytes = 0): void {
+    this.beforeOperation?.();
+    this.operations += 1;
+    if (this.failing !== 'nothing') throw new KomError(code, name, { got: 'an injected error' });
+    if (bytes > 0 && this.#usedBytes() + bytes > this.totalBytes) {
+      throw new KomError(code, name, { got: 'a full disk' });
+    }
+  }
+
+  async #sync(): Promise<void> {
+    const { min, max } = this.syncMs;
+    if (max > 0) await this.#clock.sleep(min + this.#random.fraction() * (max - min));
+  }
+}
+
+/** What one database has, in the page cache (`#values`) and on the medium (`#values` without `#unsynced`). */
+class Database {
+  #values = new Map<string, Uint8Array>();
+  #sorted: string[] | null = [];
+  #durable = new Map<string, Uint8Array>();
+  #unsynced: (readonly StoreWrite[])[] = [];
+  #failed: readonly StoreWrite[] | null = null;
+  bytes = 0;
+  isOpen = false;
+  isLocked = false;
+  damage: 'none' | 'repairable' | 'beyond-repair' = 'none';
+
+  get(key: string): Uint8Array | undefined {
+    return this.#values.get(key);
+  }
+
+  keys(): readonly string[] {
+    this.#sorted ??= [...this.#values.keys()].sort();
+    return this.#sorted;
+  }
+
+  write(writes: readonly StoreWrite[]): void {
+    this.#apply(writes);
+    this.#unsynced.push(writes);
+  }
+
+  /** A write that was refused half-way: it may turn up when the database is opened again. */
+  fail(writes: readonly StoreWrite[]): void {
+    this.#failed = writes;
+  }
+
+  /** How many batches are not on the medium: what a sync that starts now will cover. */
+  get unsynced(): number {
+    return this.#unsynced.length;
+  }
+
+  synced(batches: number): void {
+    for (const writes of this.#unsynced.splice(0, batches)) applyTo(this.#durable, writes);
+  }
+
+  recover(random: SimulatedRandom): void {
+    if (this.#failed !== null && random.chance(0.5)) this.write(this.#failed);
+    this.#failed = null;
+  }
+
+  loseUnsynced(random: SimulatedRandom): void {
+    const kept = this.#unsynced.slice(0, random.below(this.#unsynced.length + 1));
+    for (const writes of kept) applyTo(this.#durable, writes);
+    this.#unsynced = [];
+    this.#failed = null;
+    this.#values = new Map(this.#durable);
+    this.#sorted = null;
+    this.bytes = [...this.#values.values()].reduce((bytes, value) => bytes + recordBytes(value), 0);
+  }
+
+  change(key: Uint8Array, change: (value: Uint8Array) => Uint8Array | undefined): void {
+    this.synced(this.#unsynced.length);
+    const name = Buffer.from(key).toString('hex');
+    const value = this.#values.get(name);
+    if (value === undefined) return;
+    const changed = change(value);
+    const write: StoreWrite =
+      changed === undefined ? { type: 'delete', key } : { type: 'put', key, value: changed };
+    this.#apply([write]);
+    applyTo(this.#durable, [write]);
+  }
+
+  #apply(writes: readonly StoreWrite[]): void {
+    for (const write of writes) {
+      const key = Buffer.from(write.key).toString('hex');
+      const before = this.#values.get(key);
+      if (before !== undefined) this.bytes -= recordBytes(before);
+      if (write.type === 'put') this.bytes += recordBytes(write.value);
+      const last = this.#sorted?.at(-1);
+      if (before === undefined && write.type === 'put' && (last === undefined || last < key)) {
+        this.#sorted?.push(key);
+      } else if ((before === undefined) !== (write.type === 'delete')) {
+        this.#sorted = null;
+      }
+      applyTo(this.#values, [write]);
+    }
+  }
+}
+
+interface StoreSetup {
+  readonly name: string;
+  readonly database: Database;
+  readonly checkAlive: () => void;
+  readonly checkRead: () => void;
+  readonly checkWrite: (writes: readonly StoreWrite[]) => void;
+  readonly sync: () => Promise<void>;
+}
+
+class SimulatedStore implements Store {
+  readonly #setup: StoreSetup;
+  #isOpen = true;
+  #isBroken = false;
+  #isBusy = false;
+
+  constructor(setup: StoreSetup) {
+    this.#setup = setup;
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    this.#check();
+    this.#setup.checkRead();
+    return this.#setup.database.get(Buffer.from(key).toString('hex'))?.slice();
+  }
+
+  async batch(writes: readonly StoreWrite[], options: { readonly sync: boolean }): Promise<void> {
+    this.#check();
+    // LevelDB refuses every write after a failed one until it is opened again.
+    if (this.#isBroken)
+      throw new KomError('KOM_STORE_WRITE', this.#setup.name, { got: 'an earlier failure' });
+    if (this.#isBusy) throw new Error(`two operations are in flight on ${this.#setup.name}`);
+    const { database } = this.#setup;
+    const copies = writes.map(copyOf);
+    try {
+      this.#setup.checkWrite(copies);
+      this.#check();
+    } catch (error) {
+      this.#isBroken = true;
+      throw error;
+    }
+    database.write(copies);
+    if (!options.sync) return;
+    this.#isBusy = true;
+    const covered = database.unsynced;
+    await this.#setup.sync();
+    this.#isBusy = false;
+    this.#check();
+    database.synced(covered);
+  }
+
+  async read(range: StoreRange): Promise<StoreRecord[]> {
+    this.#check();
+    this.#setup.checkRead();
+    const { limit = Number.MAX_SAFE_INTEGER, limitBytes = Number.MAX_SAFE_INTEGER } = range;
+    const keys = this.#setup.database.keys();
+    const from = Math.max(
+      range.gte === undefined ? 0 : indexOf(keys, hex(range.gte), false),
+      range.gt === undefined ? 0 : indexOf(keys, hex(range.gt), true),
+    );
+    const to = Math.min(
+      range.lte === undefined ? keys.length : indexOf(keys, hex(range.lte), true),
+      range.lt === undefined ? keys.length : indexOf(keys, hex(range.lt), false),
+    );
+    const records: StoreRecord[] = [];
+    let bytes = 0;
+    for (let step = 0; step < to - from && records.length < limit && bytes < limitBytes; step += 1) {
+      const key = keys[range.reverse ? to - 1 - step : from + step] ?? '';
+      const value = this.#setup.database.get(key)?.slice() ?? new Uint8Array();
+      records.push({ key: Uint8Array.from(Buffer.from(key, 'hex')), value });
+      bytes += value.length;
+    }
+    return records;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    try {
+      this.#setup.checkAlive();
+    } catch {
+      // The process is gone and another one may have the database open.
+      return;
+    }
+    this.#setup.database.isOpen = false;
+  }
+
+  #check(): void {
+    if (!this.#isOpen) throw new KomError('KOM_STORE_CLOSED', this.#setup.name);
+    this.#setup.checkAlive();
+  }
+}
+
+function hex(key: Uint8Array): string {
+  return Buffer.from(key).toString('hex');
+}
+
+/** Index of the first key that is not below (or, with `behind`, is above) the given one. */
+function indexOf(keys: readonly string[], key: string, behind: boolean): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const other = keys[middle] ?? '';
+    if (other < key || (behind && other === key)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function applyTo(values: Map<string, Uint8Array>, writes: readonly StoreWrite[]): void {
+  for (const write of writes) {
+    const key = hex(write.key);
+    if (write.type === 'put') values.set(key, write.value);
+    else values.delete(key);
+  }
+}
+
+function copyOf(write: StoreWrite): StoreWrite {
+  return write.type === 'put'
+    ? { type: 'put', key: write.key.slice(), value: write.value.slice() }
+    : { type: 'delete', key: write.key.slice() };
+}
+
+function recordBytes(value: Uint8Array): number {
+  return value.length + 16;
+}
+
+function writeBytes(write: StoreWrite): number {
+  return write.type === 'put' ? recordBytes(write.value) : 0;
+}
