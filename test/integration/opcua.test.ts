@@ -10,7 +10,7 @@ import { collect, mixedStations, opcuaLine, recording, sleep, temporaryDirectory
 const clock = createClock();
 const world = { clock, log: silentLog };
 
-test('what the driver delivers is what the server put into the queues, over 100 tags at mixed rates', async () => {
+test('what the driver delivers is what the server queued: 100 tags, mixed rates, 10 s', async () => {
   await using directory = await temporaryDirectory();
   const recorder = recording();
   const line = opcuaLine({ pkiDirectory: directory.path, stations: mixedStations(2, 50) });

@@ -31,7 +31,7 @@ export interface ConnectContext {
   readonly signal: AbortSignal;
 }
 
-/** A goodbye may take this long; after it the connection is dropped and the session is left to be reclaimed. */
+/** A goodbye may take this long; then the connection is dropped, and the session ends by its time-out. */
 const CLOSE_MAX_MS = 1500;
 
 /** Connects, closes what an earlier connection left at the server, and opens a session. */
@@ -176,7 +176,7 @@ function alreadyVerified(opcua: OpcuaLibrary): CertificateStore {
   };
 }
 
-/** Asks the server for its endpoints, over a channel without security as the standard has it, and verifies. */
+/** Asks the server for its endpoints, without security as the standard has it, and decides on trust. */
 async function trustedServerCertificate(context: ConnectContext, identity: ClientIdentity): Promise<Buffer> {
   const { opcua, line, clock, log, signal } = context;
   const client = createClient(context, identity, { securityMode: 'None', securityPolicy: 'None' });
@@ -215,7 +215,7 @@ function userOf(opcua: OpcuaLibrary, line: OpcuaLine): UserIdentityInfo {
 }
 
 const REJECTIONS =
-  /BadUserAccessDenied|BadIdentityToken\w+|BadSecurity\w+|BadCertificate\w+|user token policy|Bad(?:TooMany\w+)/;
+  /BadUserAccessDenied|Bad(?:IdentityToken|Security|Certificate|TooMany)\w+|user token policy/i;
 
 /** Tells what an operator can do: a wrong address, a refusal, or silence. */
 function connectError(line: OpcuaLine, error: unknown): unknown {

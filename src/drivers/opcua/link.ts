@@ -258,7 +258,7 @@ class StationFeed implements NotificationSink {
     }
   }
 
-  /** A structure of the server's own type comes as bytes; the library reads its definition from the server. */
+  /** A structure of the server's own type comes as bytes; the library asks the server for its definition. */
   async #decodeStructures(data: DataChangeNotification): Promise<void> {
     const { opcua, session, log } = this.#options;
     const structures = (data.monitoredItems ?? []).flatMap(({ value }) =>

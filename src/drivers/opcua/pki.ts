@@ -123,7 +123,7 @@ export async function verifyServer(request: TrustRequest): Promise<void> {
     : 'shows a certificate that is not trusted';
   throw new KomError('KOM_DEVICE_REJECTED', `the OPC UA server ${endpointUrl} ${what}`, {
     got: `${certificate.subject.replaceAll('\n', ', ')}, SHA-256 ${certificate.fingerprint256}`,
-    hint: `if it is the right server, move ${stored} to ${join(directory, TRUSTED)}${known ? ' and delete the old one there' : ''}`,
+    hint: `if it is the right server, move ${stored} to ${join(directory, TRUSTED)}`,
   });
 }
 

@@ -26,7 +26,7 @@ export interface PublisherOptions {
 /** Publish requests kept waiting at the server: one per subscription and one more, within these bounds. */
 const WAITING_MIN = 2;
 const WAITING_MAX = 10;
-/** Acknowledgements carried to the next request; more than this only if a server sends without being asked. */
+/** Acknowledgements that wait for the next request; only a server that sends unasked could bring more. */
 const ACKNOWLEDGEMENTS_MAX = 1000;
 /** A hole wider than this is not asked for message by message. */
 const REPUBLISH_MAX = 100;

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OPCUAServer } from 'node-opcua';
@@ -43,30 +42,17 @@ export async function pkiPlace(named: string | undefined): Promise<PkiPlace> {
   };
 }
 
-/** The host and path of an endpoint, and the port to listen on; port 0 takes any free one. */
+/** Where to listen; port 0 takes any free one. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
   readonly path: string;
 }
 
-export async function endpointOf(line: OpcuaLine, port: number | undefined): Promise<Endpoint> {
+export function endpointOf(line: OpcuaLine, port: number | undefined): Endpoint {
   const url = new URL(line.endpointUrl.replace(/^opc\.tcp:/, 'http:'));
-  const wanted = port ?? Number(url.port || 4840);
   const path = url.pathname === '/' ? '' : url.pathname;
-  return { host: url.hostname, path, port: wanted === 0 ? await freePort(url.hostname) : wanted };
-}
-
-/** The library needs to know its port before it listens. */
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, host, () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
+  return { host: url.hostname, path, port: port ?? Number(url.port || 4840) };
 }
 
 /** A server that offers None and Basic256Sha256, and asks for the line's user if the line has one. */
@@ -102,7 +88,7 @@ export async function createOpcuaServer(
         name === line.user?.name && password === line.user.password,
     },
     serverInfo: {
-      applicationUri: `urn:kom-archive:simulator:${endpoint.port}`,
+      applicationUri: `urn:kom-archive:simulator:${line.name}`,
       applicationName: { text: `KOM Archive simulator of ${line.name}` },
     },
     buildInfo: { productName: 'KOM Archive simulator' },

@@ -55,7 +55,7 @@ export async function simulateOpcuaLine(
   options: OpcuaSimulatorOptions,
 ): Promise<OpcuaSimulator> {
   const library = await loadOpcuaServer(options.log ?? silentLog);
-  const endpoint = await endpointOf(line, options.port);
+  const endpoint = endpointOf(line, options.port);
   const place = await pkiPlace(options.pkiDirectory);
   const simulator = new Simulator({ library, line, endpoint, place, options });
   try {
@@ -79,19 +79,20 @@ interface Parts {
 }
 
 class Simulator implements OpcuaSimulator {
-  readonly endpointUrl: string;
   readonly #parts: Parts;
   readonly #points: ReadonlyMap<string, readonly Point[]>;
   readonly #unplugged = new Set<string>();
   readonly #ticker: Timer;
   #variables = new Map<Point, UAVariable>();
   #server: OPCUAServer | undefined;
+  /** Its port is known, and kept, once the server has listened. */
+  #endpoint: Endpoint;
   #sessionsBefore = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     const { line, endpoint, options } = parts;
-    this.endpointUrl = `opc.tcp://${endpoint.host}:${endpoint.port}${endpoint.path}`;
+    this.#endpoint = endpoint;
     const { clock, seed } = options;
     const nowMs = clock.monotonicMs();
     this.#points = new Map(
@@ -100,6 +101,11 @@ class Simulator implements OpcuaSimulator {
     const startMs = Math.floor(clock.wallUs() / 1000);
     for (const points of this.#points.values()) for (const point of points) point.sourceTimeMs = startMs;
     this.#ticker = clock.repeat('opcua-plant', TICK_MS, () => this.#tick());
+  }
+
+  get endpointUrl(): string {
+    const { host, port, path } = this.#endpoint;
+    return `opc.tcp://${host}:${port}${path}`;
   }
 
   sessions(): { current: number; ever: number } {
@@ -125,8 +131,11 @@ class Simulator implements OpcuaSimulator {
 
   async startServer(): Promise<void> {
     if (this.#server !== undefined) return;
-    const { library, line, endpoint, place, options } = this.#parts;
-    const server = await createOpcuaServer(library, line, { endpoint, directory: place.directory });
+    const { library, line, place, options } = this.#parts;
+    const server = await createOpcuaServer(library, line, {
+      endpoint: this.#endpoint,
+      directory: place.directory,
+    });
     this.#server = server;
     const variables = addVariables(library, server, this.#points);
     this.#variables = variables;
@@ -139,6 +148,7 @@ class Simulator implements OpcuaSimulator {
       if (tag !== undefined) options.recorder.served(this.#served(tag, value));
     });
     await server.start();
+    this.#endpoint = { ...this.#endpoint, port: server.endpoints[0]?.port ?? this.#endpoint.port };
   }
 
   async stopServer(): Promise<void> {
