@@ -1,0 +1,32 @@
+import { Command, Option } from 'commander';
+import { formatProblem, loadKernelConfig } from '../config/load.ts';
+import { Kernel } from '../kernel/kernel.ts';
+import { kernelQueries } from './kernel-queries.ts';
+import type { CommandContext } from './program.ts';
+import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
+
+interface KernelCommandOptions {
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+}
+
+/** `kom kernel`: a Kernel with its archive, until SIGTERM or SIGINT. */
+export function kernelCommand(_context: CommandContext): Command {
+  return new Command('kernel')
+    .description('Runs a Kernel with its archive until SIGTERM; logs JSON lines to standard output.')
+    .argument('<kernel.json>', 'the configuration of the Kernel')
+    .addOption(
+      new Option('--log-level <level>', 'how much is logged').choices([...LOG_LEVELS]).default('info'),
+    )
+    .action(async (file: string, options: KernelCommandOptions) => {
+      const world = realWorld({ level: options.logLevel, name: 'kom-kernel' });
+      const { config, problems } = await loadKernelConfig(file);
+      for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
+      const { openDuckdbArchive } = await import('../kernel/archive/duckdb-archive.ts');
+      const openArchive = () => openDuckdbArchive({ ...config.archive, log: world.log });
+      const kernel = await Kernel.start({ ...world, config, openArchive, handlers: kernelQueries });
+      const signal = await untilSignal();
+      world.log.info({ signal }, 'stopping');
+      await kernel.stop();
+      world.log.info({}, 'stopped');
+    });
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Random } from '../world/random.ts';
+import { bootId } from '../world/real/boot.ts';
+import { createClock } from '../world/real/clock.ts';
+import { createLog, type LogOptions } from '../world/real/log.ts';
+import { createRandom } from '../world/real/random.ts';
+import { createTcpTransport } from '../world/real/tcp-transport.ts';
+import type { Transport } from '../world/transport.ts';
+
+/** The real world of a process of this program. */
+export interface RealWorld {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly log: Log;
+  readonly bootId: string;
+  readonly programVersion: string;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+/** Makes the real world; `log` says who speaks and how much. */
+export function realWorld(log: LogOptions): RealWorld {
+  const random = createRandom();
+  return {
+    clock: createClock(),
+    random,
+    transport: createTcpTransport(),
+    log: createLog(log),
+    bootId: bootId(random),
+    programVersion: programVersion(),
+  };
+}
+
+/** Version of this program, from its package. */
+export function programVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return String((JSON.parse(text) as { version?: unknown }).version ?? 'unknown');
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+export function untilSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const end = (signal: NodeJS.Signals): void => {
+      for (const each of ['SIGTERM', 'SIGINT'] as const) {
+        process.removeListener(each, end);
+        process.once(each, () => process.exit(130));
+      }
+      resolve(signal);
+    };
+    process.once('SIGTERM', end);
+    process.once('SIGINT', end);
+  });
+}

@@ -1,0 +1,82 @@
+import { backoffDelaysMs } from '../domain/backoff.ts';
+import { describeError, isKomError } from '../domain/errors.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { Random } from '../world/random.ts';
+import type { Driver, LinkBatch } from './driver.ts';
+
+/** A connection that lasted this long resets the reconnect delay. */
+const STABLE_MS = 10_000;
+
+/** What the supervisor tells; called synchronously, must not wait. */
+export interface LineListener {
+  connected(): void;
+  batch(batch: LinkBatch): void;
+  /** The whole line cannot be reached. Told once for each loss. */
+  lost(reason: string): void;
+}
+
+export interface SupervisedLine {
+  readonly name: string;
+  readonly driver: Driver;
+  readonly reconnectDelayMinMs: number;
+  readonly reconnectDelayMaxMs: number;
+  readonly listener: LineListener;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/**
+ * Keeps one line connected until the signal. It is the only owner of reconnecting: a driver that lost its
+ * device is disposed first and then connected anew, so no session is ever left behind.
+ */
+export async function superviseLine(line: SupervisedLine, signal: AbortSignal): Promise<void> {
+  const newDelays = (): Iterator<number, never> =>
+    backoffDelaysMs({
+      delayMinMs: line.reconnectDelayMinMs,
+      delayMaxMs: line.reconnectDelayMaxMs,
+      fraction: () => line.random.fraction(),
+    });
+  let delays = newDelays();
+  let lastReason: string | null = null;
+  while (!signal.aborted) {
+    const startedMs = line.clock.monotonicMs();
+    const reason = await connectOnce(line, signal);
+    if (signal.aborted) return;
+    const isNews = reason !== lastReason;
+    lastReason = reason;
+    if (isNews) line.log.warn({ line: line.name, error: reason }, 'line lost');
+    line.listener.lost(reason);
+    if (line.clock.monotonicMs() - startedMs >= STABLE_MS) delays = newDelays();
+    await line.clock.sleep(delays.next().value, signal).catch(() => undefined);
+  }
+}
+
+/** One connection from its beginning to its end; returns why it ended. */
+async function connectOnce(line: SupervisedLine, signal: AbortSignal): Promise<string> {
+  try {
+    await using link = await line.driver.connect(signal);
+    line.log.info({ line: line.name }, 'line connected');
+    line.listener.connected();
+    for await (const batch of link) {
+      if (signal.aborted) return 'stopped';
+      line.listener.batch(batch);
+    }
+    return 'the link ended';
+  } catch (error) {
+    // What a field device provokes in a protocol library has no list. It must cost this line a reconnect and
+    // the others nothing, so it is logged with its stack instead of ending the process.
+    if (!isKomError(error) && !signal.aborted) {
+      line.log.error(
+        { line: line.name, error: describeError(error), stack: stackOf(error) },
+        'driver failed',
+      );
+    }
+    return describeError(error);
+  }
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}

@@ -1,0 +1,357 @@
+import { isUnobserved, isUsable } from '../domain/quality.ts';
+import { type SampleValue, sameValue } from '../domain/sample.ts';
+import type { ServedValue } from './record.ts';
+
+/*
+ * The proof: what the simulated devices say that they served, against what the archive holds. It uses
+ * nothing that the agent or the Kernel counted.
+ */
+
+/** A row of the archive as the proof needs it. */
+export interface ArchivedRow {
+  readonly tag: string;
+  readonly streamId: string;
+  readonly sequence: number;
+  readonly sourceTimeUs: number;
+  readonly value: SampleValue;
+  readonly quality: number;
+  readonly cause: string;
+}
+
+/** An interval of a tag that the archive declares as not observed or as lost. */
+export interface DeclaredGap {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+export interface ProofInput {
+  readonly tag: string;
+  /** In the order of serving. */
+  readonly served: readonly ServedValue[];
+  /** Every row of the tag, in any order. */
+  readonly archived: readonly ArchivedRow[];
+  /** Streams, oldest first. */
+  readonly streamOrder: readonly string[];
+  readonly gaps: readonly DeclaredGap[];
+  /** What was served later than this may still be on its way, integer µs. */
+  readonly untilUs: number;
+  /** Serving pauses longer than this must be declared, milliseconds; for a subscription `null`. */
+  readonly pauseMaxMs: number | null;
+}
+
+export interface TagProof {
+  readonly tag: string;
+  /** Different values in a row that the device served. */
+  readonly produced: number;
+  /** Those of them that are in the archive, in order. */
+  readonly archived: number;
+  /** Served, not in the archive, and inside a declared gap. */
+  readonly declared: number;
+  /** Served, not in the archive, not declared. */
+  readonly lost: number;
+  /** Archived more often than served. */
+  readonly duplicates: number;
+  readonly outOfOrder: number;
+  /** Not observed according to the device's own record, and not declared. */
+  readonly undeclaredGaps: number;
+  /** Archived and never served. */
+  readonly foreign: number;
+  /** The first things that are wrong, for a person. */
+  readonly findings: readonly string[];
+}
+
+const FINDINGS_MAX = 5;
+/** Clocks and scheduling between the device's record and the agent's. */
+const TOLERANCE_US = 1_000_000;
+
+/** Proves one tag. */
+export function proveTag(input: ProofInput): TagProof {
+  const runs = servedRuns(input.served.filter(({ servedAtUs }) => servedAtUs <= input.untilUs));
+  const rows = inStreamOrder(input.archived, input.streamOrder);
+  const findings: string[] = [];
+  const find = (text: string): void => {
+    if (findings.length < FINDINGS_MAX) findings.push(`${input.tag}: ${text}`);
+  };
+  const repeated = countRepeated(rows, find);
+  const disorder = countDisorder(rows, find);
+  const matched = match(runs, archivedRuns(rows), { ...input, find });
+  return {
+    tag: input.tag,
+    produced: runs.length,
+    archived: matched.matched,
+    declared: matched.declared,
+    lost: matched.lost,
+    duplicates: repeated + matched.again,
+    outOfOrder: disorder,
+    undeclaredGaps: countUndeclared(input, find),
+    foreign: matched.foreign,
+    findings,
+  };
+}
+
+/** A value for as long as it was served without another between. */
+interface ServedRun {
+  readonly value: SampleValue;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+function servedRuns(served: readonly ServedValue[]): ServedRun[] {
+  const runs: { value: SampleValue; fromUs: number; toUs: number }[] = [];
+  for (const { value, servedAtUs } of served) {
+    // A fault is not a value: it is for the gaps to declare.
+    if (value === null) continue;
+    const last = runs.at(-1);
+    if (last !== undefined && sameValue(last.value, value)) last.toUs = servedAtUs;
+    else runs.push({ value, fromUs: servedAtUs, toUs: servedAtUs });
+  }
+  return runs;
+}
+
+function inStreamOrder(rows: readonly ArchivedRow[], streamOrder: readonly string[]): ArchivedRow[] {
+  const ordinals = new Map(streamOrder.map((streamId, ordinal) => [streamId, ordinal]));
+  const ordinal = (row: ArchivedRow): number => ordinals.get(row.streamId) ?? -1;
+  return [...rows].sort((a, b) => ordinal(a) - ordinal(b) || a.sequence - b.sequence);
+}
+
+/** Usable values, each once for as long as no other comes between. */
+function archivedRuns(rows: readonly ArchivedRow[]): ArchivedRow[] {
+  const runs: ArchivedRow[] = [];
+  for (const row of rows) {
+    if (!isUsable(row.quality) || row.value === null) continue;
+    const last = runs.at(-1);
+    if (last === undefined || !sameValue(last.value, row.value)) runs.push(row);
+  }
+  return runs;
+}
+
+/** The same number twice, or a "change" to what was there already. */
+function countRepeated(rows: readonly ArchivedRow[], find: (text: string) => void): number {
+  let count = 0;
+  for (const [at, row] of rows.entries()) {
+    const before = rows[at - 1];
+    if (before === undefined) continue;
+    const sameNumber = before.streamId === row.streamId && before.sequence === row.sequence;
+    const noChange =
+      row.cause === 'change' && before.quality === row.quality && sameValue(before.value, row.value);
+    if (!sameNumber && !noChange) continue;
+    count++;
+    find(`sequence ${row.sequence} repeats ${String(row.value)}`);
+  }
+  return count;
+}
+
+/** Source times must not run backwards along the stream: the simulated devices' clocks do not. */
+function countDisorder(rows: readonly ArchivedRow[], find: (text: string) => void): number {
+  let count = 0;
+  let latestUs = 0;
+  for (const row of rows) {
+    if (row.sourceTimeUs < latestUs) {
+      count++;
+      find(`sequence ${row.sequence} is ${latestUs - row.sourceTimeUs} µs older than the one before it`);
+    }
+    latestUs = Math.max(latestUs, row.sourceTimeUs);
+  }
+  return count;
+}
+
+interface MatchContext {
+  readonly gaps: readonly DeclaredGap[];
+  readonly untilUs: number;
+  readonly find: (text: string) => void;
+}
+
+interface Matched {
+  readonly matched: number;
+  readonly declared: number;
+  readonly lost: number;
+  readonly again: number;
+  readonly foreign: number;
+}
+
+/** Walks both sequences of values side by side; what does not meet is lost, declared, a repeat or foreign. */
+function match(
+  served: readonly ServedRun[],
+  archived: readonly ArchivedRow[],
+  context: MatchContext,
+): Matched {
+  const { gaps, untilUs, find } = context;
+  const counts = { matched: 0, declared: 0, lost: 0, again: 0, foreign: 0 };
+  let at = 0;
+  let last: SampleValue = null;
+  for (const run of served) {
+    const found = findFrom(archived, at, run.value);
+    const skipped = found < 0 ? 0 : found - at;
+    if (skipped === 0 && found >= 0) {
+      counts.matched++;
+      last = run.value;
+      at++;
+      continue;
+    }
+    // Around a declared loss equal values meet and look like one.
+    if (last !== null && sameValue(last, run.value) && isDeclaredBefore(run, gaps)) counts.matched++;
+    else if (isDeclared(run, gaps)) counts.declared++;
+    else if (found >= 0 && skipped <= laterMatches(served, archived, run, at)) {
+      at = acceptSkipped(archived, { at, found, served, counts, find });
+      counts.matched++;
+      last = run.value;
+      at++;
+    } else {
+      counts.lost++;
+      find(`${String(run.value)}, served at ${run.fromUs}, is not in the archive`);
+    }
+  }
+  const rest = archived.slice(at).filter((row) => row.sourceTimeUs <= untilUs - TOLERANCE_US);
+  for (const row of rest) countExtra(row, served, counts, find);
+  return counts;
+}
+
+/** Position of a value in the archive's runs from `at` on, -1 if it is not there. */
+function findFrom(archived: readonly ArchivedRow[], at: number, value: SampleValue): number {
+  for (let position = at; position < archived.length; position++) {
+    if (sameValue(archived[position]?.value ?? null, value)) return position;
+  }
+  return -1;
+}
+
+/**
+ * How many rows may be skipped to meet this run: as many as are not wanted by what was served after it.
+ * A row that a later run wants proves that this run is lost, and not that the row is extra.
+ */
+function laterMatches(
+  served: readonly ServedRun[],
+  archived: readonly ArchivedRow[],
+  run: ServedRun,
+  at: number,
+): number {
+  const wanted = archived[at]?.value ?? null;
+  const isWantedLater = served.some(({ value, fromUs }) => fromUs > run.fromUs && sameValue(value, wanted));
+  return isWantedLater ? -1 : archived.length;
+}
+
+function acceptSkipped(
+  archived: readonly ArchivedRow[],
+  skip: {
+    at: number;
+    found: number;
+    served: readonly ServedRun[];
+    counts: { again: number; foreign: number };
+    find: (text: string) => void;
+  },
+): number {
+  for (const row of archived.slice(skip.at, skip.found)) countExtra(row, skip.served, skip.counts, skip.find);
+  return skip.found;
+}
+
+function countExtra(
+  row: ArchivedRow,
+  served: readonly ServedRun[],
+  counts: { again: number; foreign: number },
+  find: (text: string) => void,
+): void {
+  const wasServed = served.some(({ value }) => sameValue(value, row.value));
+  if (wasServed) counts.again++;
+  else counts.foreign++;
+  find(
+    `sequence ${row.sequence} holds ${String(row.value)}, ${wasServed ? 'once too often' : 'never served'}`,
+  );
+}
+
+function isDeclared(run: ServedRun, gaps: readonly DeclaredGap[]): boolean {
+  return gaps.some((gap) => gap.fromUs <= run.fromUs + TOLERANCE_US && run.toUs <= gap.toUs + TOLERANCE_US);
+}
+
+function isDeclaredBefore(run: ServedRun, gaps: readonly DeclaredGap[]): boolean {
+  return gaps.some((gap) => gap.fromUs <= run.fromUs && run.fromUs <= gap.toUs + TOLERANCE_US);
+}
+
+/** An interval in which nobody could see the tag, and how much of it need not be declared. */
+interface Unobserved extends DeclaredGap {
+  readonly allowedUs: number;
+}
+
+/** By the device's record: from the first fault to the next value, and pauses longer than the polling explains. */
+function unobservedIntervals(input: ProofInput): Unobserved[] {
+  const intervals: Unobserved[] = [];
+  const served = input.served.filter(({ servedAtUs }) => servedAtUs <= input.untilUs);
+  let faultUs: number | null = null;
+  for (const [at, { value, servedAtUs }] of served.entries()) {
+    const nextUs = served[at + 1]?.servedAtUs ?? input.untilUs;
+    if (value === null) {
+      faultUs ??= servedAtUs;
+      if (nextUs !== input.untilUs && served[at + 1]?.value === null) continue;
+      intervals.push({ fromUs: faultUs, toUs: nextUs, allowedUs: TOLERANCE_US });
+    } else if (input.pauseMaxMs !== null && nextUs - servedAtUs > input.pauseMaxMs * 1000) {
+      intervals.push({ fromUs: servedAtUs, toUs: nextUs, allowedUs: TOLERANCE_US + input.pauseMaxMs * 1000 });
+    }
+    faultUs = null;
+  }
+  return intervals;
+}
+
+function countUndeclared(input: ProofInput, find: (text: string) => void): number {
+  const declared = merged([...input.gaps, ...badIntervals(input)]);
+  let count = 0;
+  for (const { fromUs, toUs, allowedUs } of unobservedIntervals(input)) {
+    let uncoveredUs = toUs - fromUs;
+    for (const gap of declared) {
+      uncoveredUs -= Math.max(0, Math.min(toUs, gap.toUs) - Math.max(fromUs, gap.fromUs));
+    }
+    if (uncoveredUs <= allowedUs) continue;
+    count++;
+    find(`not observed from ${fromUs} to ${toUs}, ${uncoveredUs} µs of it undeclared`);
+  }
+  return count;
+}
+
+/** A quality that says "nobody saw it" declares the time until the next row: an outage that still goes on. */
+function badIntervals(input: ProofInput): DeclaredGap[] {
+  const rows = inStreamOrder(input.archived, input.streamOrder);
+  return rows.flatMap((row, at) =>
+    isUnobserved(row.quality)
+      ? [{ fromUs: row.sourceTimeUs, toUs: rows[at + 1]?.sourceTimeUs ?? input.untilUs }]
+      : [],
+  );
+}
+
+function merged(gaps: readonly DeclaredGap[]): DeclaredGap[] {
+  const result: { fromUs: number; toUs: number }[] = [];
+  for (const gap of [...gaps].sort((a, b) => a.fromUs - b.fromUs)) {
+    const last = result.at(-1);
+    if (last !== undefined && gap.fromUs <= last.toUs) last.toUs = Math.max(last.toUs, gap.toUs);
+    else result.push({ ...gap });
+  }
+  return result;
+}
+
+/** The sum over tags. */
+export interface Proof extends Omit<TagProof, 'tag'> {
+  readonly ok: boolean;
+  readonly tags: number;
+}
+
+/** Sums up; `ok` only if nothing is lost, doubled, out of order, undeclared or foreign, and something was served. */
+export function sumProofs(proofs: readonly TagProof[]): Proof {
+  const sum = (key: 'produced' | 'archived' | 'declared' | 'lost' | 'duplicates' | 'outOfOrder') =>
+    proofs.reduce((total, proof) => total + proof[key], 0);
+  const undeclaredGaps = proofs.reduce((total, proof) => total + proof.undeclaredGaps, 0);
+  const foreign = proofs.reduce((total, proof) => total + proof.foreign, 0);
+  const lost = sum('lost');
+  const duplicates = sum('duplicates');
+  const outOfOrder = sum('outOfOrder');
+  const produced = sum('produced');
+  const wrong = lost + duplicates + outOfOrder + undeclaredGaps + foreign;
+  return {
+    ok: wrong === 0 && produced > 0 && proofs.every((proof) => proof.produced > 0),
+    tags: proofs.length,
+    produced,
+    archived: sum('archived'),
+    declared: sum('declared'),
+    lost,
+    duplicates,
+    outOfOrder,
+    undeclaredGaps,
+    foreign,
+    findings: proofs.flatMap((proof) => proof.findings).slice(0, 20),
+  };
+}
