@@ -213,7 +213,7 @@ class StationFeed implements NotificationSink {
     this.#options.log.warn({ station }, 'notifications were lost between the OPC UA server and the agent');
   }
 
-  async notified(message: NotificationMessage, more: boolean): Promise<void> {
+  async notified(message: NotificationMessage, completeAt: Date | undefined): Promise<void> {
     const { clock, inbox } = this.#options;
     this.#heardAtMs = clock.monotonicMs();
     const nowUs = clock.wallUs();
@@ -227,7 +227,7 @@ class StationFeed implements NotificationSink {
       unseen.push({ tagIndexes: [], fromUs, toUs: nowUs, reason: 'overload' });
       this.#lostFromUs = undefined;
     }
-    const unchangedUntilUs = more ? undefined : this.#unchangedUntilUs(message, nowUs);
+    const unchangedUntilUs = this.#unchangedUntilUs(completeAt, nowUs);
     inbox.put({
       station: this.subscription.station.name,
       readings,
@@ -277,9 +277,9 @@ class StationFeed implements NotificationSink {
    * slowest sampling interval before may not have been sampled yet. The server's clock dates it, as it dates
    * the values; a server whose clock is ahead cannot make us claim the future.
    */
-  #unchangedUntilUs(message: NotificationMessage, nowUs: number): number | undefined {
-    const sentMs = message.publishTime?.getTime() ?? 0;
-    if (!(sentMs > 0)) return undefined;
-    return Math.floor(Math.min(sentMs * 1000, nowUs) - this.subscription.slowestSamplingMs * 1000);
+  #unchangedUntilUs(completeAt: Date | undefined, nowUs: number): number | undefined {
+    if (completeAt === undefined) return undefined;
+    const slowestUs = this.subscription.slowestSamplingMs * 1000;
+    return Math.floor(Math.min(completeAt.getTime() * 1000, nowUs) - slowestUs);
   }
 }

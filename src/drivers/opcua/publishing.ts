@@ -7,8 +7,11 @@ import type { Session } from './session.ts';
 /** What arrives of one subscription, in the server's order. */
 export interface NotificationSink {
   readonly subscriptionId: number;
-  /** A notification message; without data it is a keep-alive. `more`: the server holds further ones. */
-  notified(message: NotificationMessage, more: boolean): Promise<void> | void;
+  /**
+   * A notification message; without data it is a keep-alive. `completeAt`: the server's time at which it
+   * had nothing more to tell; `undefined` where it had, or where it does not say.
+   */
+  notified(message: NotificationMessage, completeAt: Date | undefined): Promise<void> | void;
   /** Messages were lost and the server no longer has them. */
   lost(): void;
 }
@@ -102,15 +105,16 @@ export class Publisher {
     const missing = missingSequences(stream.next, message.sequenceNumber);
     if (isData) stream.next = afterSequence(message.sequenceNumber);
     else if (missing !== 0) stream.next = message.sequenceNumber;
+    const completeAt = completionTime(response);
     const before = stream.tail;
-    stream.tail = this.#handOn(stream.sink, { before, missing, message, more: response.moreNotifications });
+    stream.tail = this.#handOn(stream.sink, { before, missing, message, completeAt });
   }
 
   async #handOn(sink: NotificationSink, arrival: Arrival): Promise<void> {
     try {
       await arrival.before;
       if (arrival.missing > 0) await this.#republish(sink, arrival);
-      if (!this.#stopped) await sink.notified(arrival.message, arrival.more);
+      if (!this.#stopped) await sink.notified(arrival.message, arrival.completeAt);
     } catch (error) {
       this.#fail(error);
     }
@@ -125,7 +129,7 @@ export class Publisher {
       const sequenceNumber = sequenceBefore(message.sequenceNumber, back);
       const found = await this.#republishOne(sink.subscriptionId, sequenceNumber);
       if (found === undefined) sink.lost();
-      else await sink.notified(found, true);
+      else await sink.notified(found, undefined);
     }
   }
 
@@ -151,5 +155,13 @@ interface Arrival {
   /** How many messages were not received before this one. */
   readonly missing: number;
   readonly message: NotificationMessage;
-  readonly more: boolean;
+  readonly completeAt: Date | undefined;
+}
+
+/** Some servers leave the time of publishing out; the time of the response is the next best of theirs. */
+function completionTime({ moreNotifications, notificationMessage, responseHeader }: PublishResponse) {
+  if (moreNotifications) return undefined;
+  const times = [notificationMessage.publishTime, responseHeader.timestamp];
+  // The library maps "no time" to a date at or before 1601.
+  return times.find((time) => time instanceof Date && time.getTime() > 0) ?? undefined;
 }
