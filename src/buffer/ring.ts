@@ -122,7 +122,9 @@ export interface Ring {
   /**
    * Blocks behind `after` (`null`: from the oldest) that are not acknowledged, until `limitBytes` is reached;
    * at least one if there is one. A block that fails its CRC, or is missing, becomes a durable `corrupt` gap.
-   * @throws KomError KOM_STORE_WRITE when such a gap cannot be made durable
+   * @throws KomError KOM_STORE_READ when the disk does not give a segment: try again in a second or later; the
+   * third time it is repaired, and what that does not bring back is lost. KOM_STORE_WRITE when a gap cannot be
+   * made durable
    */
   readUnacknowledged(after: RingPosition | null, limitBytes: number): Promise<RingRead>;
   /** Held blocks of one stream that touch a range, acknowledged or not, as above. */

@@ -54,6 +54,7 @@ export class SimulatedDisk implements Disk {
   async open(name: string, _options?: StoreOptions): Promise<Store> {
     const generation = this.#generation;
     this.#changing('KOM_STORE_OPEN', name);
+    if (generation !== this.#generation) throw new KomError('KOM_STORE_CLOSED', name);
     const existing = this.#databases.get(name);
     if (existing?.isLocked || existing?.isOpen) throw new KomError('KOM_STORE_LOCKED', name);
     if (existing !== undefined && existing.damage !== 'none') throw new KomError('KOM_STORE_OPEN', name);
@@ -73,13 +74,14 @@ export class SimulatedDisk implements Disk {
       },
       checkRead: () => this.#checkRead(),
       checkWrite: (writes) => {
-        // What does not fit is certainly not there later; what an error met half-way may be.
-        if (this.failing !== 'nothing') database.fail(writes);
-        this.#changing(
-          'KOM_STORE_WRITE',
-          name,
-          writes.reduce((bytes, write) => bytes + writeBytes(write), 0),
-        );
+        const bytes = writes.reduce((sum, write) => sum + writeBytes(write), 0);
+        try {
+          this.#changing('KOM_STORE_WRITE', name, bytes);
+        } catch (error) {
+          // What does not fit is certainly not there later; what an error met half-way may be.
+          if (this.failing !== 'nothing') database.fail(writes);
+          throw error;
+        }
       },
       sync: () => this.#sync(),
     });

@@ -1,0 +1,146 @@
+import type { Block } from '../domain/block/block.ts';
+import type { SequenceRange } from '../domain/coverage.ts';
+import type { EncodedDictionary } from '../domain/dictionary.ts';
+import { describeError, invariant, isKomError, KomError } from '../domain/errors.ts';
+import type { SequenceGap } from '../domain/gap.ts';
+import type { StreamInfo } from '../domain/stream.ts';
+import { Appender } from './append.ts';
+import { type RingCore, withGaps } from './core.ts';
+import { Reader } from './reader.ts';
+import type { AppendResult, Ring, RingPosition, RingRead, RingStat, RingStream } from './ring.ts';
+import { isAcknowledged } from './segment.ts';
+import { SerialQueue } from './serial-queue.ts';
+import { ringStat, ringStreams } from './stat.ts';
+
+/** The ring over a core that `openRing` recovered: every call is one job of a queue. */
+export class DurableRing implements Ring {
+  readonly stream: StreamInfo;
+  readonly #core: RingCore;
+  readonly #appender: Appender;
+  readonly #reader: Reader;
+  readonly #queue = new SerialQueue();
+  #isClosed = false;
+
+  constructor(core: RingCore) {
+    this.#core = core;
+    this.stream = core.current.info;
+    this.#appender = new Appender(core);
+    this.#reader = new Reader(core);
+  }
+
+  streams(): readonly RingStream[] {
+    return ringStreams(this.#core);
+  }
+
+  append(blocks: readonly Block[]): Promise<AppendResult> {
+    return this.#job(async () => {
+      invariant(this.#core.current.ended === null, 'nothing is appended behind the end of a stream');
+      try {
+        return await this.#core.writing(() => this.#appender.append(blocks));
+      } catch (error) {
+        this.#core.lapse();
+        throw error;
+      }
+    });
+  }
+
+  readUnacknowledged(after: RingPosition | null, limitBytes: number): Promise<RingRead> {
+    return this.#job(() => this.#reader.readUnacknowledged(after, limitBytes));
+  }
+
+  read(streamId: string, range: SequenceRange, limitBytes: number): Promise<RingRead> {
+    return this.#job(() => this.#reader.read(streamId, range, limitBytes));
+  }
+
+  acknowledge(streamId: string, throughSequence: number): Promise<void> {
+    this.#core.raiseAcked(streamId, throughSequence);
+    if (this.#core.setup.options.policy === 'always' || this.#freeable().length === 0)
+      return Promise.resolve();
+    return this.#job(async () => {
+      const victims = this.#freeable();
+      if (victims.length === 0) return;
+      try {
+        await this.#core.writing(() => this.#core.drop(victims, (state) => state));
+      } catch (error) {
+        // The space is freed with the next acknowledgement or segment that finds the disk well.
+        if (!isKomError(error)) throw error;
+      }
+    });
+  }
+
+  gaps(): readonly SequenceGap[] {
+    return this.#core.gaps;
+  }
+
+  declareGap(gap: SequenceGap): Promise<void> {
+    return this.#job(() => this.#core.writing(() => this.#core.commit((state) => withGaps(state, [gap]))));
+  }
+
+  async putDictionary(dictionary: EncodedDictionary): Promise<void> {
+    this.#appender.putDictionary(dictionary);
+  }
+
+  async dictionary(hash: string): Promise<Uint8Array | undefined> {
+    return this.#appender.dictionary(hash) ?? (await this.#job(() => this.#reader.dictionary(hash)));
+  }
+
+  markAlive(wallUs: number, nextSequence: number): Promise<void> {
+    return this.#job(() => {
+      const core = this.#core;
+      const next = Math.max(core.current.nextSequence, nextSequence);
+      core.current = { ...core.current, aliveUntilUs: wallUs, nextSequence: next };
+      return core.writing(() => core.commit());
+    });
+  }
+
+  endStream(lastSequence: number, wallUs: number): Promise<void> {
+    return this.#job(() => {
+      const core = this.#core;
+      invariant(lastSequence >= core.current.durableThrough, 'a stream ends behind its last durable number');
+      const ended = { cleanly: true, lastSequence, atUs: wallUs };
+      return core.writing(() =>
+        core.commit((state) => ({
+          ...state,
+          streams: state.streams.map((each) =>
+            each.ordinal === core.current.ordinal ? { ...each, ended, aliveUntilUs: wallUs } : each,
+          ),
+        })),
+      );
+    });
+  }
+
+  stat(): RingStat {
+    return ringStat(this.#core);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    const closing = this.#queue.run(async () => {
+      const { log } = this.#core.setup.options;
+      const { stores, meta } = this.#core.setup;
+      for (const step of [
+        () => this.#core.writing(() => this.#core.commit()),
+        () => stores.close(),
+        () => meta.close(),
+      ]) {
+        try {
+          await step();
+        } catch (error) {
+          log.warn({ error: describeError(error) }, 'the ring did not close in order');
+        }
+      }
+    });
+    this.#isClosed = true;
+    await closing;
+  }
+
+  #freeable() {
+    const { segments, ackedThrough } = this.#core;
+    return segments.filter((each) => each.state === 'sealed' && isAcknowledged(each, ackedThrough));
+  }
+
+  #job<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) return Promise.reject(new KomError('KOM_STORE_CLOSED', 'the ring'));
+    return this.#queue.run(job);
+  }
+}

@@ -1,0 +1,70 @@
+import type { Disk, Store } from '../world/store.ts';
+import { segmentName } from './segment.ts';
+
+/** The write buffer takes a whole segment, so that its blocks are written once, to LevelDB's log. */
+const WRITE_BUFFER_FACTOR = 1.25;
+const CACHE_BYTES = 64 * 1024;
+
+/** The databases of segments that are open: the one that is written to, and one more that is read. */
+export class SegmentStores {
+  readonly #disk: Disk;
+  readonly #writeBufferBytes: number;
+  #writer: { number: number; store: Store } | null = null;
+  #reader: { number: number; store: Store } | null = null;
+
+  constructor(disk: Disk, segmentBytes: number) {
+    this.#disk = disk;
+    this.#writeBufferBytes = Math.ceil(segmentBytes * WRITE_BUFFER_FACTOR);
+  }
+
+  /** For writing; the segment that was written to before is closed. */
+  async writer(number: number): Promise<Store> {
+    if (this.#writer?.number === number) return this.#writer.store;
+    await this.#closeWriter();
+    if (this.#reader?.number === number) await this.#closeReader();
+    this.#writer = { number, store: await this.#open(number) };
+    return this.#writer.store;
+  }
+
+  /** For reading; the segment that was read before is closed. */
+  async reader(number: number): Promise<Store> {
+    if (this.#writer?.number === number) return this.#writer.store;
+    if (this.#reader?.number === number) return this.#reader.store;
+    await this.#closeReader();
+    this.#reader = { number, store: await this.#open(number) };
+    return this.#reader.store;
+  }
+
+  /** Closes one segment, if it is open, so that it can be repaired, moved or deleted. */
+  async release(number: number): Promise<void> {
+    if (this.#writer?.number === number) await this.#closeWriter();
+    if (this.#reader?.number === number) await this.#closeReader();
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#closeWriter();
+    } finally {
+      await this.#closeReader();
+    }
+  }
+
+  #open(number: number): Promise<Store> {
+    return this.#disk.open(segmentName(number), {
+      writeBufferBytes: this.#writeBufferBytes,
+      cacheBytes: CACHE_BYTES,
+    });
+  }
+
+  async #closeWriter(): Promise<void> {
+    const open = this.#writer;
+    this.#writer = null;
+    await open?.store.close();
+  }
+
+  async #closeReader(): Promise<void> {
+    const open = this.#reader;
+    this.#reader = null;
+    await open?.store.close();
+  }
+}

@@ -1,0 +1,41 @@
+import { joinTouching } from '../domain/coverage.ts';
+import type { RingCore } from './core.ts';
+import type { RingStat, RingStream } from './ring.ts';
+import { isAcknowledged, unacknowledgedSamples } from './segment.ts';
+
+/** Streams of the ring with what is held of each. */
+export function ringStreams(core: RingCore): RingStream[] {
+  const runs = core.segments.flatMap((segment) => segment.runs);
+  return core.streams.map(({ info, ackedThrough, durableThrough, ended }) => {
+    const ranges = runs.flatMap((run) => (run.streamId === info.streamId ? run.ranges : []));
+    const held = joinTouching(ranges.toSorted((a, b) => a.first - b.first));
+    return { info, held, ackedThrough, durableThrough, ended };
+  });
+}
+
+/** The ring in figures. */
+export function ringStat(core: RingCore): RingStat {
+  const { segments, setup, ackedThrough } = core;
+  const sum = (of: (segment: (typeof segments)[number]) => number) =>
+    segments.reduce((total, segment) => total + of(segment), 0);
+  const runs = segments.flatMap((segment) => segment.runs);
+  const waiting = segments.filter((segment) => !isAcknowledged(segment, ackedThrough));
+  const least = (of: typeof runs) => (of.length === 0 ? null : Math.min(...of.map((run) => run.fromUs)));
+  return {
+    capacityBytes: setup.options.capacityBytes,
+    diskBytes: sum((segment) => segment.bytes) + core.doomedBytes,
+    quarantineBytes: setup.quarantine.bytes,
+    segments: segments.length,
+    blocks: sum((segment) => segment.blocks),
+    samples: sum((segment) => segment.samples),
+    unacknowledgedSamples: sum((segment) => unacknowledgedSamples(segment, ackedThrough)),
+    oldestUs: least(runs),
+    newestUs: runs.length === 0 ? null : Math.max(...runs.map((run) => run.toUs)),
+    oldestUnacknowledgedUs: least(waiting.flatMap((segment) => segment.runs)),
+    lostByReason: setup.meta.state.totals.lost,
+    slowestSyncMs: setup.syncTimes.slowestMs(),
+    writtenBytes: setup.syncTimes.writtenBytes,
+    state: core.isDegraded ? 'degraded' : 'healthy',
+    lastError: core.lastError,
+  };
+}
