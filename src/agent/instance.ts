@@ -1,6 +1,6 @@
 import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
 import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
-import { openRing } from '../buffer/core.ts';
+import { openRing } from '../buffer/open-ring.ts';
 import type { Ring } from '../buffer/ring.ts';
 import { dictionaryOf } from '../config/dictionary.ts';
 import type { Line, Process, Server, Site } from '../config/model.ts';

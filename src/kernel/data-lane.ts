@@ -46,7 +46,10 @@ export class DataLane {
       while (this.#uncommittedBytes > UNCOMMITTED_BYTES_MAX) await this.#untilRoom();
       const message = await this.#options.channel.receive();
       if (this.#failed !== null) throw this.#failed;
-      if (message === null || message.type === 'bye') return;
+      if (message === null || message.type === 'bye') {
+        while (this.#uncommittedBytes > 0) await this.#untilRoom();
+        return;
+      }
       await this.#take(message);
     }
   }

@@ -67,7 +67,7 @@ export class Ingest {
     return promise;
   }
 
-  /** Finishes the transaction under way; what waits behind it is rejected. */
+  /** Finishes what waits, each piece with one try: an archive that takes nothing now rejects it. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#running;

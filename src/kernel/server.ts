@@ -24,6 +24,8 @@ const HELLO_TIMEOUT_MS = 5000;
 const SILENCE_MAX_MS = 10_000;
 const HEARTBEAT_MS = 500;
 const LINGER_MS = 500;
+/** So long the data lane of an agent that stops may go on. */
+const FAREWELL_MAX_MS = 5000;
 /** Connections at once; more are refused. */
 const CONNECTIONS_MAX = 1000;
 /** The observed time of idle streams is made durable at this pace. */
@@ -41,6 +43,7 @@ interface AgentSession {
   readonly hello: Hello;
   readonly control: Channel;
   data: Channel | null;
+  saidGoodbye: boolean;
   readonly presence: ProcessPresence;
   readonly streamIds: ReadonlySet<string>;
 }
@@ -132,7 +135,14 @@ export class KernelServer {
     const streamIds = new Set(
       hello.streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId ?? streamId]),
     );
-    const session: AgentSession = { hello, control: channel, data: null, presence, streamIds };
+    const session: AgentSession = {
+      hello,
+      control: channel,
+      data: null,
+      saidGoodbye: false,
+      presence,
+      streamIds,
+    };
     this.#sessions.set(sessionId, session);
     presence.connected(hello.streams);
     log.info(
@@ -146,7 +156,7 @@ export class KernelServer {
     } finally {
       beat.cancel();
       this.#sessions.delete(sessionId);
-      session.data?.destroy();
+      this.#endDataLane(session);
       if (![...this.#sessions.values()].some((other) => other.presence === presence)) presence.disconnected();
       log.info({ site, process, instance, remote: channel.remote }, 'agent disconnected');
     }
@@ -175,7 +185,11 @@ export class KernelServer {
     const { archive, clock } = this.#options;
     while (true) {
       const message = await control.receiveWithin(SILENCE_MAX_MS);
-      if (message === null || message.type === 'bye') return;
+      if (message === null) return;
+      if (message.type === 'bye') {
+        session.saidGoodbye = true;
+        return;
+      }
       if (message.type === 'heartbeat') {
         presence.heartbeat(message.heartbeat);
         const running = message.heartbeat.streams.at(-1);
@@ -186,6 +200,13 @@ export class KernelServer {
         if (dictionary !== undefined) presence.live(message.live, dictionary, clock.wallUs());
       } else throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the control lane`);
     }
+  }
+
+  /** An agent that said goodbye may still be delivering its last blocks; it closes the data lane itself. */
+  #endDataLane(session: AgentSession): void {
+    if (session.saidGoodbye) {
+      this.#options.clock.schedule('last blocks', FAREWELL_MAX_MS, () => session.data?.destroy());
+    } else session.data?.destroy();
   }
 
   #beat(channel: Channel): void {

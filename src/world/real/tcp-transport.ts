@@ -1,5 +1,6 @@
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { describeError, KomError } from '../../domain/errors.ts';
 import {
   type Address,
@@ -100,11 +101,21 @@ async function listen(address: Address, accept: (connection: Connection) => void
 }
 
 async function listenLocal(path: string, accept: (connection: Connection) => void): Promise<Listener> {
+  await makeDirectory(path);
   await removeStaleSocket(path);
   const server = acceptingServer(accept);
   await bound(server, path, { path });
   await chmod(path, LOCAL_SOCKET_MODE);
   return { address: { host: path, port: 0 }, close: () => closed(server) };
+}
+
+/** The directory of the socket, made if it is not there. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+  } catch (cause) {
+    throw new KomError('KOM_CONNECTION_REFUSED', path, { got: describeError(cause), cause });
+  }
 }
 
 /** A process that was killed leaves its socket file behind; nobody answers on it any more. */
