@@ -19,16 +19,31 @@ export interface Archive {
   /**
    * One transaction: streams are made known, samples whose sequence is not yet `data` are inserted (trimmed
    * per sample), gaps fill only what is uncovered, data replaces gaps.
-   * @throws KomError KOM_ARCHIVE_UNAVAILABLE; then nothing of it happened
+   * Transactions are carried out one after the other.
+   * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_PROTOCOL_STATE if a stream or dictionary was never made
+   * known; KOM_BLOCK_CORRUPT if a tag index is not in the dictionary. Then nothing of it happened
    */
   commit(transaction: ArchiveTransaction): Promise<void>;
   /** Samples of one tag by source time, ascending, then by stream start and sequence. */
   samples(query: SampleQuery): Promise<ArchivedSample[]>;
-  /** Time gaps and sequence gaps that touch a tag and an interval. */
+  /**
+   * Where the quality of a tag changes its code, ascending; the first is the one in force at `fromUs`, if any.
+   * What a timeline needs of the samples, without reading them all.
+   */
+  qualityChanges(query: TagInterval): Promise<QualityChange[]>;
+  /**
+   * Time gaps that name the tag (or its station, or all stations) and sequence gaps of its process that touch
+   * an interval, by their start. A sequence gap is told only with the numbers that are still not data.
+   */
   gaps(query: TagInterval): Promise<ArchivedGap[]>;
   /** The streams that carry a tag's process, oldest first, with how far each was observed. */
   streams(site: string, process: string): Promise<ArchivedStream[]>;
-  /** Every known tag of a site (all sites if not given), by name. */
+  /** The streams of the processes that carried a tag, oldest first; empty if the tag is unknown. */
+  tagStreams(tag: TagName): Promise<TagStream[]>;
+  /**
+   * Every known tag of a site (all sites if not given), by site and name. A former name of another tag is not
+   * listed; asked for by that name, its own history is still told.
+   */
   tags(site?: string): Promise<ArchivedTag[]>;
   /** Sizes, for `kom archive stat`. */
   stat(): Promise<ArchiveStat>;
@@ -45,7 +60,7 @@ export interface StreamOrigin {
 export interface ArchiveTransaction {
   /** Streams that must exist before what follows; idempotent. */
   readonly streams: readonly (StreamInfo & StreamOrigin)[];
-  /** Blocks with the dictionary that labels them. */
+  /** Blocks with the dictionary that labels them, which `putDictionary` has stored. */
   readonly blocks: readonly { readonly block: DecodedBlock; readonly dictionary: Dictionary }[];
   readonly gaps: readonly SequenceGap[];
   /** How far each stream was seen to be complete, integer µs; only ever raised. */
@@ -60,10 +75,14 @@ export interface ArchiveTransaction {
   readonly receivedAtUs: number;
 }
 
-/** Half-open interval [fromUs, toUs) of one tag. */
-export interface TagInterval {
+/** A tag by its full name. */
+export interface TagName {
   readonly site: string;
   readonly tag: string;
+}
+
+/** Half-open interval [fromUs, toUs) of one tag. */
+export interface TagInterval extends TagName {
   readonly fromUs: number;
   readonly toUs: number;
 }
@@ -96,10 +115,24 @@ export type ArchivedGap =
 
 export interface ArchivedStream extends StreamInfo, StreamOrigin {
   readonly coverage: readonly CoverageRange[];
-  /** Up to here everything that the stream has is archived; integer µs. */
+  /**
+   * Up to here everything that the stream has is archived; integer µs. What was reported, or the clean end
+   * once everything before it is covered.
+   */
   readonly observedUntilUs: number;
   /** `null` while it runs or if it never ended cleanly. */
   readonly endedAtUs: number | null;
+}
+
+export interface TagStream extends ArchivedStream {
+  /** A dictionary that the stream used names the tag. */
+  readonly knowsTag: boolean;
+}
+
+/** The quality of a tag from `sourceTimeUs` on. */
+export interface QualityChange {
+  readonly sourceTimeUs: number;
+  readonly quality: number;
 }
 
 export interface ArchivedTag extends DictionaryTag {

@@ -1,0 +1,298 @@
+import { entryAt } from '../../domain/block/codec.ts';
+import { type CommitPlan, observedUntil, planCommit, remainingGap } from '../../domain/commit-plan.ts';
+import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
+import { KomError } from '../../domain/errors.ts';
+import type { SequenceGap } from '../../domain/gap.ts';
+import { isTimeGap } from '../../domain/sample.ts';
+import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
+import type {
+  Archive,
+  ArchivedGap,
+  ArchivedSample,
+  ArchivedStream,
+  ArchivedTag,
+  ArchiveStat,
+  ArchiveTransaction,
+  QualityChange,
+  SampleQuery,
+  TagInterval,
+  TagName,
+  TagStream,
+} from '../archive.ts';
+
+type StreamRow = Omit<ArchivedStream, 'coverage'> & { readonly endedSequence: number | null };
+type SampleRow = ArchivedSample & { readonly site: string; readonly tag: string };
+type TimeGapRow = Extract<ArchivedGap, { kind: 'time' }>;
+
+/**
+ * The archive in memory. Faults: `failNext` makes the next writes fail as an archive without its disk would,
+ * with nothing written; `close` loses everything (a restart with what was committed is the real one's test).
+ */
+export class SimulatedArchive implements Archive {
+  readonly #dictionaries = new Map<string, Dictionary>();
+  /** By site and name. */
+  readonly #tags = new Map<string, ArchivedTag>();
+  readonly #streams = new Map<string, StreamRow>();
+  readonly #used = new Map<string, Set<string>>();
+  readonly #coverage = new Map<string, Coverage>();
+  readonly #samples: SampleRow[] = [];
+  readonly #timeGaps: TimeGapRow[] = [];
+  readonly #sequenceGaps: SequenceGap[] = [];
+  #failures = 0;
+  #closed = false;
+
+  /** The next `times` writes fail with KOM_ARCHIVE_UNAVAILABLE. */
+  failNext(times = 1): void {
+    this.#failures = times;
+  }
+
+  async dictionary(hash: string): Promise<Dictionary | undefined> {
+    this.#checkOpen();
+    return this.#dictionaries.get(hash);
+  }
+
+  async putDictionary(hash: string, _bytes: Uint8Array, dictionary: Dictionary): Promise<void> {
+    this.#checkWritable();
+    if (this.#dictionaries.has(hash)) return;
+    this.#dictionaries.set(hash, dictionary);
+    for (const tag of dictionary.tags) this.#learn(dictionary, tag);
+  }
+
+  async coverage(streamId: string): Promise<Coverage> {
+    this.#checkOpen();
+    return this.#coverage.get(streamId) ?? EMPTY_COVERAGE;
+  }
+
+  async commit(transaction: ArchiveTransaction): Promise<void> {
+    this.#checkWritable();
+    this.#checkKnown(transaction);
+    const plan = planCommit((id) => this.#coverage.get(id) ?? EMPTY_COVERAGE, transaction);
+    // Everything that can throw happens here, before the first change.
+    const rows = this.#rowsOf(transaction, plan);
+    for (const stream of transaction.streams) this.#start(stream);
+    for (const { block } of transaction.blocks) {
+      this.#used.get(block.header.streamId)?.add(block.header.dictionaryHash);
+    }
+    this.#samples.push(...rows.samples);
+    this.#timeGaps.push(...rows.timeGaps);
+    this.#sequenceGaps.push(...plan.gaps);
+    for (const [streamId, coverage] of plan.coverage) this.#coverage.set(streamId, coverage);
+    for (const { streamId, untilUs } of transaction.observed) {
+      this.#change(streamId, (row) => ({
+        ...row,
+        observedUntilUs: Math.max(row.observedUntilUs, untilUs),
+      }));
+    }
+    for (const { streamId, lastSequence, atUs } of transaction.ended) {
+      this.#change(streamId, (row) => ({ ...row, endedAtUs: atUs, endedSequence: lastSequence }));
+    }
+  }
+
+  async samples(query: SampleQuery): Promise<ArchivedSample[]> {
+    const rows = this.#ordered(query);
+    const from = rows.findIndex((row) => row.sourceTimeUs >= query.fromUs);
+    const first = from === -1 ? rows.length : from;
+    const after = query.after;
+    const inside = rows
+      .slice(first)
+      .filter((row) => row.sourceTimeUs < query.toUs && (!after || this.#compare(row, after) > 0));
+    const previous = query.withPrevious === true && !after ? rows.slice(Math.max(0, first - 1), first) : [];
+    return [...previous, ...inside.slice(0, query.limit)].map(({ site: _, tag: __, ...row }) => row);
+  }
+
+  async qualityChanges(query: TagInterval): Promise<QualityChange[]> {
+    const rows = this.#ordered(query).filter((row) => row.sourceTimeUs < query.toUs);
+    const inForce = rows.findLastIndex((row) => row.sourceTimeUs < query.fromUs);
+    return rows
+      .slice(Math.max(0, inForce))
+      .filter((row, at, all) => at === 0 || row.quality !== all[at - 1]?.quality)
+      .map(({ sourceTimeUs, quality }) => ({ sourceTimeUs, quality }));
+  }
+
+  async gaps(query: TagInterval): Promise<ArchivedGap[]> {
+    const scope = this.#scope(query);
+    if (scope === undefined) return [];
+    const carries = (streamId: string): boolean => this.#carries(streamId, query.site, scope);
+    const time = this.#timeGaps.filter((gap) => carries(gap.streamId) && concernsTag(gap, scope));
+    const sequence = this.#sequenceGaps
+      .filter((gap) => carries(gap.streamId))
+      .flatMap((gap) => remainingGap(gap, this.#coverage.get(gap.streamId) ?? EMPTY_COVERAGE))
+      .map((gap): ArchivedGap => ({ kind: 'sequence', ...gap }));
+    return [
+      ...time.filter((gap) => gap.fromUs < query.toUs && gap.toUs > query.fromUs),
+      ...sequence.filter((gap) => gap.fromUs < query.toUs && gap.toUs >= query.fromUs),
+    ].sort((a, b) => a.fromUs - b.fromUs);
+  }
+
+  async streams(site: string, process: string): Promise<ArchivedStream[]> {
+    this.#checkOpen();
+    return [...this.#streams.values()]
+      .filter((row) => row.site === site && row.process === process)
+      .sort(byStart)
+      .map((row) => this.#archivedStream(row));
+  }
+
+  async tagStreams({ site, tag }: TagName): Promise<TagStream[]> {
+    const scope = this.#scope({ site, tag });
+    if (scope === undefined) return [];
+    return [...this.#streams.values()]
+      .filter((row) => this.#carries(row.streamId, site, scope))
+      .sort(byStart)
+      .map((row) => ({ ...this.#archivedStream(row), knowsTag: this.#knows(row.streamId, scope) }));
+  }
+
+  async tags(site?: string): Promise<ArchivedTag[]> {
+    this.#checkOpen();
+    const all = [...this.#tags.values()];
+    const former = new Set(all.flatMap((tag) => tag.formerly.map((name) => keyOf(tag.site, name))));
+    return all
+      .filter((tag) => (site === undefined || tag.site === site) && !former.has(keyOf(tag.site, tag.name)))
+      .sort((a, b) => compareText(a.site, b.site) || compareText(a.name, b.name));
+  }
+
+  async stat(): Promise<ArchiveStat> {
+    this.#checkOpen();
+    const times = this.#samples.map((row) => row.sourceTimeUs);
+    const remaining = this.#sequenceGaps.flatMap((gap) =>
+      remainingGap(gap, this.#coverage.get(gap.streamId) ?? EMPTY_COVERAGE),
+    );
+    return {
+      samples: this.#samples.length,
+      tags: (await this.tags()).length,
+      streams: this.#streams.size,
+      gaps: this.#timeGaps.length + remaining.length,
+      sizeBytes: 0,
+      oldestUs: times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b)),
+      newestUs: times.length === 0 ? null : times.reduce((a, b) => Math.max(a, b)),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'it is closed');
+  }
+
+  #checkWritable(): void {
+    this.#checkOpen();
+    if (this.#failures === 0) return;
+    this.#failures -= 1;
+    throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the simulation made it fail');
+  }
+
+  #checkKnown({ streams, blocks, gaps, observed, ended }: ArchiveTransaction): void {
+    const started = new Set(streams.map((stream) => stream.streamId));
+    for (const { streamId } of [...blocks.map(({ block }) => block.header), ...gaps, ...observed, ...ended]) {
+      if (started.has(streamId) || this.#streams.has(streamId)) continue;
+      throw new KomError('KOM_PROTOCOL_STATE', `stream ${streamId} was never started`);
+    }
+    for (const { block } of blocks) {
+      if (this.#dictionaries.has(block.header.dictionaryHash)) continue;
+      throw new KomError('KOM_PROTOCOL_STATE', `dictionary ${block.header.dictionaryHash} was never stored`);
+    }
+  }
+
+  #rowsOf({ blocks, receivedAtUs }: ArchiveTransaction, plan: CommitPlan) {
+    const samples: SampleRow[] = [];
+    const timeGaps: TimeGapRow[] = [];
+    for (const [index, { block, dictionary }] of blocks.entries()) {
+      const { streamId, firstSequence } = block.header;
+      for (const { first, last } of plan.inserts[index] ?? []) {
+        for (let sequence = first; sequence <= last; sequence++) {
+          const entry = entryAt(block, sequence - firstSequence);
+          if (isTimeGap(entry)) {
+            timeGaps.push({ kind: 'time', streamId, sequence, ...entry });
+            continue;
+          }
+          const tag = dictionary.tags[entry.tagIndex];
+          if (tag === undefined) {
+            throw new KomError('KOM_BLOCK_CORRUPT', `tag ${entry.tagIndex} is not in its dictionary`);
+          }
+          const { sourceTimeUs, value, quality, cause, deviceTimeUs = null } = entry;
+          const columns = { sourceTimeUs, receivedAtUs, deviceTimeUs, value, quality, cause };
+          samples.push({ ...columns, streamId, sequence, site: dictionary.site, tag: tag.name });
+        }
+      }
+    }
+    return { samples, timeGaps };
+  }
+
+  #learn({ site, process }: Dictionary, tag: DictionaryTag): void {
+    const key = keyOf(site, tag.name);
+    const formerly = mergeFormerly(tag, this.#tags.get(key));
+    this.#tags.set(key, { ...tag, formerly, site, process });
+  }
+
+  #start(stream: ArchiveTransaction['streams'][number]): void {
+    if (this.#streams.has(stream.streamId)) return;
+    const { streamId, bootId, startedAtUs, previous, site, process, instance } = stream;
+    this.#streams.set(streamId, {
+      ...{ streamId, bootId, startedAtUs, previous, site, process, instance },
+      ...{ observedUntilUs: startedAtUs, endedAtUs: null, endedSequence: null },
+    });
+    this.#used.set(streamId, new Set());
+  }
+
+  #change(streamId: string, change: (row: StreamRow) => StreamRow): void {
+    const row = this.#streams.get(streamId);
+    if (row !== undefined) this.#streams.set(streamId, change(row));
+  }
+
+  #archivedStream(row: StreamRow): ArchivedStream {
+    const coverage = this.#coverage.get(row.streamId) ?? EMPTY_COVERAGE;
+    const { endedSequence: _, ...stream } = row;
+    return { ...stream, coverage, observedUntilUs: observedUntil(row, coverage) };
+  }
+
+  #scope({ site, tag }: TagName): TagScope | undefined {
+    this.#checkOpen();
+    return scopeOf(tag, (name) => this.#tags.get(keyOf(site, name)));
+  }
+
+  #carries(streamId: string, site: string, scope: TagScope): boolean {
+    const row = this.#streams.get(streamId);
+    return row !== undefined && row.site === site && scope.processes.has(row.process);
+  }
+
+  #knows(streamId: string, scope: TagScope): boolean {
+    const hashes = [...(this.#used.get(streamId) ?? [])];
+    return hashes.some((hash) =>
+      this.#dictionaries.get(hash)?.tags.some((tag) => scope.names.includes(tag.name)),
+    );
+  }
+
+  #ordered(query: TagName): SampleRow[] {
+    const names = this.#scope(query)?.names ?? [];
+    return this.#samples
+      .filter((row) => row.site === query.site && names.includes(row.tag))
+      .sort((a, b) => this.#compare(a, b));
+  }
+
+  #compare(a: SampleKey, b: SampleKey): number {
+    const started = (key: SampleKey): number => this.#streams.get(key.streamId)?.startedAtUs ?? 0;
+    return (
+      a.sourceTimeUs - b.sourceTimeUs ||
+      started(a) - started(b) ||
+      compareText(a.streamId, b.streamId) ||
+      a.sequence - b.sequence
+    );
+  }
+}
+
+type SampleKey = Pick<ArchivedSample, 'sourceTimeUs' | 'streamId' | 'sequence'>;
+
+function keyOf(site: string, name: string): string {
+  return `${site}\n${name}`;
+}
+
+function byStart(a: StreamRow, b: StreamRow): number {
+  return a.startedAtUs - b.startedAtUs || compareText(a.streamId, b.streamId);
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
