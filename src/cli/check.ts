@@ -11,6 +11,7 @@ import {
   type ProcessForecast,
   type Rate,
   type RequestForecast,
+  type StoreForecast,
 } from '../ops/forecast.ts';
 import { ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
@@ -167,10 +168,16 @@ function describeProcess(process: ProcessForecast): string[] {
     '',
     `  samples/s    typically ${oneDigit(samplesPerSecond.typical)}, at most ${oneDigit(samplesPerSecond.most)}`,
     `  outage held  ${span(store.outageHeldMs, formatDuration)}`,
-    `  ring full    drop-oldest loses a segment of ${formatSize(store.evictionBytes)} at a time, ${span(store.evictionMs, formatDuration)} of samples`,
+    `  ring full    ${describeFullRing(store)}`,
     `  flash a day  online ${span(online, formatSize)}; in an outage ${span(outage, formatSize)}`,
     `  power cut    loses at most ${powerCut.boundMs} ms = block age ${powerCut.blockAgeMs} ms${spill} + 2 × fsync ${powerCut.syncMs} ms (configured ${powerCut.configuredMs} ms)`,
   ];
+}
+
+function describeFullRing({ whenFull, evictionBytes, evictionMs }: StoreForecast): string {
+  if (whenFull === 'refuse-newest') return 'refuse-newest keeps what it has and loses what is new';
+  const lost = span(evictionMs, formatDuration);
+  return `drop-oldest loses a segment (a tenth, ${formatSize(evictionBytes)}) at a time: ${lost}`;
 }
 
 const STATION_COLUMNS: readonly Column[] = [

@@ -248,7 +248,7 @@ function readersOf(station: Named<StationInput>, place: StationPlace): TagAt[] {
     context,
   };
   const fixed: [string, string | number][] = [
-    ...parameters,
+    ...parameters.values,
     ['site', site],
     ['process', process],
     ['line', line],
@@ -288,7 +288,13 @@ function readersOf(station: Named<StationInput>, place: StationPlace): TagAt[] {
       });
     }
     const values: ParameterValues = new Map([...fixed, ['tag', tag.name]]);
-    const source = { name: tag.name, index: place.index + position, layers, values };
+    const source = {
+      name: tag.name,
+      index: place.index + position,
+      layers,
+      values,
+      guessed: parameters.guessed,
+    };
     return { reader: new TagReader(source, tagScope), path: tag.path };
   });
 }

@@ -28,6 +28,9 @@ const POWER_CUT = {
   '60s': { lossMaxMs: 60_000, blockAgeMs: 5000, spillAgeMs: 30_000, aliveMarkMs: 60_000 },
 } as const;
 
+/** Linux: `sun_path` has 108 bytes with its end mark (unix(7)). */
+const SOCKET_PATH_BYTES_MAX = 107;
+
 /** Makes the site; what is wrong goes to the problems of the context. */
 export function makeSite(input: SiteInput, options: MakeOptions): Site {
   const { context } = options;
@@ -39,6 +42,13 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
   checkNameTemplate(input, context);
   const kernels = makeKernels(input, options);
   const servers = makeServers(input, context);
+  for (const { name, controlSocket } of servers) {
+    if (Buffer.byteLength(controlSocket) <= SOCKET_PATH_BYTES_MAX) continue;
+    options.warnings.add(['servers', name, 'controlSocket'], 'the path is too long for a Unix socket', {
+      expected: `at most ${SOCKET_PATH_BYTES_MAX} bytes`,
+      got: controlSocket,
+    });
+  }
   const templates = prepareTemplates(input.templates, context);
   const processes = Object.entries(input.processes).map(([name, process]) => {
     const serverNames = process.servers ?? Object.keys(input.servers);

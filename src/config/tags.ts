@@ -51,6 +51,8 @@ export interface TagSource {
   /** Lowest first: defaults, line, station, tag, override. */
   readonly layers: readonly Layer[];
   readonly values: ParameterValues;
+  /** Some of the values only stand in for wrong ones: what they lead to is not reported. */
+  readonly guessed: boolean;
 }
 
 /** The key of a tag, its value, and where that came from. */
@@ -97,6 +99,11 @@ export class TagReader {
 
   get<K extends Key>(key: K): TagInput[K] {
     return this.#merged[key] as TagInput[K];
+  }
+
+  /** What was calculated rests on a stand-in. */
+  get isGuessed(): boolean {
+    return this.#source.guessed;
   }
 
   /** Given at the tag itself or its override, not as a default. */
@@ -175,12 +182,13 @@ export class TagReader {
 
   /** Every key with its value and where that was given. */
   explain(driver: 'modbus' | 'opcua', resolved: Readonly<Partial<Record<Key, unknown>>>): Explained[] {
-    return [...EXPLAINED_KEYS[driver], ...EXPLAINED_KEYS.both].map((key) => {
+    return [...EXPLAINED_KEYS[driver], ...EXPLAINED_KEYS.both].flatMap((key) => {
       const layer = this.layerOf(key);
       const value = resolved[key] ?? this.get(key) ?? defaults[key] ?? '';
       const text = Array.isArray(value) ? value.join(', ') : String(value);
+      if (text === '' && layer === undefined) return [];
       const place = layer?.location === undefined ? '' : ` (${layer.location})`;
-      return { key, value: text, origin: layer === undefined ? 'default' : `${layer.origin}${place}` };
+      return [{ key, value: text, origin: layer === undefined ? 'default' : `${layer.origin}${place}` }];
     });
   }
 
@@ -193,7 +201,8 @@ export class TagReader {
       return make();
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
-      this.fail(key, error.message);
+      this.#failed = true;
+      if (!this.#source.guessed) this.fail(key, error.message);
       return undefined;
     }
   }
@@ -228,7 +237,7 @@ export function makeModbusTag(reader: TagReader): ModbusTag | undefined {
   if (scale === 0) reader.fail('scale', 'a scale of 0 leaves nothing of the value');
   const address = reader.integer('address', given);
   const last = address + (ofBits ? 1 : registersOf(rawType)) - 1;
-  if (address < 0 || last > 65_535) {
+  if ((address < 0 || last > 65_535) && !reader.isGuessed) {
     const got = typeof given === 'string' ? `${address} from ${JSON.stringify(given)}` : String(address);
     reader.fail('address', `a ${rawType} there is outside the table`, { expected: '0 to 65535', got });
   }
@@ -264,7 +273,7 @@ export function makeOpcuaTag(reader: TagReader): OpcuaTag | undefined {
     reader.fail('type', got === undefined ? 'missing' : 'not a type of OPC UA values', detail);
   }
   const nodeId = reader.text('nodeId', given ?? '');
-  if (given !== undefined && !reader.failed && !NODE_ID.test(nodeId)) {
+  if (given !== undefined && !reader.failed && !reader.isGuessed && !NODE_ID.test(nodeId)) {
     reader.fail('nodeId', 'not a node id', {
       expected: 'such as "ns=2;s=Pump1.Flow", "ns=2;i=1001" or "nsu=urn:…;s=…"',
       got: describeValue(nodeId),

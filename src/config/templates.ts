@@ -71,16 +71,24 @@ export function templateOf(
   return template;
 }
 
-/** Values of the placeholders of one station: its parameters by the types of its template. */
+/** The values of the parameters of one station. */
+export interface StationParameters {
+  readonly values: ParameterValues;
+  /** Something was wrong and stands in; what follows from it is not to be reported. */
+  readonly guessed: boolean;
+}
+
+/** Values of the parameters of one station, by the types of its template. */
 export function parametersOf(
   station: Named<StationInput>,
   template: Template | undefined,
   context: FileContext,
-): ParameterValues {
+): StationParameters {
   const values = new Map<string, string | number>();
   const given = station.value.parameters ?? {};
   const where = station.location === undefined ? {} : { location: station.location };
   const at = [...station.path, 'parameters'];
+  let guessed = template === undefined && station.value.template !== undefined;
   for (const [name, parameter] of template?.parameters ?? []) {
     const raw = given[name] ?? parameter.default;
     // A CSV has no types: a number in its cells may be meant as a text.
@@ -88,18 +96,24 @@ export function parametersOf(
       parameter.type === 'text' && typeof raw === 'number' && station.location !== undefined
         ? String(raw)
         : raw;
+    if (value !== undefined && hasType(value, parameter.type)) {
+      values.set(name, value);
+      continue;
+    }
+    guessed = true;
+    values.set(name, parameter.type === 'text' ? 'x' : 0);
     if (value === undefined) {
       context.problems.add([...at, name], `missing; template ${template?.name} needs it`, {
         expected: parameter.type,
         ...where,
       });
-    } else if (!hasType(value, parameter.type)) {
+    } else {
       context.problems.add([...at, name], 'not of the type of the parameter', {
         expected: parameter.type,
         got: describeValue(value),
         ...where,
       });
-    } else values.set(name, value);
+    }
   }
   for (const name of Object.keys(given)) {
     const known = [...(template?.parameters.keys() ?? [])];
@@ -113,7 +127,7 @@ export function parametersOf(
   if (template === undefined && Object.keys(given).length > 0 && station.value.template === undefined) {
     context.problems.add(at, 'parameters without a template', { got: describeValue(given), ...where });
   }
-  return values;
+  return { values, guessed };
 }
 
 /** Runs `make` and turns what it throws about an expression into a problem. */

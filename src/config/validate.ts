@@ -101,7 +101,11 @@ function report(
   if (issue.code === 'invalid_key')
     problems.add(place, 'not a name that can be used', { expected, ...location });
   else if (value === undefined) problems.add(place, 'missing', { expected, ...location });
-  else problems.add(place, 'not usable', { expected, got: describeValue(value), ...location });
+  else {
+    // What was given for a secret may be the secret.
+    const got = place.includes('password') ? 'something else' : describeValue(value);
+    problems.add(place, 'not usable', { expected, got, ...location });
+  }
 }
 
 /** What would have been right, in words. */

@@ -1,4 +1,4 @@
-import type { Line, ModbusLine, ModbusStation, ModbusTable, Process, Site } from '../config/model.ts';
+import type { BufferSettings, Line, ModbusLine, ModbusStation, ModbusTable, Process, Site } from '../config/model.ts';
 
 /**
  * What a site will do, from its file alone: load of the lines, samples, disk, flash, and what a power cut or
@@ -88,6 +88,7 @@ export interface StoreForecast {
   readonly outageHeldMs: Rate;
   /** Bytes written to flash a day. */
   readonly flashBytesPerDay: { readonly online: Rate; readonly outage: Rate };
+  readonly whenFull: BufferSettings['whenFull'];
   /** What drop-oldest loses at a time. */
   readonly evictionBytes: number;
   readonly evictionMs: Rate;
@@ -266,9 +267,12 @@ function forecastStore(process: Process, samplesPerSecond: Rate): StoreForecast 
     mapRate(bytesPerSecond, (rate) => (rate === 0 ? Number.POSITIVE_INFINITY : (bytes / rate) * 1000));
   return {
     bytesPerSecond,
-    // The segment that is dropped to make room is not there to hold anything.
-    outageHeldMs: timeToWrite(buffer.capacityBytes - evictionBytes),
+    // The segment that drop-oldest drops to make room is not there to hold anything.
+    outageHeldMs: timeToWrite(
+      buffer.whenFull === 'drop-oldest' ? buffer.capacityBytes - evictionBytes : buffer.capacityBytes,
+    ),
     flashBytesPerDay: { online, outage },
+    whenFull: buffer.whenFull,
     evictionBytes,
     evictionMs: timeToWrite(evictionBytes),
   };
