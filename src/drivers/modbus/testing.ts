@@ -58,3 +58,48 @@ export function modbusLine(fields: Partial<ModbusLine> = {}): ModbusLine {
     ...fields,
   };
 }
+
+/** Tags of every table, raw type, word and byte order, with and without scaling; two counters per register table. */
+export function everyKindOfTag(): ModbusTag[] {
+  const tags: ModbusTag[] = [];
+  const add = (fields: Partial<ModbusTag>): void => {
+    const index = tags.length;
+    tags.push(modbusTag({ index, name: `plant.tag${index}`, ...fields }));
+  };
+  let address = 0;
+  for (const table of ['holding-register', 'input-register'] as const) {
+    for (const rawType of [
+      'int16',
+      'uint16',
+      'int32',
+      'uint32',
+      'int64',
+      'uint64',
+      'float32',
+      'float64',
+    ] as const) {
+      for (const wordOrder of ['big', 'little'] as const) {
+        for (const byteOrder of ['big', 'little'] as const) {
+          for (const scaling of [
+            { scale: 1, offset: 0 },
+            { scale: 0.1, offset: -40 },
+          ]) {
+            add({ table, rawType, wordOrder, byteOrder, ...scaling, address });
+            address += 4;
+          }
+        }
+      }
+    }
+    for (let bitIndex = 0; bitIndex < 16; bitIndex++) {
+      add({ table, rawType: 'bit', bitIndex, address, byteOrder: bitIndex % 2 === 0 ? 'big' : 'little' });
+      address += bitIndex % 2;
+    }
+    add({ table, class: 'counter', rawType: 'uint32', address: address + 1 });
+    add({ table, class: 'counter', rawType: 'int64', address: address + 3 });
+    address += 20;
+  }
+  for (const table of ['coil', 'discrete-input'] as const) {
+    for (let bit = 0; bit < 40; bit++) add({ table, rawType: 'bit', address: bit * 3 });
+  }
+  return tags;
+}
