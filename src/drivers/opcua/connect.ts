@@ -1,4 +1,4 @@
-import type { EndpointDescription, OPCUAClient, UserIdentityInfo } from 'node-opcua-client';
+import type { ClientSession, EndpointDescription, OPCUAClient, UserIdentityInfo } from 'node-opcua-client';
 import type { OpcuaLine } from '../../config/model.ts';
 import { describeError, isKomError, KomError } from '../../domain/errors.ts';
 import type { Clock } from '../../world/clock.ts';
@@ -47,17 +47,27 @@ export async function openSession(context: ConnectContext, orphan?: OrphanSessio
   });
   const bound = { clock, signal, ms: line.connectTimeoutMs, what: line.endpointUrl };
   const lost = watchConnection(line, client);
+  let opening: Promise<ClientSession> | undefined;
   try {
     await bounded(bound, client.connect(line.endpointUrl));
     await reclaim(context, client, orphan);
-    const session = withRawServices(await bounded(bound, client.createSession(userOf(opcua, line))));
+    opening = client.createSession(userOf(opcua, line));
+    const session = withRawServices(await bounded(bound, opening));
     // Without this the library would open a new session by itself when the server has lost this one.
     Object.assign(session, { recursive_repair_detector: Number.MAX_SAFE_INTEGER / 2 });
     return { client, session, lost };
   } catch (error) {
-    dropClient(client);
+    abandon(client, opening);
     throw connectError(line, error);
   }
+}
+
+/** Drops a connection; a session that is still being opened is closed first, whenever it comes. */
+function abandon(client: OPCUAClient, opening: Promise<ClientSession> | undefined): void {
+  Promise.resolve(opening)
+    .then((session) => (session === undefined ? undefined : client.closeSession(session, true)))
+    .catch(() => undefined) // The attempt has failed already; its own error is the one that is told.
+    .finally(() => dropClient(client));
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Reading } from '../../domain/sample.ts';
 import type { Clock, Timer } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
 import type { Link, LinkBatch, UnseenInterval } from '../driver.ts';
+import { bounded } from './bounded.ts';
 import { type ConnectContext, closeSession, type OpenSession, type OrphanSession } from './connect.ts';
 import { Inbox } from './inbox.ts';
 import type { OpcuaLibrary } from './library.ts';
@@ -13,6 +14,8 @@ import { ReadingMaker } from './reading.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
 import { BuiltIn } from './values.ts';
 
+/** A large line takes its time: 50,000 items are 50 requests. */
+const SUBSCRIBE_MAX_MS = 60_000;
 /** Refused items are tried again at this period. */
 const REFUSED_RETRY_MS = 60_000;
 /** How often silence is looked for. */
@@ -28,8 +31,10 @@ export async function openLink(
   closed: (orphan: OrphanSession | undefined) => void,
 ): Promise<Link> {
   const link = new OpcuaLink(context, open, closed);
+  const { clock, line, signal } = context;
+  const ms = SUBSCRIBE_MAX_MS + line.connectTimeoutMs;
   try {
-    await link.subscribe();
+    await bounded({ clock, signal, ms, what: `the subscriptions at ${line.endpointUrl}` }, link.subscribe());
     return link;
   } catch (error) {
     await link[Symbol.asyncDispose]();
