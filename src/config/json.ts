@@ -100,7 +100,11 @@ export function mergeFiles(
     for (const [key, each] of Object.entries(source)) {
       const path = [...at.path, key];
       const place = formatPath(path);
-      const existing = target[key];
+      if (key === '__proto__') {
+        problems.add(path, 'not a name that can be used', { location: at.file });
+        continue;
+      }
+      const existing = Object.hasOwn(target, key) ? target[key] : undefined;
       if (existing === undefined) {
         target[key] = isObject(each) ? {} : each;
         givenBy.set(place, at.file);

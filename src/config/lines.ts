@@ -112,7 +112,7 @@ function channelOf(name: string, input: ModbusLineInput, scope: LineScope): Modb
   if (input.driver === 'modbus-rtu') {
     return {
       kind: 'rtu',
-      device: scope.serial[name] ?? input.device,
+      device: (Object.hasOwn(scope.serial, name) ? scope.serial[name] : undefined) ?? input.device,
       baudRate: input.baudRate,
       parity: input.parity,
       dataBits: input.dataBits,
@@ -273,7 +273,7 @@ function readersOf(station: Named<StationInput>, place: StationPlace): TagAt[] {
       origin: isOwn ? `station ${station.name}` : `template ${template?.name}`,
       isDefault: false,
     };
-    const override = isOwn ? undefined : overrides[tag.name];
+    const override = isOwn || !Object.hasOwn(overrides, tag.name) ? undefined : overrides[tag.name];
     const layers: Layer[] = [
       ...defaults,
       { ...layer, values: tag.value, path: tag.path, location: tag.location },

@@ -95,7 +95,7 @@ export function listTags(input: TagsInput, path: JsonPath, context: FileContext)
     if (!usableName(name, { path: at, location }, context)) continue;
     const raw: Record<string, unknown> = {};
     for (const [column, cell] of Object.entries(rest)) {
-      if (column in tagShape) raw[column] = convertCell(column, cell);
+      if (Object.hasOwn(tagShape, column)) raw[column] = convertCell(column, cell);
       else {
         context.problems.add([...at, column], 'unknown column', {
           hint: suggestion(column, ['name', ...Object.keys(tagShape)]),

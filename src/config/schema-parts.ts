@@ -96,7 +96,7 @@ export function secret(description: string) {
       {
         error: (issue) =>
           typeof issue.input === 'string'
-            ? 'a secret does not stand in the file: {"env": "NAME"} or {"file": "path"}'
+            ? '{"env": "NAME"} or {"file": "path"}, never the secret itself'
             : '{"env": "NAME"} or {"file": "path"}',
       },
     )

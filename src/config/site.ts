@@ -68,7 +68,7 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
   });
   checkTagNames(processes, context);
   checkSerialNames(input, context);
-  if (options.server !== undefined && input.servers[options.server] === undefined) {
+  if (options.server !== undefined && !Object.hasOwn(input.servers, options.server)) {
     context.problems.add(['servers', options.server], 'no such server in the file', {
       hint: suggestion(options.server, Object.keys(input.servers)),
     });

@@ -239,7 +239,10 @@ export function makeModbusTag(reader: TagReader): ModbusTag | undefined {
   const last = address + (ofBits ? 1 : registersOf(rawType)) - 1;
   if ((address < 0 || last > 65_535) && !reader.isGuessed) {
     const got = typeof given === 'string' ? `${address} from ${JSON.stringify(given)}` : String(address);
-    reader.fail('address', `a ${rawType} there is outside the table`, { expected: '0 to 65535', got });
+    reader.fail('address', `a value of type ${rawType} there is outside the table`, {
+      expected: '0 to 65535',
+      got,
+    });
   }
   const base = reader.base(archivedType(rawType, scale, offset));
   if (reader.failed) return undefined;
