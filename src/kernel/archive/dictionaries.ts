@@ -1,0 +1,83 @@
+import type { Dictionary } from '../../domain/dictionary.ts';
+import { mergeFormerly } from '../../domain/tag-scope.ts';
+import { type Catalog, type TagRow, tagKey } from './catalog.ts';
+import { type Database, integerOf, textOf } from './duckdb.ts';
+
+/** Tag ids of this many dictionaries are kept in memory; the oldest is read again when it is needed. */
+const TAG_IDS_KEPT = 32;
+
+/** Writes a dictionary and what it says about its tags. Returns the rows that the catalog then has. */
+export async function insertDictionary(
+  database: Database,
+  catalog: Catalog,
+  entry: { readonly hash: string; readonly bytes: Uint8Array; readonly dictionary: Dictionary },
+): Promise<{ readonly id: number; readonly tags: readonly TagRow[] }> {
+  const { site, process, tags } = entry.dictionary;
+  const id = catalog.dictionaries.size + 1;
+  let nextId = catalog.tags.size + 1;
+  const fresh = new Map<string, number>();
+  const rows = tags.map((tag): TagRow => {
+    const known = catalog.tags.get(tagKey(site, tag.name));
+    const tagId = known?.id ?? fresh.get(tag.name) ?? nextId++;
+    fresh.set(tag.name, tagId);
+    return { ...tag, formerly: mergeFormerly(tag, known), site, process, id: tagId };
+  });
+  const changed = rows.filter((row) => !sameTag(row, catalog.tags.get(tagKey(site, row.name))));
+  const replaced = changed.filter((row) => catalog.tags.has(tagKey(site, row.name)));
+  if (replaced.length > 0) {
+    await database.write(`DELETE FROM tags WHERE id IN (${replaced.map((row) => row.id).join(', ')})`);
+  }
+  await database.insert(
+    'tags',
+    changed.map((row) => [
+      ...[row.id, row.site, row.name, row.process, row.station, row.class, row.type, row.unit],
+      JSON.stringify(row.formerly),
+    ]),
+  );
+  await database.insert('dictionaries', [
+    [id, entry.hash, JSON.stringify({ site, process, tags }), entry.bytes],
+  ]);
+  await database.insert(
+    'dictionary_tags',
+    rows.map((row, index) => [id, index, row.id]),
+  );
+  return { id, tags: changed };
+}
+
+function sameTag(a: TagRow, b: TagRow | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.process === b.process &&
+    a.station === b.station &&
+    a.class === b.class &&
+    a.type === b.type &&
+    a.unit === b.unit &&
+    a.formerly.join('\n') === b.formerly.join('\n')
+  );
+}
+
+/** The dictionary of a hash as it was put. */
+export async function readDictionary(database: Database, hash: string): Promise<Dictionary | undefined> {
+  const [row] = await database.read('SELECT content FROM dictionaries WHERE hash = ?', [hash]);
+  return row === undefined ? undefined : (JSON.parse(textOf(row, 'content')) as Dictionary);
+}
+
+/** Tag ids of the archive by tag index, for the dictionaries in use. Bounded by `TAG_IDS_KEPT`. */
+export class TagIds {
+  readonly #byDictionary = new Map<number, Int32Array>();
+
+  /** Tag ids of a dictionary that the database has. */
+  async of(database: Database, dictionary: number): Promise<Int32Array> {
+    const known = this.#byDictionary.get(dictionary);
+    if (known !== undefined) return known;
+    const rows = await database.read(
+      'SELECT tag FROM dictionary_tags WHERE dictionary = ? ORDER BY tag_index',
+      [dictionary],
+    );
+    const ids = Int32Array.from(rows, (row) => integerOf(row, 'tag'));
+    const oldest = this.#byDictionary.keys().next();
+    if (this.#byDictionary.size >= TAG_IDS_KEPT && !oldest.done) this.#byDictionary.delete(oldest.value);
+    this.#byDictionary.set(dictionary, ids);
+    return ids;
+  }
+}

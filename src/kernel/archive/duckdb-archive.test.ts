@@ -1,0 +1,88 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  allOf,
+  archiveContract,
+  blockOf,
+  DICTIONARY,
+  HASH,
+  STREAM,
+  sampleOf,
+  streamOf,
+  transactionOf,
+} from '../../world/archive.contract.ts';
+import { silentLog } from '../../world/log.ts';
+import { openDuckdbArchive } from './duckdb-archive.ts';
+
+function temporary() {
+  const directory = mkdtempSync(join(tmpdir(), 'kom-archive-'));
+  const options = { directory, memoryLimitBytes: 256e6, log: silentLog };
+  return { options, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+archiveContract('DuckDB', async () => {
+  const place = temporary();
+  let archive = await openDuckdbArchive(place.options);
+  return {
+    archive,
+    reopen: async () => {
+      await archive.close();
+      archive = await openDuckdbArchive(place.options);
+      return archive;
+    },
+    dispose: async () => {
+      await archive.close();
+      place[Symbol.dispose]();
+    },
+  };
+});
+
+test('a transaction that the database breaks off leaves nothing, and the archive heals by itself', async () => {
+  using place = temporary();
+  const archive = await openDuckdbArchive(place.options);
+  await archive.putDictionary(HASH, new Uint8Array(), DICTIONARY);
+  const good = transactionOf({ streams: [streamOf()], blocks: [blockOf(1, [sampleOf(0, 1)])] });
+  await expect(archive.commit({ ...good, receivedAtUs: Number.NaN })).rejects.toMatchObject({
+    code: 'KOM_ARCHIVE_UNAVAILABLE',
+  });
+  // Waits for its turn behind the reads, which open the database again.
+  expect(await archive.coverage(STREAM)).toEqual([]);
+  expect(await archive.streams('S', 'KomA')).toEqual([]);
+  await archive.commit(good);
+  expect((await archive.samples(allOf('P1.a'))).map((row) => row.sequence)).toEqual([1]);
+  await archive.close();
+});
+
+test('writes and reads at once do not disturb each other, and close waits for them', async () => {
+  using place = temporary();
+  const archive = await openDuckdbArchive(place.options);
+  await archive.putDictionary(HASH, new Uint8Array(), DICTIONARY);
+  await archive.commit(transactionOf({ streams: [streamOf()] }));
+  const work = Array.from({ length: 20 }, async (_, i) => {
+    await archive.commit(transactionOf({ blocks: [blockOf(1 + i * 10, many(i * 10, 25))] }));
+    const rows = await archive.samples(allOf('P1.a'));
+    expect(new Set(rows.map((row) => row.sequence)).size).toBe(rows.length);
+  });
+  await Promise.all(work);
+  expect((await archive.stat()).samples).toBe(215);
+  const reading = archive.samples(allOf('P1.a'));
+  const writing = archive.commit(transactionOf({ blocks: [blockOf(216, many(0, 5))] }));
+  await archive.close();
+  expect(await reading).toHaveLength(215);
+  await writing;
+});
+
+test('closing releases the file, and a directory that cannot be made is an operating error', async () => {
+  using place = temporary();
+  for (const _ of [1, 2, 3]) await (await openDuckdbArchive(place.options)).close();
+  const file = join(place.options.directory, 'archive.duckdb');
+  await expect(openDuckdbArchive({ ...place.options, directory: file })).rejects.toMatchObject({
+    code: 'KOM_ARCHIVE_UNAVAILABLE',
+  });
+});
+
+function many(from: number, count: number) {
+  return Array.from({ length: count }, (_, i) => sampleOf(from + i, from + i));
+}

@@ -1,0 +1,220 @@
+import type { CoverageRange } from '../../domain/coverage.ts';
+import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import type { Dictionary } from '../../domain/dictionary.ts';
+import { describeError, isKomError, KomError } from '../../domain/errors.ts';
+import type {
+  Archive,
+  ArchivedGap,
+  ArchivedSample,
+  ArchivedStream,
+  ArchivedTag,
+  ArchiveStat,
+  ArchiveTransaction,
+  QualityChange,
+  SampleQuery,
+  TagInterval,
+  TagName,
+  TagStream,
+} from '../../world/archive.ts';
+import type { Log } from '../../world/log.ts';
+import { type Catalog, loadCatalog, tagKey } from './catalog.ts';
+import { commitTransaction } from './commit.ts';
+import { insertDictionary, readDictionary, TagIds } from './dictionaries.ts';
+import { type Database, openDatabase } from './duckdb.ts';
+import {
+  countGaps,
+  readGaps,
+  readQualityChanges,
+  readSampleStat,
+  readSamples,
+  readTagStreams,
+  streamsOfProcess,
+} from './reads.ts';
+
+export interface DuckdbArchiveOptions {
+  /** Directory of the database; made if it is not there. One process has it at a time. */
+  readonly directory: string;
+  /** Bound on the memory that DuckDB takes. */
+  readonly memoryLimitBytes: number;
+  readonly log: Log;
+}
+
+/**
+ * Opens the embedded archive; what was committed before a crash is there again.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_STORE_LOCKED if another process has it
+ */
+export async function openDuckdbArchive(options: DuckdbArchiveOptions): Promise<Archive> {
+  return new DuckdbArchive(options, await openParts(options));
+}
+
+interface Parts {
+  readonly database: Database;
+  readonly catalog: Catalog;
+  readonly tagIds: TagIds;
+}
+
+async function openParts(options: DuckdbArchiveOptions): Promise<Parts> {
+  const database = await openDatabase(options);
+  try {
+    return { database, catalog: await loadCatalog(database), tagIds: new TagIds() };
+  } catch (error) {
+    database.close();
+    throw unavailable(error);
+  }
+}
+
+class DuckdbArchive implements Archive {
+  readonly #options: DuckdbArchiveOptions;
+  /** Undefined after a failed write, until the next use opens everything again. */
+  #parts: Parts | undefined;
+  /** Writes go one after the other; this settles when the last one has. */
+  #writes: Promise<unknown> = Promise.resolve();
+  readonly #reads = new Set<Promise<unknown>>();
+  #closed = false;
+
+  constructor(options: DuckdbArchiveOptions, parts: Parts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  dictionary(hash: string): Promise<Dictionary | undefined> {
+    return this.#read(({ database }) => readDictionary(database, hash));
+  }
+
+  putDictionary(hash: string, bytes: Uint8Array, dictionary: Dictionary): Promise<void> {
+    return this.#write(async ({ database, catalog }) => {
+      if (catalog.dictionaries.has(hash)) return;
+      let made: Awaited<ReturnType<typeof insertDictionary>> | undefined;
+      await database.transaction(async () => {
+        made = await insertDictionary(database, catalog, { hash, bytes, dictionary });
+      });
+      if (made === undefined) return;
+      catalog.dictionaries.set(hash, made.id);
+      for (const tag of made.tags) catalog.tags.set(tagKey(tag.site, tag.name), tag);
+    });
+  }
+
+  coverage(streamId: string): Promise<readonly CoverageRange[]> {
+    return this.#read(async ({ catalog }) => catalog.coverage.get(streamId) ?? EMPTY_COVERAGE);
+  }
+
+  commit(transaction: ArchiveTransaction): Promise<void> {
+    return this.#write((parts) => commitTransaction(transaction, parts));
+  }
+
+  samples(query: SampleQuery): Promise<ArchivedSample[]> {
+    return this.#read(({ database, catalog }) => readSamples(database, catalog, query));
+  }
+
+  qualityChanges(query: TagInterval): Promise<QualityChange[]> {
+    return this.#read(({ database, catalog }) => readQualityChanges(database, catalog, query));
+  }
+
+  gaps(query: TagInterval): Promise<ArchivedGap[]> {
+    return this.#read(({ database, catalog }) => readGaps(database, catalog, query));
+  }
+
+  streams(site: string, process: string): Promise<ArchivedStream[]> {
+    return this.#read(async ({ catalog }) => streamsOfProcess(catalog, site, process));
+  }
+
+  tagStreams(tag: TagName): Promise<TagStream[]> {
+    return this.#read(({ database, catalog }) => readTagStreams(database, catalog, tag));
+  }
+
+  tags(site?: string): Promise<ArchivedTag[]> {
+    return this.#read(async ({ catalog }) => presentTags(catalog, site));
+  }
+
+  stat(): Promise<ArchiveStat> {
+    return this.#read(async ({ database, catalog }) => ({
+      ...(await readSampleStat(database, catalog)),
+      tags: presentTags(catalog).length,
+      streams: catalog.streams.size,
+      gaps: await countGaps(database, catalog),
+      sizeBytes: database.sizeBytes(),
+    }));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#writes;
+    await Promise.allSettled(this.#reads);
+    this.#parts?.database.close();
+    this.#parts = undefined;
+  }
+
+  async #write(work: (parts: Parts) => Promise<void>): Promise<void> {
+    if (this.#closed) throw closedError();
+    const turn = this.#writes.then(async () => {
+      const parts = await this.#open();
+      try {
+        await work(parts);
+      } catch (error) {
+        await this.#discard(error);
+        throw unavailable(error);
+      }
+    });
+    this.#writes = turn.catch(() => undefined);
+    await turn;
+  }
+
+  async #read<T>(work: (parts: Parts) => Promise<T>): Promise<T> {
+    if (this.#closed) throw closedError();
+    // After a failed write the parts are gone; opening them again is a write's turn.
+    if (this.#parts === undefined) await this.#write(async () => {});
+    const parts = this.#parts;
+    if (parts === undefined) throw closedError();
+    const reading = work(parts);
+    this.#reads.add(reading);
+    try {
+      return await reading;
+    } catch (error) {
+      throw unavailable(error);
+    } finally {
+      this.#reads.delete(reading);
+    }
+  }
+
+  async #open(): Promise<Parts> {
+    this.#parts ??= await openParts(this.#options);
+    return this.#parts;
+  }
+
+  /**
+   * After a failed write neither the caches nor, after an error of the disk, the database itself can be
+   * trusted: both are opened again. A request that we refused ourselves was rolled back whole.
+   */
+  async #discard(error: unknown): Promise<void> {
+    if (isKomError(error)) return;
+    this.#options.log.error({ error: describeError(error) }, 'the archive does not take a transaction');
+    const parts = this.#parts;
+    this.#parts = undefined;
+    await Promise.allSettled(this.#reads);
+    parts?.database.close();
+  }
+}
+
+function presentTags(catalog: Catalog, site?: string): ArchivedTag[] {
+  const all = [...catalog.tags.values()];
+  const former = new Set(all.flatMap((tag) => tag.formerly.map((name) => tagKey(tag.site, name))));
+  return all
+    .filter((tag) => (site === undefined || tag.site === site) && !former.has(tagKey(tag.site, tag.name)))
+    .map(({ id: _, ...tag }) => tag)
+    .sort((a, b) => compareText(a.site, b.site) || compareText(a.name, b.name));
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function closedError(): KomError {
+  return new KomError('KOM_ARCHIVE_UNAVAILABLE', 'it is closed');
+}
+
+function unavailable(error: unknown): KomError {
+  if (isKomError(error)) return error;
+  return new KomError('KOM_ARCHIVE_UNAVAILABLE', describeError(error), { cause: error });
+}

@@ -1,0 +1,183 @@
+/** The one importer of DuckDB: an optional dependency, loaded only when an archive is opened. */
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBValue } from '@duckdb/node-api';
+import { describeError, KomError } from '../../domain/errors.ts';
+
+/** Name of the database within the archive's directory. */
+export const DATABASE_FILE = 'archive.duckdb';
+
+/** Two cores are what a small server has; more threads cost memory and gain nothing at our sizes. */
+const THREADS = 2;
+
+/** Rows of a data chunk; fixed by DuckDB. */
+export const CHUNK_ROWS = 2048;
+
+export type Value = DuckDBValue;
+export type Cell = number | bigint | string | Uint8Array | null;
+export type Row = Readonly<Record<string, Value>>;
+export type Appender = DuckDBAppender;
+export type Chunk = DuckDBDataChunk;
+
+/** Types of columns that the archive's chunks have. */
+export type ColumnType = 'INTEGER' | 'BIGINT' | 'DOUBLE' | 'VARCHAR' | 'UINTEGER' | 'UTINYINT';
+
+export interface DatabaseOptions {
+  /** Made if it is not there. */
+  readonly directory: string;
+  readonly memoryLimitBytes: number;
+}
+
+/** An open database: one connection that writes, one that reads beside it. */
+export class Database {
+  readonly #module: DuckdbModule;
+  readonly #path: string;
+  readonly #writer: DuckDBConnection;
+  readonly #reader: DuckDBConnection;
+  readonly #closeInstance: () => void;
+
+  constructor(parts: DatabaseParts) {
+    this.#module = parts.module;
+    this.#path = parts.path;
+    this.#writer = parts.writer;
+    this.#reader = parts.reader;
+    this.#closeInstance = parts.closeInstance;
+  }
+
+  /** Rows of a query, seeing what was committed. */
+  async read(sql: string, values: Value[] = []): Promise<Row[]> {
+    const reader = await this.#reader.runAndReadAll(sql, values);
+    return reader.getRowObjects();
+  }
+
+  /** Runs a statement on the writing connection, inside its transaction if one is open. */
+  async write(sql: string, values?: Value[]): Promise<void> {
+    await this.#writer.run(sql, values);
+  }
+
+  /** Everything that `work` writes, or nothing. Not to be entered twice at once. */
+  async transaction(work: () => Promise<void>): Promise<void> {
+    await this.#writer.run('BEGIN TRANSACTION');
+    try {
+      await work();
+      await this.#writer.run('COMMIT');
+    } catch (error) {
+      // A failed COMMIT has already rolled back, and then there is nothing to roll back.
+      await this.#writer.run('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Adds rows to a small table: INTEGER from number, BIGINT from bigint, VARCHAR from string, BLOB from bytes. */
+  async insert(table: string, rows: readonly (readonly Cell[])[]): Promise<void> {
+    if (rows.length === 0) return;
+    const appender = await this.#writer.createAppender(table);
+    for (const row of rows) {
+      for (const cell of row) appendCell(appender, cell);
+      appender.endRow();
+    }
+    appender.closeSync();
+  }
+
+  /** Appends to a table inside the writer's transaction. */
+  appender(table: string): Promise<Appender> {
+    return this.#writer.createAppender(table);
+  }
+
+  /** An empty chunk of `rows` rows. Every item of it must be set before it is appended. */
+  chunk(types: readonly ColumnType[], rows: number): Chunk {
+    return this.#module.DuckDBDataChunk.create(
+      types.map((type) => this.#module[type]),
+      rows,
+    );
+  }
+
+  /** Bytes of the database and its write-ahead log on the disk. */
+  sizeBytes(): number {
+    const size = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    return size(this.#path) + size(`${this.#path}.wal`);
+  }
+
+  /** Writes the log into the database and releases the file. */
+  close(): void {
+    this.#reader.closeSync();
+    this.#writer.closeSync();
+    this.#closeInstance();
+  }
+}
+
+type DuckdbModule = typeof import('@duckdb/node-api');
+
+interface DatabaseParts {
+  readonly module: DuckdbModule;
+  readonly path: string;
+  readonly writer: DuckDBConnection;
+  readonly reader: DuckDBConnection;
+  readonly closeInstance: () => void;
+}
+
+/**
+ * Opens the database of a directory, replaying its log if the last process that had it was killed.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_STORE_LOCKED if another process has it
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const module = await loadDuckdb();
+  const path = join(options.directory, DATABASE_FILE);
+  try {
+    mkdirSync(options.directory, { recursive: true });
+    const instance = await module.DuckDBInstance.create(path, {
+      threads: String(THREADS),
+      memory_limit: `${Math.max(1, Math.floor(options.memoryLimitBytes / 1000))}KB`,
+      // A Kernel has no internet, and a database must not load code.
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    });
+    const writer = await instance.connect();
+    const reader = await instance.connect();
+    return new Database({ module, path, writer, reader, closeInstance: () => instance.closeSync() });
+  } catch (error) {
+    const what = describeError(error);
+    if (/could not set lock|conflicting lock/i.test(what)) {
+      throw new KomError('KOM_STORE_LOCKED', path, {
+        hint: 'ask the running Kernel through its control socket',
+        cause: error,
+      });
+    }
+    throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `${path} does not open: ${what}`, { cause: error });
+  }
+}
+
+function appendCell(appender: DuckDBAppender, cell: Cell): void {
+  if (cell === null) appender.appendNull();
+  else if (typeof cell === 'number') appender.appendInteger(cell);
+  else if (typeof cell === 'bigint') appender.appendBigInt(cell);
+  else if (typeof cell === 'string') appender.appendVarchar(cell);
+  else appender.appendBlob(cell);
+}
+
+async function loadDuckdb(): Promise<DuckdbModule> {
+  try {
+    return await import('@duckdb/node-api');
+  } catch (error) {
+    throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the package @duckdb/node-api is not installed', {
+      hint: 'install it (npm install @duckdb/node-api); there is none for 32-bit ARM, where no Kernel runs',
+      cause: error,
+    });
+  }
+}
+
+/** An integer column, exact below 2^53. */
+export function integerOf(row: Row, column: string): number {
+  return Number(row[column]);
+}
+
+/** An integer column that may be null. */
+export function integerOrNull(row: Row, column: string): number | null {
+  const value = row[column];
+  return value === null || value === undefined ? null : Number(value);
+}
+
+/** A text column. */
+export function textOf(row: Row, column: string): string {
+  return String(row[column]);
+}

@@ -1,0 +1,293 @@
+import { EntryKind } from '../../domain/block/block.ts';
+import { observedUntil, remainingGap } from '../../domain/commit-plan.ts';
+import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import type { SequenceGap, SequenceGapReason } from '../../domain/gap.ts';
+import { SAMPLE_CAUSES, type SampleValue, type TimeGapReason } from '../../domain/sample.ts';
+import { concernsTag, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
+import type {
+  ArchivedGap,
+  ArchivedSample,
+  ArchivedStream,
+  QualityChange,
+  SampleQuery,
+  TagInterval,
+  TagName,
+  TagStream,
+} from '../../world/archive.ts';
+import { type Catalog, type StreamRow, tagKey } from './catalog.ts';
+import { type Database, integerOf, integerOrNull, type Row, textOf, type Value } from './duckdb.ts';
+import { type Month, monthOfTable, NO_DEVICE_TIME } from './schema.ts';
+
+/** Rows of one source time come in the order of their streams, then of their sequence. */
+const ORDER = ['r.source_us', 's.started_us', 's.stream_id', 'r.sequence'];
+const ORDER_ASCENDING = ORDER.join(', ');
+const ORDER_DESCENDING = ORDER.map((column) => `${column} DESC`).join(', ');
+
+const SAMPLE_SELECT = `SELECT r.source_us, r.received_us, r.device_us, r.kind, r.value_int, r.value_float,
+  r.value_text, r.quality, r.cause, s.stream_id, r.sequence`;
+
+export async function readSamples(
+  database: Database,
+  catalog: Catalog,
+  query: SampleQuery,
+): Promise<ArchivedSample[]> {
+  const ids = tagIdsOf(catalog, query);
+  if (ids.length === 0) return [];
+  const { after, fromUs, toUs, limit } = query;
+  const rows: ArchivedSample[] = [];
+  if (query.withPrevious === true && after === undefined) {
+    const previous = await readPrevious(database, catalog, { ids, beforeUs: fromUs });
+    if (previous !== undefined) rows.push(previous);
+  }
+  const startUs = after === undefined ? fromUs : Math.max(fromUs, after.sourceTimeUs);
+  const behind = after === undefined ? { sql: '', values: [] } : behindRow(catalog, after);
+  let left = limit;
+  for (const { table } of monthsBetween(catalog, startUs, toUs)) {
+    if (left <= 0) break;
+    const found = await database.read(
+      `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
+       WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ${behind.sql}
+       ORDER BY ${ORDER_ASCENDING} LIMIT ${Math.floor(left)}`,
+      [BigInt(startUs), BigInt(toUs), ...behind.values],
+    );
+    for (const row of found) rows.push(sampleOf(row));
+    left -= found.length;
+  }
+  return rows;
+}
+
+async function readPrevious(
+  database: Database,
+  catalog: Catalog,
+  { ids, beforeUs }: { readonly ids: readonly number[]; readonly beforeUs: number },
+): Promise<ArchivedSample | undefined> {
+  const months = monthsBetween(catalog, Number.NEGATIVE_INFINITY, beforeUs);
+  for (const { table } of months.reverse()) {
+    const [row] = await database.read(
+      `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
+       WHERE ${tagFilter(ids)} AND r.source_us < ? ORDER BY ${ORDER_DESCENDING} LIMIT 1`,
+      [BigInt(beforeUs)],
+    );
+    if (row !== undefined) return sampleOf(row);
+  }
+  return undefined;
+}
+
+export async function readQualityChanges(
+  database: Database,
+  catalog: Catalog,
+  query: TagInterval,
+): Promise<QualityChange[]> {
+  const ids = tagIdsOf(catalog, query);
+  if (ids.length === 0) return [];
+  const previous = await readPrevious(database, catalog, { ids, beforeUs: query.fromUs });
+  const changes: QualityChange[] =
+    previous === undefined ? [] : [{ sourceTimeUs: previous.sourceTimeUs, quality: previous.quality }];
+  for (const { table } of monthsBetween(catalog, query.fromUs, query.toUs)) {
+    const rows = await database.read(
+      `SELECT source_us, quality FROM (
+         SELECT r.source_us, s.started_us, s.stream_id, r.sequence, r.quality,
+           lag(r.quality) OVER (ORDER BY ${ORDER_ASCENDING}) AS before
+         FROM ${table} r JOIN streams s ON s.id = r.stream
+         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ?) r
+       WHERE before IS DISTINCT FROM quality
+       ORDER BY source_us, started_us, stream_id, sequence`,
+      [BigInt(query.fromUs), BigInt(query.toUs)],
+    );
+    for (const row of rows) {
+      const quality = integerOf(row, 'quality');
+      if (changes.at(-1)?.quality !== quality) {
+        changes.push({ sourceTimeUs: integerOf(row, 'source_us'), quality });
+      }
+    }
+  }
+  return changes;
+}
+
+export async function readGaps(
+  database: Database,
+  catalog: Catalog,
+  query: TagInterval,
+): Promise<ArchivedGap[]> {
+  const scope = tagScope(catalog, query);
+  if (scope === undefined) return [];
+  const streams = carryingStreams(catalog, query.site, scope).map((stream) => stream.id);
+  if (streams.length === 0) return [];
+  const interval = [BigInt(query.toUs), BigInt(query.fromUs)];
+  const time = await database.read(
+    `SELECT * FROM time_gaps WHERE stream IN (${streams.join(', ')}) AND from_us < ? AND to_us > ?`,
+    interval,
+  );
+  const sequence = await database.read(
+    `SELECT * FROM sequence_gaps WHERE stream IN (${streams.join(', ')}) AND from_us < ? AND to_us >= ?`,
+    interval,
+  );
+  return [
+    ...time.map((row) => timeGapOf(catalog, row)).filter((gap) => concernsTag(gap, scope)),
+    ...sequence.flatMap((row) => remainingOf(catalog, row)),
+  ].sort((a, b) => a.fromUs - b.fromUs);
+}
+
+/** How many gaps are left in the whole archive. */
+export async function countGaps(database: Database, catalog: Catalog): Promise<number> {
+  const [time] = await database.read('SELECT count(*) AS count FROM time_gaps');
+  const sequence = await database.read('SELECT * FROM sequence_gaps');
+  const remaining = sequence.flatMap((row) => remainingOf(catalog, row));
+  return (time === undefined ? 0 : integerOf(time, 'count')) + remaining.length;
+}
+
+/** Number of samples and their span of source time. */
+export async function readSampleStat(
+  database: Database,
+  catalog: Catalog,
+): Promise<{ readonly samples: number; readonly oldestUs: number | null; readonly newestUs: number | null }> {
+  let samples = 0;
+  let oldestUs: number | null = null;
+  let newestUs: number | null = null;
+  for (const table of [...catalog.tables].sort()) {
+    const [row] = await database.read(
+      `SELECT count(*) AS count, min(source_us) AS oldest, max(source_us) AS newest FROM ${table}`,
+    );
+    if (row === undefined) continue;
+    samples += integerOf(row, 'count');
+    oldestUs ??= integerOrNull(row, 'oldest');
+    newestUs = integerOrNull(row, 'newest') ?? newestUs;
+  }
+  return { samples, oldestUs, newestUs };
+}
+
+export function streamsOfProcess(catalog: Catalog, site: string, process: string): ArchivedStream[] {
+  return [...catalog.streams.values()]
+    .filter((row) => row.site === site && row.process === process)
+    .sort(byStart)
+    .map((row) => archivedStream(catalog, row));
+}
+
+export async function readTagStreams(
+  database: Database,
+  catalog: Catalog,
+  name: TagName,
+): Promise<TagStream[]> {
+  const scope = tagScope(catalog, name);
+  if (scope === undefined) return [];
+  const rows = await database.read(
+    `SELECT DISTINCT dictionary FROM dictionary_tags WHERE tag IN (${tagIdsOf(catalog, name).join(', ')})`,
+  );
+  const naming = new Set(rows.map((row) => integerOf(row, 'dictionary')));
+  return carryingStreams(catalog, name.site, scope)
+    .sort(byStart)
+    .map((row) => ({
+      ...archivedStream(catalog, row),
+      knowsTag: !naming.isDisjointFrom(row.dictionaries),
+    }));
+}
+
+function archivedStream(catalog: Catalog, row: StreamRow): ArchivedStream {
+  const coverage = catalog.coverage.get(row.streamId) ?? EMPTY_COVERAGE;
+  const { id: _, endedSequence: __, dictionaries: ___, ...stream } = row;
+  return { ...stream, coverage, observedUntilUs: observedUntil(row, coverage) };
+}
+
+function tagScope(catalog: Catalog, { site, tag }: TagName): TagScope | undefined {
+  return scopeOf(tag, (name) => catalog.tags.get(tagKey(site, name)));
+}
+
+/** Ids under which a tag's history is: its own and those of its former names. */
+function tagIdsOf(catalog: Catalog, name: TagName): number[] {
+  const names = tagScope(catalog, name)?.names ?? [];
+  return names.flatMap((each) => catalog.tags.get(tagKey(name.site, each))?.id ?? []);
+}
+
+function carryingStreams(catalog: Catalog, site: string, scope: TagScope): StreamRow[] {
+  return [...catalog.streams.values()].filter((row) => row.site === site && scope.processes.has(row.process));
+}
+
+function tagFilter(ids: readonly number[]): string {
+  return ids.length === 1 ? `r.tag = ${ids[0]}` : `r.tag IN (${ids.join(', ')})`;
+}
+
+/** Months that touch [fromUs, toUs), ascending. */
+function monthsBetween(catalog: Catalog, fromUs: number, toUs: number): Month[] {
+  return [...catalog.tables]
+    .flatMap((table) => monthOfTable(table) ?? [])
+    .filter((month) => month.fromUs < toUs && month.toUs > fromUs)
+    .sort((a, b) => a.fromUs - b.fromUs);
+}
+
+function behindRow(
+  catalog: Catalog,
+  after: NonNullable<SampleQuery['after']>,
+): { readonly sql: string; readonly values: Value[] } {
+  const startedUs = catalog.streams.get(after.streamId)?.startedAtUs ?? 0;
+  return {
+    sql: `AND (${ORDER_ASCENDING}) > (?, ?, ?, ?)`,
+    values: [BigInt(after.sourceTimeUs), BigInt(startedUs), after.streamId, BigInt(after.sequence)],
+  };
+}
+
+function sampleOf(row: Row): ArchivedSample {
+  return {
+    sourceTimeUs: integerOf(row, 'source_us'),
+    receivedAtUs: integerOf(row, 'received_us'),
+    deviceTimeUs: row['device_us'] === NO_DEVICE_TIME ? null : integerOf(row, 'device_us'),
+    value: sampleValueOf(row),
+    quality: integerOf(row, 'quality'),
+    cause: SAMPLE_CAUSES[integerOf(row, 'cause')] ?? 'change',
+    streamId: textOf(row, 'stream_id'),
+    sequence: integerOf(row, 'sequence'),
+  };
+}
+
+function sampleValueOf(row: Row): SampleValue {
+  switch (integerOf(row, 'kind')) {
+    case EntryKind.false:
+      return false;
+    case EntryKind.true:
+      return true;
+    case EntryKind.int64:
+      return BigInt(textOf(row, 'value_int'));
+    case EntryKind.float64:
+      return Number(row['value_float']);
+    case EntryKind.text:
+      return textOf(row, 'value_text');
+    default:
+      return null;
+  }
+}
+
+function timeGapOf(catalog: Catalog, row: Row): Extract<ArchivedGap, { kind: 'time' }> {
+  const count = integerOrNull(row, 'count');
+  return {
+    kind: 'time',
+    streamId: streamIdOf(catalog, row),
+    sequence: integerOf(row, 'sequence'),
+    station: row['station'] === null ? null : textOf(row, 'station'),
+    tags: JSON.parse(textOf(row, 'tags')) as string[],
+    fromUs: integerOf(row, 'from_us'),
+    toUs: integerOf(row, 'to_us'),
+    reason: textOf(row, 'reason') as TimeGapReason,
+    ...(count === null ? {} : { count }),
+  };
+}
+
+function remainingOf(catalog: Catalog, row: Row): ArchivedGap[] {
+  const gap: SequenceGap = {
+    streamId: streamIdOf(catalog, row),
+    firstSequence: integerOf(row, 'first_sequence'),
+    lastSequence: integerOf(row, 'last_sequence'),
+    reason: textOf(row, 'reason') as SequenceGapReason,
+    fromUs: integerOf(row, 'from_us'),
+    toUs: integerOf(row, 'to_us'),
+    countAtMost: integerOf(row, 'count_at_most'),
+  };
+  const coverage = catalog.coverage.get(gap.streamId) ?? EMPTY_COVERAGE;
+  return remainingGap(gap, coverage).map((each) => ({ kind: 'sequence', ...each }));
+}
+
+function streamIdOf(catalog: Catalog, row: Row): string {
+  return catalog.streamsById.get(integerOf(row, 'stream'))?.streamId ?? '';
+}
+
+function byStart(a: StreamRow, b: StreamRow): number {
+  return a.startedAtUs - b.startedAtUs || (a.streamId < b.streamId ? -1 : 1);
+}
