@@ -208,8 +208,15 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
         transactionOf({
           streams: [early],
           blocks: [
-            blockOf(1, [december, december - 1, 5, 5].map((at) => sampleOf(at, at))),
-            blockOf(1, [december, 5, 9].map((at) => sampleOf(at, at)), { streamId: STREAM_2 }),
+            blockOf(
+              1,
+              [december, december - 1, 5, 5].map((at) => sampleOf(at, at)),
+            ),
+            blockOf(
+              1,
+              [december, 5, 9].map((at) => sampleOf(at, at)),
+              { streamId: STREAM_2 },
+            ),
           ],
         }),
       );
@@ -315,9 +322,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       const hash = '2'.repeat(32);
       await put(1, [sampleOf(1, 1)]);
       await archive.putDictionary(hash, new Uint8Array([3]), dictionary);
-      await archive.commit(
-        transactionOf({ blocks: [blockOf(3, [sampleOf(3, 3)], { hash, dictionary })] }),
-      );
+      await archive.commit(transactionOf({ blocks: [blockOf(3, [sampleOf(3, 3)], { hash, dictionary })] }));
       const gap = { station: 'P1', tags: [], fromUs: T0, toUs: T0 + 5, reason: 'station-down' } as const;
       await put(4, [gap]);
       await put(2, [sampleOf(2, 2)]);
@@ -367,7 +372,10 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
         { observed: [{ streamId: '9'.repeat(32), untilUs: 1 }] },
       ];
       for (const parts of bad) {
-        const good = { streams: [streamOf(STREAM_2)], blocks: [blockOf(1, run(1, 2)), ...(parts.blocks ?? [])] };
+        const good = {
+          streams: [streamOf(STREAM_2)],
+          blocks: [blockOf(1, run(1, 2)), ...(parts.blocks ?? [])],
+        };
         const commit = archive.commit(transactionOf({ ...parts, ...good }));
         await expect(commit).rejects.toMatchObject({ code: /KOM_(PROTOCOL_STATE|BLOCK_CORRUPT)/ });
         expect(await archive.coverage(STREAM)).toEqual([]);
