@@ -122,7 +122,8 @@ class OpcuaLink implements Link {
   }
 
   #every(name: string, ms: number, run: () => void): void {
-    this.#timers.push(this.#context.clock.repeat(name, ms, run));
+    // An attempt that was aborted while it subscribed must not leave a timer behind.
+    if (this.#disposed === undefined) this.#timers.push(this.#context.clock.repeat(name, ms, run));
   }
 
   /** One background request at a time; its failure is the line's. */
@@ -191,8 +192,8 @@ class StationFeed implements NotificationSink {
   readonly silenceMaxMs: number;
   readonly #options: FeedOptions;
   readonly #maker = new ReadingMaker();
-  readonly #openedAtUs: number;
-  #lostFromUs: number | undefined;
+  /** Every change up to here has been seen. */
+  #confirmedUntilUs: number;
   #heardAtMs: number;
 
   constructor(options: FeedOptions) {
@@ -200,7 +201,7 @@ class StationFeed implements NotificationSink {
     this.subscription = options.subscription;
     this.silenceMaxMs = options.subscription.keepAliveMs * SILENCE_FACTOR + SILENCE_GRACE_MS;
     this.#heardAtMs = options.clock.monotonicMs();
-    this.#openedAtUs = options.clock.wallUs();
+    this.#confirmedUntilUs = options.clock.wallUs();
   }
 
   get subscriptionId(): number {
@@ -212,10 +213,23 @@ class StationFeed implements NotificationSink {
     return this.#heardAtMs;
   }
 
+  /**
+   * Nobody knows which tags the lost messages spoke of, so none of the present values can be relied on: the
+   * time is declared, and a new session brings a snapshot.
+   */
   lost(): void {
-    this.#lostFromUs ??= this.#maker.earliestLastTimeUs(this.#openedAtUs);
+    const { inbox, clock } = this.#options;
     const { name: station } = this.subscription.station;
-    this.#options.log.warn({ station }, 'notifications were lost between the OPC UA server and the agent');
+    const nowUs = clock.wallUs();
+    const fromUs = Math.min(this.#confirmedUntilUs, nowUs);
+    inbox.put({
+      station,
+      readings: [],
+      unseen: [{ tagIndexes: [], fromUs, toUs: nowUs, reason: 'overload' }],
+    });
+    throw new KomError('KOM_CONNECTION_LOST', `notifications of station ${station}`, {
+      got: 'a hole in their sequence that the server cannot fill',
+    });
   }
 
   async notified(message: NotificationMessage, completeAt: Date | undefined): Promise<void> {
@@ -227,12 +241,8 @@ class StationFeed implements NotificationSink {
     for (const data of message.notificationData ?? []) {
       if (data !== null) await this.#take(data, { readings, unseen, nowUs });
     }
-    if (this.#lostFromUs !== undefined) {
-      const fromUs = Math.min(this.#lostFromUs, nowUs);
-      unseen.push({ tagIndexes: [], fromUs, toUs: nowUs, reason: 'overload' });
-      this.#lostFromUs = undefined;
-    }
     const unchangedUntilUs = this.#unchangedUntilUs(completeAt, nowUs);
+    if (unchangedUntilUs !== undefined) this.#confirmedUntilUs = unchangedUntilUs;
     inbox.put({
       station: this.subscription.station.name,
       readings,

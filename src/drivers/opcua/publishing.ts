@@ -12,13 +12,13 @@ export interface NotificationSink {
    * had nothing more to tell; `undefined` where it had, or where it does not say.
    */
   notified(message: NotificationMessage, completeAt: Date | undefined): Promise<void> | void;
-  /** Messages were lost and the server no longer has them. */
+  /** Messages were lost and the server no longer has them. May throw to give the session up. */
   lost(): void;
 }
 
 export interface PublisherOptions {
-  readonly opcua: OpcuaLibrary;
-  readonly session: Session;
+  readonly opcua: Pick<OpcuaLibrary, 'PublishRequest' | 'RepublishRequest'>;
+  readonly session: Pick<Session, 'publish' | 'republish'>;
   readonly sinks: readonly NotificationSink[];
   /** Longest time that a server may keep a Publish request waiting. */
   readonly answerMaxMs: number;

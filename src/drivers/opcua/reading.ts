@@ -71,11 +71,4 @@ export class ReadingMaker {
       ? { tagIndex: tag.index, sourceTimeUs, value: null, quality: converted.quality }
       : { tagIndex: tag.index, sourceTimeUs, value: converted.value, quality };
   }
-
-  /** What was lost without anybody knowing which tags: every tag, from its last value on. */
-  earliestLastTimeUs(otherwiseUs: number): number {
-    let earliest = otherwiseUs;
-    for (const timeUs of this.#lastTimeUs.values()) earliest = Math.min(earliest, timeUs);
-    return earliest;
-  }
 }
