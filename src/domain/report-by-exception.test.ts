@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import { Quality } from './quality.ts';
+import { ReportByException, type ReportedTag } from './report-by-exception.ts';
+import { type Entry, isTimeGap, type Reading, type SampleValue } from './sample.ts';
+
+const SECOND_US = 1_000_000;
+
+const tags: ReportedTag[] = [
+  { name: 'P1.flow', station: 'P1', class: 'measurement', deadband: 0, reportAtLeastEveryMs: 60_000 },
+  { name: 'P1.level', station: 'P1', class: 'measurement', deadband: 2, reportAtLeastEveryMs: 60_000 },
+  { name: 'P1.trip', station: 'P1', class: 'alarm', deadband: 2, reportAtLeastEveryMs: 60_000 },
+  { name: 'P2.flow', station: 'P2', class: 'measurement', deadband: 0, reportAtLeastEveryMs: 60_000 },
+];
+
+const at = (seconds: number) => ({ wallUs: seconds * SECOND_US, monotonicMs: seconds * 1000 });
+
+function reading(
+  tagIndex: number,
+  value: SampleValue,
+  seconds: number,
+  quality: number = Quality.good,
+): Reading {
+  return { tagIndex, value, sourceTimeUs: seconds * SECOND_US, quality };
+}
+
+function brief(entries: readonly Entry[]): unknown[] {
+  return entries.map((entry) =>
+    isTimeGap(entry)
+      ? `gap ${entry.reason} ${entry.station} [${entry.tags}] ${entry.fromUs / SECOND_US}-${entry.toUs / SECOND_US}`
+      : `${entry.tagIndex}=${entry.value} ${entry.cause} @${entry.sourceTimeUs / SECOND_US}`,
+  );
+}
+
+function pollP1(report: ReportByException, seconds: number, values: readonly SampleValue[]): unknown[] {
+  const readings = values.map((value, index) => reading(index, value, seconds));
+  return brief(report.report({ station: 'P1', readings }, at(seconds)));
+}
+
+describe('report by exception', () => {
+  it('reports the first value of every tag as a snapshot and then changes only', () => {
+    const report = new ReportByException(tags, null);
+    expect(pollP1(report, 1, [1, 10, 0])).toEqual(['0=1 snapshot @1', '1=10 snapshot @1', '2=0 snapshot @1']);
+    expect(pollP1(report, 2, [1, 10, 0])).toEqual([]);
+    expect(pollP1(report, 3, [2, 10, 0])).toEqual(['0=2 change @3']);
+  });
+
+  it('keeps changes within the deadband back, measured from the last reported value; alarms ignore it', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [1, 10, 0]);
+    expect(pollP1(report, 2, [1, 11.5, 0])).toEqual([]);
+    expect(pollP1(report, 3, [1, 12, 1])).toEqual(['2=1 change @3']);
+    expect(pollP1(report, 4, [1, 12.5, 1])).toEqual(['1=12.5 change @4']);
+    expect(pollP1(report, 5, [1, Number.NaN, 1])).toEqual(['1=NaN change @5']);
+    expect(pollP1(report, 6, [1, 12.5, 1])).toEqual(['1=12.5 change @6']);
+  });
+
+  it('compares int64 exactly', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [2n ** 53n, 0, 0]);
+    expect(pollP1(report, 2, [2n ** 53n + 1n, 0, 0])).toEqual([`0=${2n ** 53n + 1n} change @2`]);
+  });
+
+  it('repeats an unchanged value at its period, by the monotonic clock', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [1, 10, 0]);
+    expect(pollP1(report, 60, [1, 10, 0])).toEqual([]);
+    expect(pollP1(report, 61, [1, 10, 0])).toHaveLength(3);
+    const stepped = { wallUs: 3600 * SECOND_US, monotonicMs: 62_000 };
+    expect(report.report({ station: 'P1', readings: [reading(0, 1, 3600)] }, stepped)).toEqual([]);
+  });
+
+  it('declares the time until a failure and until the return, and then takes a snapshot of the station', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [1, 10, 0]);
+    pollP1(report, 2, [1, 10, 0]);
+    const bad = [0, 1, 2].map((index) => reading(index, null, 5, Quality.badTimeout));
+    expect(brief(report.report({ station: 'P1', readings: bad }, at(5)))).toEqual([
+      'gap station-down P1 [] 2-5',
+      '0=null change @5',
+      '1=null change @5',
+      '2=null change @5',
+    ]);
+    expect(report.report({ station: 'P1', readings: bad }, at(6))).toEqual([]);
+    expect(pollP1(report, 9, [1, 10, 0])).toEqual([
+      'gap station-down P1 [] 5-9',
+      '0=1 snapshot @9',
+      '1=10 snapshot @9',
+      '2=0 snapshot @9',
+    ]);
+  });
+
+  it('names the tags of a gap that is not the whole station', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [1, 10, 0]);
+    const bad = [reading(1, null, 3, Quality.badTimeout)];
+    expect(brief(report.report({ station: 'P1', readings: bad }, at(3)))[0]).toBe(
+      'gap station-down P1 [P1.level] 1-3',
+    );
+  });
+
+  it('takes a point that is seen to be bad as observed: no gap', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [1, 10, 0]);
+    const broken = [reading(0, null, 2, Quality.badSensorFailure)];
+    expect(brief(report.report({ station: 'P1', readings: broken }, at(2)))).toEqual(['0=null change @2']);
+    expect(pollP1(report, 3, [1, 10, 0])).toEqual(['0=1 change @3']);
+  });
+
+  it('declares the time since the last run, for every station when it is first seen', () => {
+    const report = new ReportByException(tags, 100 * SECOND_US);
+    expect(pollP1(report, 130, [1, 10, 0])[0]).toBe('gap agent-stopped P1 [] 100-130');
+    expect(brief(report.stationLost('P2', Quality.badNotConnected, at(131)))).toEqual(
+      ['gap agent-stopped P2 [] 100-131', '3=null change @131'].map((text) =>
+        text.replace('change', 'snapshot'),
+      ),
+    );
+    expect(report.stationLost('P2', Quality.badNotConnected, at(132))).toEqual([]);
+    expect(brief(report.report({ station: 'P2', readings: [reading(3, 7, 140)] }, at(140)))).toEqual([
+      'gap station-down P2 [] 131-140',
+      '3=7 snapshot @140',
+    ]);
+  });
+
+  it('declares what a driver could not see and takes a snapshot after it', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 1, [1, 10, 0]);
+    const unseen = [
+      { tagIndexes: [0], fromUs: 2 * SECOND_US, toUs: 3 * SECOND_US, reason: 'overload' as const },
+    ];
+    const news = { station: 'P1', readings: [reading(0, 1, 3)], unseen };
+    expect(brief(report.report(news, at(3)))).toEqual(['gap overload P1 [P1.flow] 2-3', '0=1 snapshot @3']);
+    expect(pollP1(report, 4, [1, 10, 0])).toEqual(['1=10 snapshot @4', '2=0 snapshot @4']);
+  });
+
+  it('stores a repeated value at the time of the read, with the time of the device beside it', () => {
+    const report = new ReportByException(tags, null);
+    report.report({ station: 'P1', readings: [reading(0, 1, 1)] }, at(2));
+    report.stationConnected('P1');
+    const [sample] = report.report({ station: 'P1', readings: [reading(0, 1, 1)] }, at(9));
+    expect(sample).toMatchObject({ cause: 'snapshot', sourceTimeUs: 9 * SECOND_US, deviceTimeUs: SECOND_US });
+  });
+
+  it('repeats what a keep-alive confirms: snapshots that are due, and periods', () => {
+    const report = new ReportByException(tags, null);
+    report.report({ station: 'P2', readings: [reading(3, 7, 1)] }, at(1));
+    const alive = (seconds: number) => ({
+      station: 'P2',
+      readings: [],
+      unchangedUntilUs: seconds * SECOND_US,
+    });
+    expect(report.report(alive(10), at(10))).toEqual([]);
+    expect(brief(report.report(alive(61), at(61)))).toEqual(['3=7 periodic @61']);
+    report.stationConnected('P2');
+    expect(brief(report.report(alive(62), at(62)))).toEqual(['3=7 snapshot @62']);
+  });
+
+  it('does not believe a device time outside of 1970 to 2099', () => {
+    const report = new ReportByException(tags, null);
+    const wild = { tagIndex: 0, value: 1, quality: Quality.good, sourceTimeUs: -11_644_473_600_000_000 };
+    expect(brief(report.report({ station: 'P1', readings: [wild] }, at(5)))).toEqual(['0=1 snapshot @5']);
+  });
+
+  it('counts a station that is switched off as not observed for that reason', () => {
+    const report = new ReportByException(tags, 50 * SECOND_US);
+    expect(brief(report.stationOff('P2', at(60)))).toEqual([
+      'gap agent-stopped P2 [] 50-60',
+      '3=null snapshot @60',
+    ]);
+    expect(brief(report.report({ station: 'P2', readings: [reading(3, 1, 90)] }, at(90)))[0]).toBe(
+      'gap station-off P2 [] 60-90',
+    );
+  });
+});
