@@ -134,10 +134,16 @@ export async function openChannel(line: ModbusLine, clock: Clock, signal: AbortS
   signal.throwIfAborted();
   const client = new modbusSerial.default();
   client.on('error', () => {});
+  const opening = connect(client, line.channel);
   try {
-    await withDeadline(connect(client, line.channel), clock, signal);
+    await withDeadline(opening, clock, signal);
   } catch (error) {
     await closeClient(client, line.channel);
+    // A serial port that is still opening cannot be stopped; it is closed when it is open.
+    opening.then(
+      () => closeClient(client, line.channel),
+      () => {},
+    );
     signal.throwIfAborted();
     throw unreachable(line, describeError(error), error);
   }
