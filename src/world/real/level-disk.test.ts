@@ -32,6 +32,7 @@ test('a database without its CURRENT file opens after a repair, whole', async ()
   await writeFile(join(path, 'a', 'CURRENT'), 'nonsense');
   await expect(disk.open('a')).rejects.toSatisfy((error) => isKomError(error, 'KOM_STORE_OPEN'));
   await unlink(join(path, 'a', 'CURRENT'));
+  await expect(disk.open('a')).rejects.toSatisfy((error) => isKomError(error, 'KOM_STORE_OPEN'));
   await disk.repair('a');
   const again = await disk.open('a');
   expect(await again.read({})).toHaveLength(2);

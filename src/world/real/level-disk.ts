@@ -47,6 +47,7 @@ class LevelDisk implements Disk {
     const path = this.#path(name);
     try {
       const isNew = (await mkdir(path, { recursive: true })) !== undefined;
+      if (!isNew) await checkComplete(path);
       const database: Database = new Level(path, {
         keyEncoding: 'view',
         valueEncoding: 'view',
@@ -196,6 +197,16 @@ class LevelStore implements Store {
   #checkOpen(): void {
     if (!this.#isOpen) throw new KomError('KOM_STORE_CLOSED', this.#name);
   }
+}
+
+/**
+ * LevelDB takes a directory without CURRENT for a new one and deletes the tables that it finds there; a repair
+ * reads them instead.
+ */
+async function checkComplete(path: string): Promise<void> {
+  const names = await readdir(path);
+  const hasData = names.some((name) => /^MANIFEST-|\.(log|ldb|sst)$/.test(name));
+  if (hasData && !names.includes('CURRENT')) throw new Error('the file CURRENT is missing');
 }
 
 function failure(code: ErrorCode, name: string, error: unknown): KomError {
