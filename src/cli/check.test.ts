@@ -71,7 +71,8 @@ describe('kom check', () => {
     expect(lines.join('')).not.toContain('hunter2');
     const report = JSON.parse(lines.join(''));
     expect(report).toMatchObject({ ok: true, processes: [{ name: 'KomA' }], site: { name: 'S' } });
-    expect(report.warnings[0]).toContain('neither signed nor encrypted');
+    expect(report.warnings[0]).toContain('no Kernel');
+    expect(report.warnings[1]).toContain('neither signed nor encrypted');
   });
 
   it('names every mistake and ends with 2', async () => {
@@ -90,6 +91,13 @@ describe('kom check', () => {
     const json = await run('check', 'test/config/five-mistakes.json', '--json');
     expect(json.code).toBe(2);
     expect(JSON.parse(json.lines.join('')).problems).toHaveLength(5);
+  });
+
+  it('checks a Kernel file too', async () => {
+    const { code, lines } = await run('check', '--kernel', 'examples/kernel.json');
+    expect(code).toBe(0);
+    expect(lines[0]).toBe('kernel on 127.0.0.1:3119');
+    expect((await run('check', '--kernel', 'examples/site-small.json')).code).toBe(2);
   });
 
   it('warns of a line that has too much to do', async () => {

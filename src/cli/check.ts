@@ -1,5 +1,11 @@
 import { Command } from 'commander';
-import { ConfigProblems, formatProblem, type LoadedSite, loadSite } from '../config/load.ts';
+import {
+  ConfigProblems,
+  formatProblem,
+  type LoadedSite,
+  loadKernelConfig,
+  loadSite,
+} from '../config/load.ts';
 import { formatDuration, formatSize } from '../domain/units.ts';
 import { planRequests } from '../drivers/modbus/plan.ts';
 import {
@@ -13,6 +19,7 @@ import {
   type RequestForecast,
   type StoreForecast,
 } from '../ops/forecast.ts';
+import { formatAddress } from '../world/transport.ts';
 import { ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
@@ -22,18 +29,24 @@ interface CheckOptions {
   readonly server?: string;
   readonly expand?: boolean;
   readonly json?: boolean;
+  readonly kernel?: boolean;
 }
 
 /** `kom check`: what a site file says and what the site will do. Needs no network. */
 export function checkCommand({ output, exit }: CommandContext): Command {
   return new Command('check')
     .description('Check a site file and print what the site will do. Needs no network.')
-    .argument('<site-file>', 'site file')
+    .argument('<file>', 'site file')
+    .option('--kernel', 'it is a Kernel file')
     .option('--server <name>', 'only what this comm server runs, with its serial devices and directories')
     .option('--expand', 'print every tag with each of its values and where that was given')
     .option('--json', 'print JSON')
     .action(async (file: string, options: CheckOptions) => {
       try {
+        if (options.kernel === true) {
+          printKernel(await loadKernelConfig(file), options, output);
+          return;
+        }
         const loaded = await loadSite(file, {
           ...(options.server === undefined ? {} : { server: options.server }),
           explain: options.expand === true,
@@ -47,6 +60,26 @@ export function checkCommand({ output, exit }: CommandContext): Command {
         exit(ExitCode.usage);
       }
     });
+}
+
+function printKernel(
+  { config, problems }: Awaited<ReturnType<typeof loadKernelConfig>>,
+  options: CheckOptions,
+  output: Output,
+): void {
+  const warnings = problems.map(formatProblem);
+  if (options.json === true) {
+    output.line(JSON.stringify({ ok: true, warnings, kernel: config }));
+    return;
+  }
+  const { listen, archive, controlSocket, status } = config;
+  output.line(`kernel on ${formatAddress(listen)}${config.insecure ? ' (without TLS)' : ''}`);
+  output.line(
+    `archive ${archive.kind} in ${archive.directory}, memory ${formatSize(archive.memoryLimitBytes)}`,
+  );
+  output.line(`control socket ${controlSocket}`);
+  if (status !== undefined) output.line(`status on ${formatAddress(status)}`);
+  for (const warning of warnings) output.note(`warning: ${warning}`);
 }
 
 function printSite(loaded: LoadedSite, options: CheckOptions, output: Output): void {
@@ -75,7 +108,8 @@ function loadWarnings(process: ProcessForecast): string[] {
     .filter(({ busLoad }) => busLoad !== null && busLoad > BUS_LOAD_WARNING)
     .map(
       ({ name, busLoad }) =>
-        `line ${name} of ${process.name} is loaded ${percent(busLoad)}: scan periods will not be kept, so scan more slowly or use another line`,
+        `line ${name} of ${process.name} is loaded ${percent(busLoad)}: scan periods will not be kept, ` +
+        'so scan more slowly or use another line',
     );
   const { boundMs, configuredMs } = process.powerCut;
   if (boundMs > configuredMs) {
@@ -141,8 +175,8 @@ function describeSite(
   for (const { name, instance, dataDirectory } of servers) {
     lines.push(`server ${name}: instance ${instance}, data in ${dataDirectory}`);
   }
-  for (const { host, port, insecure } of site.kernels) {
-    lines.push(`kernel ${host}:${port}${insecure ? ' (without TLS)' : ''}`);
+  for (const kernel of site.kernels) {
+    lines.push(`kernel ${formatAddress(kernel)}${kernel.insecure ? ' (without TLS)' : ''}`);
   }
   for (const forecast of forecasts) {
     lines.push('', ...describeProcess(forecast));
@@ -151,7 +185,8 @@ function describeSite(
       const { online, outage } = forecast.store.flashBytesPerDay;
       const years = (bytes: number): string => `${flashYears(flashTbwBytes, bytes).toFixed(1)} years`;
       lines.push(
-        `  flash life   ${years(online.typical)} online, ${years(outage.most)} if always in outage (${formatSize(flashTbwBytes)} on ${name}, this process alone)`,
+        `  flash life   ${years(online.typical)} online, ${years(outage.most)} if always in outage ` +
+          `(${formatSize(flashTbwBytes)} on ${name}, this process alone)`,
       );
     }
   }
@@ -159,18 +194,20 @@ function describeSite(
 }
 
 function describeProcess(process: ProcessForecast): string[] {
-  const { store, powerCut, samplesPerSecond } = process;
+  const { store, powerCut } = process;
+  const { typical, most } = process.samplesPerSecond;
   const { online, outage } = store.flashBytesPerDay;
   const spill = powerCut.spillAgeMs > 0 ? ` + spill age ${powerCut.spillAgeMs} ms` : '';
   return [
     `process ${process.name}: ${process.tagCount} tags`,
     ...process.lines.flatMap((line) => ['', ...describeLine(line)]),
     '',
-    `  samples/s    typically ${oneDigit(samplesPerSecond.typical)}, at most ${oneDigit(samplesPerSecond.most)}`,
+    `  samples/s    typically ${oneDigit(typical)}, at most ${oneDigit(most)}`,
     `  outage held  ${span(store.outageHeldMs, formatDuration)}`,
     `  ring full    ${describeFullRing(store)}`,
     `  flash a day  online ${span(online, formatSize)}; in an outage ${span(outage, formatSize)}`,
-    `  power cut    loses at most ${powerCut.boundMs} ms = block age ${powerCut.blockAgeMs} ms${spill} + 2 × fsync ${powerCut.syncMs} ms (configured ${powerCut.configuredMs} ms)`,
+    `  power cut    loses at most ${powerCut.boundMs} ms = block age ${powerCut.blockAgeMs} ms${spill} ` +
+      `+ 2 × fsync ${powerCut.syncMs} ms (configured ${powerCut.configuredMs} ms)`,
   ];
 }
 
@@ -223,9 +260,12 @@ function describeAssumptions(): string[] {
   const a = ASSUMPTIONS;
   return [
     'assumed:',
-    `  a Modbus TCP request takes ${a.tcpRoundTripMs} ms; a serial device starts to answer after ${a.serialTurnaroundMs} ms`,
-    `  typically ${percent(a.changedShareOfNumbers)} of the polls find a number changed, ${percent(a.changedShareOfStates)} a bit or text; at most: all of them`,
-    `  a block takes ${a.blockOverheadBytes} B and ${a.sampleBytes} B a sample; flash takes twice that and ${formatSize(a.syncBytes)} an fsync`,
+    `  a Modbus TCP request takes ${a.tcpRoundTripMs} ms; ` +
+      `a serial device starts to answer after ${a.serialTurnaroundMs} ms`,
+    `  typically ${percent(a.changedShareOfNumbers)} of the polls find a number changed, ` +
+      `${percent(a.changedShareOfStates)} a bit or text; at most: all of them`,
+    `  a block takes ${a.blockOverheadBytes} B and ${a.sampleBytes} B a sample; ` +
+      `flash takes ${a.writeAmplification} times that and ${formatSize(a.syncBytes)} an fsync`,
     `  an fsync takes up to ${a.syncMs} ms`,
   ];
 }

@@ -16,6 +16,8 @@ import { parametersOf, type Template, templateOf } from './templates.ts';
 export interface LineScope {
   readonly input: SiteInput;
   readonly process: string;
+  /** Index of the first tag of the line. */
+  readonly firstIndex: number;
   readonly context: FileContext;
   readonly warnings: ProblemList;
   readonly templates: ReadonlyMap<string, Template>;
@@ -33,8 +35,9 @@ export function milliseconds(text: string): number {
   return parseDurationMs(text) ?? 0;
 }
 
-/** Makes a line; tags are numbered on from `firstIndex`. */
-export function makeLine(name: string, input: LineInput, firstIndex: number, scope: LineScope): Line {
+/** Makes a line. */
+export function makeLine(name: string, input: LineInput, scope: LineScope): Line {
+  const { firstIndex } = scope;
   const path = ['processes', scope.process, 'lines', name];
   const base = {
     name,

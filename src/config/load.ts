@@ -12,7 +12,6 @@ import { makeSite } from './site.ts';
 import type { Explained } from './tags.ts';
 import { validate } from './validate.ts';
 
-export type { FileAccess } from './files.ts';
 export type { Problem } from './problems.ts';
 export { ConfigProblems, formatProblem } from './problems.ts';
 

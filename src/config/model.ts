@@ -46,7 +46,7 @@ export interface Process {
   readonly lines: readonly Line[];
 }
 
-/** `always`: every block is durable before it is sent. `on-outage`: only what the Kernel does not take at once. */
+/** `always`: every block is durable before it is sent. `on-outage`: only what the Kernel does not take soon. */
 export type StorePolicy = 'always' | 'on-outage';
 
 export interface BufferSettings {
@@ -150,7 +150,7 @@ export interface TagBase {
 
 export type ModbusTable = 'coil' | 'discrete-input' | 'holding-register' | 'input-register';
 
-/** Types of raw values. `bit` of a register takes `bitIndex`; in a coil or discrete input it is the point itself. */
+/** Types of raw values. `bit` of a register takes `bitIndex`; a coil or discrete input is a bit itself. */
 export type ModbusRawType =
   | 'bit'
   | 'int16'

@@ -21,7 +21,8 @@ const modbusLimitsShape = {
     .max(124)
     .optional()
     .describe(
-      'Unused registers (or bits) that may be read along to save a request. Without any: 0, as many devices refuse to read what they do not have.',
+      'Unused registers (or bits) that may be read along to save a request. Without any: 0, as many devices ' +
+        'refuse to read what they do not have.',
     ),
 };
 
@@ -59,7 +60,8 @@ const csvFile = z
   .string()
   .min(1)
   .describe(
-    'CSV file with a header line: the column name, keys of a station, and parameters of its template; the other keys here hold for all its stations.',
+    'CSV file with a header line: the column name, keys of a station, and parameters of its template; ' +
+      'the other keys here hold for all its stations.',
   );
 
 const modbusStations = z
@@ -176,11 +178,9 @@ const opcuaLine = strict({
   ...opcuaDefaultsShape,
 }).meta({ id: 'opcuaLine' });
 
-export const lineSchema = z.discriminatedUnion(
-  'driver',
-  [modbusTcpLine, rtuOverTcpLine, rtuLine, opcuaLine],
-  { error: '"modbus-tcp", "modbus-rtu-over-tcp", "modbus-rtu" or "opcua"' },
-);
+const lineSchema = z.discriminatedUnion('driver', [modbusTcpLine, rtuOverTcpLine, rtuLine, opcuaLine], {
+  error: '"modbus-tcp", "modbus-rtu-over-tcp", "modbus-rtu" or "opcua"',
+});
 export type LineInput = z.infer<typeof lineSchema>;
 export type ModbusLineInput = Exclude<LineInput, { driver: 'opcua' }>;
 export type OpcuaLineInput = Extract<LineInput, { driver: 'opcua' }>;

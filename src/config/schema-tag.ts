@@ -16,7 +16,7 @@ const commonDefaultsShape = {
     .min(0)
     .optional()
     .describe(
-      'Changes of a number not larger than this are not reported; alarms and counters ignore it. Without any: 0.',
+      'Changes of a number not larger than this are not reported; not for alarms and counters. Without any: 0.',
     ),
 };
 
@@ -79,7 +79,8 @@ export const tagShape = {
     .enum(tagTypes)
     .optional()
     .describe(
-      'Type of the value. Modbus: type of the raw value (a coil or discrete input is a bit). OPC UA: bool, int64, float64 or text.',
+      'Type of the value. Modbus: of the raw value (a coil or discrete input is a bit). ' +
+        'OPC UA: bool, int64, float64 or text.',
     ),
   bitIndex: z
     .int()

@@ -135,4 +135,3 @@ export const kernelSchema = strict({
     .describe('Control socket. Without it: kom-kernel.sock in the directory of the archive.'),
   status: address('Where the status page and health check listen. Without it: nowhere.').optional(),
 });
-export type KernelInput = z.infer<typeof kernelSchema>;

@@ -77,6 +77,9 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
 }
 
 function makeKernels(input: SiteInput, { context, warnings }: MakeOptions): KernelAddress[] {
+  if (input.kernels.length === 0) {
+    warnings.add(['kernels'], 'no Kernel: everything goes to the ring until it is full');
+  }
   return input.kernels.flatMap((kernel, position) => {
     const address = parseAddress(kernel.address, 3119);
     if (address === null) return [];
@@ -127,7 +130,10 @@ function makeServer(name: string, input: ServerInput, context: FileContext): Ser
   };
 }
 
-function makeProcess(name: string, input: ProcessInput, scope: LineScope): Process {
+/** What making lines needs, before their tags have indexes. */
+type ProcessScope = Omit<LineScope, 'firstIndex'>;
+
+function makeProcess(name: string, input: ProcessInput, scope: ProcessScope): Process {
   const path = ['processes', name];
   const { problems } = scope.context;
   const known = Object.keys(scope.input.servers);
@@ -140,7 +146,7 @@ function makeProcess(name: string, input: ProcessInput, scope: LineScope): Proce
   const lines: Line[] = [];
   let tagCount = 0;
   for (const [lineName, line] of Object.entries(input.lines)) {
-    const made = makeLine(lineName, line, tagCount, scope);
+    const made = makeLine(lineName, line, { ...scope, firstIndex: tagCount });
     lines.push(made);
     tagCount += made.stations.reduce((count, station) => count + station.tags.length, 0);
   }

@@ -10,7 +10,7 @@ const SITE = {
   $schema: './site.schema.json',
   $comment: [
     'The site file of KOM Archive. Remarks stand in $comment keys, which every object may have.',
-    'Check it with: kom check site.json. See each value and where it comes from with: kom check site.json --expand',
+    'Check it with kom check site.json; see each value and its origin with kom check site.json --expand.',
   ],
   site: 'MySite',
   kernels: [

@@ -18,7 +18,7 @@ export interface Layer {
 }
 
 /** What the program assumes where nothing is given. */
-export const PROGRAM_DEFAULTS = {
+const PROGRAM_DEFAULTS = {
   table: 'holding-register',
   scale: 1,
   offset: 0,
@@ -74,7 +74,7 @@ type Key = keyof TagInput;
 const defaults: Readonly<Partial<Record<Key, unknown>>> = PROGRAM_DEFAULTS;
 
 /** Registers that a raw value takes; a bit takes the one that it is in. */
-export function registersOf(type: ModbusRawType): number {
+function registersOf(type: ModbusRawType): number {
   if (type.endsWith('64')) return 4;
   return type.endsWith('32') ? 2 : 1;
 }
@@ -163,6 +163,8 @@ export class TagReader {
     }
     const definition = this.#tagLayer();
     const location = definition?.location === undefined ? '' : `, ${definition.location}`;
+    const from = definition?.origin ?? '';
+    const owner = from === `station ${station}` ? from : `${from}, station ${station}`;
     return {
       index: this.#source.index,
       name,
@@ -176,7 +178,7 @@ export class TagReader {
       deadband:
         numeric && tagClass === 'measurement' ? (this.get('deadband') ?? PROGRAM_DEFAULTS.deadband) : 0,
       reportAtLeastEveryMs: this.milliseconds('reportAtLeastEvery', PROGRAM_DEFAULTS.reportAtLeastEvery),
-      origin: `${definition?.origin ?? ''}, station ${station}${location}`,
+      origin: `${owner}${location}`,
     };
   }
 
@@ -294,8 +296,14 @@ export function makeOpcuaTag(reader: TagReader): OpcuaTag | undefined {
 }
 
 /** OPC 10000-6, 5.3.1.10; the name space may be given by its URI. */
-const NODE_ID =
-  /^(?:ns=\d{1,5};|nsu=[^;]+;)?(?:i=\d{1,10}|s=[\s\S]+|g=[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|b=[A-Za-z0-9+/]+=*)$/;
+const NODE_ID = new RegExp(
+  `^(?:ns=\\d{1,5};|nsu=[^;]+;)?(?:${[
+    'i=\\d{1,10}',
+    's=[\\s\\S]+',
+    'g=[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}',
+    'b=[A-Za-z0-9+/]+=*',
+  ].join('|')})$`,
+);
 
 function archivedType(rawType: ModbusRawType, scale: number, offset: number): ValueType {
   if (rawType === 'bit') return 'bool';

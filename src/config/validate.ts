@@ -41,7 +41,7 @@ export function validate<Schema extends z.ZodType>(
     const result = schema.safeParse(rest);
     if (result.success) return result.data;
     const issues = result.error.issues.flatMap((issue) => concrete(issue, []));
-    for (const issue of issues) report(issue, rest, problems);
+    for (const issue of issues) report(issue, rest, { problems });
     if (!isObject(rest)) return undefined;
     for (const issue of issues) repair(rest, issue);
   }
@@ -52,16 +52,12 @@ export function validate<Schema extends z.ZodType>(
 export function validateAt<Schema extends z.ZodType>(
   schema: Schema,
   raw: unknown,
-  target: {
-    readonly problems: ProblemList;
-    readonly at: JsonPath;
-    readonly location: string;
-  },
+  target: Report,
 ): z.infer<Schema> | undefined {
   const result = schema.safeParse(raw);
   if (result.success) return result.data;
   for (const issue of result.error.issues.flatMap((each) => concrete(each, []))) {
-    report(issue, raw, target.problems, target);
+    report(issue, raw, target);
   }
   return undefined;
 }
@@ -79,32 +75,34 @@ function concrete(issue: Issue, parent: Steps): Issue[] {
   return best.map((error) => ({ ...error, path: [...path, ...(error.path as Steps)] }));
 }
 
-function report(
-  issue: Issue,
-  root: unknown,
-  problems: ProblemList,
-  target?: { readonly at: JsonPath; readonly location: string },
-): void {
+/** Where reported problems go: `at` and `location` place a value that is not of the main file. */
+interface Report {
+  readonly problems: ProblemList;
+  readonly at?: JsonPath;
+  readonly location?: string;
+}
+
+function report(issue: Issue, root: unknown, { problems, at = [], location }: Report): void {
   const path = issue.path as Steps;
-  const place = [...(target?.at ?? []), ...path];
-  const location = target === undefined ? {} : { location: target.location };
+  const place = [...at, ...path];
+  const where = location === undefined ? {} : { location };
   if (issue.code === 'unrecognized_keys') {
     const hints = issue.message.split('\n');
     issue.keys.forEach((key, position) => {
       const hint = hints[position];
-      problems.add([...place, key], 'unknown key', { ...(hint === undefined ? {} : { hint }), ...location });
+      problems.add([...place, key], 'unknown key', { ...(hint === undefined ? {} : { hint }), ...where });
     });
     return;
   }
   const value = valueAt(root, path);
   const expected = expectation(issue);
   if (issue.code === 'invalid_key')
-    problems.add(place, 'not a name that can be used', { expected, ...location });
-  else if (value === undefined) problems.add(place, 'missing', { expected, ...location });
+    problems.add(place, 'not a name that can be used', { expected, ...where });
+  else if (value === undefined) problems.add(place, 'missing', { expected, ...where });
   else {
     // What was given for a secret may be the secret.
     const got = place.includes('password') ? 'something else' : describeValue(value);
-    problems.add(place, 'not usable', { expected, got, ...location });
+    problems.add(place, 'not usable', { expected, got, ...where });
   }
 }
 

@@ -1,4 +1,13 @@
-import type { BufferSettings, Line, ModbusLine, ModbusStation, ModbusTable, Process, Site } from '../config/model.ts';
+import type {
+  BufferSettings,
+  Line,
+  ModbusLine,
+  ModbusStation,
+  ModbusTable,
+  Process,
+  Site,
+} from '../config/model.ts';
+import { formatAddress } from '../world/transport.ts';
 
 /**
  * What a site will do, from its file alone: load of the lines, samples, disk, flash, and what a power cut or
@@ -33,7 +42,7 @@ export const BUS_LOAD_WARNING = 0.8;
 const DAY_MS = 86_400_000;
 
 /** What planning a station's reads gives. */
-export interface RequestPlan {
+interface RequestPlan {
   readonly table: ModbusTable;
   readonly address: number;
   /** Registers or bits. */
@@ -50,7 +59,7 @@ export interface RequestForecast extends Omit<RequestPlan, 'tags'> {
   readonly busTimeMs: number;
 }
 
-export interface StationForecast {
+interface StationForecast {
   readonly name: string;
   readonly mode: 'on' | 'off';
   /** Modbus only. */
@@ -94,7 +103,7 @@ export interface StoreForecast {
   readonly evictionMs: Rate;
 }
 
-export interface PowerCutForecast {
+interface PowerCutForecast {
   readonly blockAgeMs: number;
   /** 0 where every block is durable before it is sent. */
   readonly spillAgeMs: number;
@@ -163,7 +172,7 @@ function forecastLine(line: Line, planRequests: PlanRequests): LineForecast {
 }
 
 /** `modbus-tcp 10.0.0.5:502`, `modbus-rtu /dev/ttyS1 19200 8E1`, `opcua opc.tcp://…` */
-export function describeChannel(line: Line): string {
+function describeChannel(line: Line): string {
   if (line.driver === 'opcua') return `opcua ${line.endpointUrl}`;
   const { channel } = line;
   if (channel.kind === 'rtu') {
@@ -171,7 +180,7 @@ export function describeChannel(line: Line): string {
     return `modbus-rtu ${channel.device} ${channel.baudRate} ${channel.dataBits}${parity}${channel.stopBits}`;
   }
   const driver = channel.kind === 'tcp' ? 'modbus-tcp' : 'modbus-rtu-over-tcp';
-  return `${driver} ${channel.address.host}:${channel.address.port}`;
+  return `${driver} ${formatAddress(channel.address)}`;
 }
 
 function forecastModbusStation(
@@ -199,8 +208,8 @@ function forecastModbusStation(
 /**
  * Time that one read takes on its line, in ms. On a serial port: the characters of request (8 bytes) and
  * answer (5 bytes and the data) at the baud rate, a silence of 3.5 characters after each frame (1.75 ms above
- * 19,200 Bd; Modbus over serial line V1.02, 2.5.1.1), and the device's turnaround. Over TCP: a round trip; the
- * serial side behind a gateway is not known.
+ * 19,200 Bd; Modbus over serial line V1.02, 2.5.1.1), and the device's turnaround. Over TCP: a
+ * round trip; the serial side behind a gateway is not known.
  */
 export function requestTimeMs(line: ModbusLine, table: ModbusTable, count: number): number {
   const { channel, requestGapMs } = line;
