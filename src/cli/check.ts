@@ -208,7 +208,25 @@ function describeProcess(process: ProcessForecast): string[] {
     `  flash a day  online ${span(online, formatSize)}; in an outage ${span(outage, formatSize)}`,
     `  power cut    loses at most ${powerCut.boundMs} ms = block age ${powerCut.blockAgeMs} ms${spill} ` +
       `+ 2 × fsync ${powerCut.syncMs} ms (configured ${powerCut.configuredMs} ms)`,
+    '',
+    ...formatTable(POLICY_COLUMNS, process.policies.map(describePolicy)).map((text) => `    ${text}`),
   ];
+}
+
+const POLICY_COLUMNS: readonly Column[] = [
+  { title: 'store' },
+  { title: 'powerCutLossMax' },
+  { title: 'loses at most', align: 'right' },
+  { title: 'flash a day online', align: 'right' },
+  { title: 'in an outage', align: 'right' },
+  { title: 'chosen' },
+];
+
+function describePolicy(policy: ProcessForecast['policies'][number]): string[] {
+  const { store, powerCutLossMax, boundMs, flashBytesPerDay, isChosen } = policy;
+  const { online, outage } = flashBytesPerDay;
+  const sizes = [formatSize(online.typical), formatSize(outage.typical)];
+  return [store, powerCutLossMax, `${boundMs} ms`, ...sizes, isChosen ? 'yes' : ''];
 }
 
 function describeFullRing({ whenFull, evictionBytes, evictionMs }: StoreForecast): string {

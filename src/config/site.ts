@@ -6,6 +6,7 @@ import { fillText } from './expression.ts';
 import type { FileContext } from './files.ts';
 import { type LineScope, makeLine, milliseconds } from './lines.ts';
 import type { BufferSettings, KernelAddress, Line, Process, Server, Site, UplinkSettings } from './model.ts';
+import { POWER_CUT } from './power-cut.ts';
 import { type ProblemList, suggestion } from './problems.ts';
 import type { ProcessInput, ServerInput, SiteInput } from './schema.ts';
 import { isLoopback, parseAddress } from './schema-parts.ts';
@@ -20,13 +21,6 @@ export interface MakeOptions {
   readonly secretsOptional: boolean;
   readonly explained: Map<string, readonly Explained[]> | undefined;
 }
-
-/** Ages and paces that keep what a power cut loses within the configured bound, in ms. */
-const POWER_CUT = {
-  '1s': { lossMaxMs: 1000, blockAgeMs: 250, spillAgeMs: 500, aliveMarkMs: 5000 },
-  '10s': { lossMaxMs: 10_000, blockAgeMs: 1000, spillAgeMs: 5000, aliveMarkMs: 10_000 },
-  '60s': { lossMaxMs: 60_000, blockAgeMs: 5000, spillAgeMs: 30_000, aliveMarkMs: 60_000 },
-} as const;
 
 /** Linux: `sun_path` has 108 bytes with its end mark (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 107;

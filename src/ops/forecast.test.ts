@@ -100,6 +100,21 @@ describe('forecast', () => {
     expect(boundMs).toBeLessThanOrEqual(process?.powerCut.configuredMs ?? 0);
   });
 
+  it('compares every policy and marks that of the file', () => {
+    const site = siteOf(modbus({ a: FLOAT }), { store: 'always', powerCutLossMax: '10s' });
+    const [process] = forecastSite(site, oneByOne);
+    expect(process?.policies.filter(({ isChosen }) => isChosen)).toEqual([
+      {
+        store: 'always',
+        powerCutLossMax: '10s',
+        boundMs: process?.powerCut.boundMs,
+        flashBytesPerDay: process?.store.flashBytesPerDay,
+        isChosen: true,
+      },
+    ]);
+    expect(process?.policies.map(({ boundMs }) => boundMs)).toEqual([950, 6200, 35_200, 450, 1200, 5200]);
+  });
+
   it('takes OPC UA tags by their sampling interval, without a load on the line', () => {
     const tags = { a: { nodeId: 'i=1', type: 'float64', sampling: '250ms' } };
     const line = { driver: 'opcua', endpoint: 'opc.tcp://h:1', stations: { S: { tags } } };

@@ -6,7 +6,9 @@ import type {
   ModbusTable,
   Process,
   Site,
+  StorePolicy,
 } from '../config/model.ts';
+import { POWER_CUT } from '../config/power-cut.ts';
 import { formatAddress } from '../world/transport.ts';
 
 /**
@@ -119,6 +121,18 @@ export interface ProcessForecast {
   readonly lines: readonly LineForecast[];
   readonly store: StoreForecast;
   readonly powerCut: PowerCutForecast;
+  /** What each store policy and each powerCutLossMax would cost instead. */
+  readonly policies: readonly PolicyForecast[];
+}
+
+/** Bound and wear of one setting. */
+interface PolicyForecast {
+  readonly store: StorePolicy;
+  readonly powerCutLossMax: string;
+  readonly boundMs: number;
+  readonly flashBytesPerDay: StoreForecast['flashBytesPerDay'];
+  /** The setting of the file. */
+  readonly isChosen: boolean;
 }
 
 /** Forecasts every process of a site that a server runs; of all servers if none is named. */
@@ -141,8 +155,9 @@ function forecastProcess(process: Process, planRequests: PlanRequests): ProcessF
     tagCount: lines.reduce((count, line) => count + line.tagCount, 0),
     samplesPerSecond,
     lines,
-    store: forecastStore(process, samplesPerSecond),
-    powerCut: forecastPowerCut(process),
+    store: forecastStore(process.buffer, samplesPerSecond),
+    powerCut: forecastPowerCut(process.buffer),
+    policies: forecastPolicies(process.buffer, samplesPerSecond),
   };
 }
 
@@ -253,9 +268,8 @@ function mapRate(rate: Rate, change: (value: number) => number): Rate {
   return { most: change(rate.most), typical: change(rate.typical) };
 }
 
-function forecastStore(process: Process, samplesPerSecond: Rate): StoreForecast {
+function forecastStore(buffer: BufferSettings, samplesPerSecond: Rate): StoreForecast {
   const { blockOverheadBytes, sampleBytes, writeAmplification, syncBytes, segments } = ASSUMPTIONS;
-  const { buffer } = process;
   const blocksPerSecond = mapRate(samplesPerSecond, (rate) => Math.min(rate, 1000 / buffer.blockAgeMs));
   const bytesOf = (samples: number, blocks: number): number =>
     samples * sampleBytes + blocks * blockOverheadBytes;
@@ -287,7 +301,7 @@ function forecastStore(process: Process, samplesPerSecond: Rate): StoreForecast 
   };
 }
 
-function forecastPowerCut({ buffer }: Process): PowerCutForecast {
+function forecastPowerCut(buffer: BufferSettings): PowerCutForecast {
   const spillAgeMs = buffer.store === 'always' ? 0 : buffer.spillAgeMs;
   const { syncMs } = ASSUMPTIONS;
   return {
@@ -297,4 +311,19 @@ function forecastPowerCut({ buffer }: Process): PowerCutForecast {
     boundMs: buffer.blockAgeMs + spillAgeMs + 2 * syncMs,
     configuredMs: buffer.powerCutLossMaxMs,
   };
+}
+
+function forecastPolicies(buffer: BufferSettings, samplesPerSecond: Rate): PolicyForecast[] {
+  return (['on-outage', 'always'] as const).flatMap((store) =>
+    Object.entries(POWER_CUT).map(([powerCutLossMax, { lossMaxMs, ...ages }]) => {
+      const settings = { ...buffer, ...ages, store };
+      return {
+        store,
+        powerCutLossMax,
+        boundMs: forecastPowerCut(settings).boundMs,
+        flashBytesPerDay: forecastStore(settings, samplesPerSecond).flashBytesPerDay,
+        isChosen: store === buffer.store && lossMaxMs === buffer.powerCutLossMaxMs,
+      };
+    }),
+  );
 }
