@@ -4,8 +4,7 @@
 #   docker build -t kom --platform linux/arm/v7 --build-arg NODE_VERSION=22 .
 #
 # Node 24 has no official build for arm/v7, Node 22 is its last. DuckDB has none either, so that image runs
-# agents only: `kom kernel` says there that the embedded archive is not installed. The same holds for arm64
-# as long as package-lock.json does not list @duckdb/node-bindings-linux-arm64.
+# agents only: `kom kernel` says there that the embedded archive is not installed.
 #
 #   docker run --read-only --tmpfs /tmp -v kom-data:/data -v ./site.json:/etc/kom/site.json:ro \
 #     kom run /etc/kom/site.json --server ServerKom1

@@ -78,6 +78,18 @@ describe('faults of the simulated network', () => {
     expect(bytes).toBeLessThanOrEqual(45_000);
   });
 
+  it('shares the rate among connections', async () => {
+    const { clock, network, accepted, connect } = await plant();
+    network.setLink('agent', 'kernel', { bytesPerSecond: 10_000 });
+    const clients = [await connect(), await connect()];
+    const got = accepted.map(collect);
+    for (const client of clients) void client.send(new Uint8Array(50_000));
+    await clock.advance(2000);
+    const bytes = got.map(({ state }) => state.pieces.reduce((sum, piece) => sum + piece.length, 0));
+    for (const one of bytes) expect(one).toBeGreaterThan(7000);
+    expect(bytes.reduce((sum, one) => sum + one)).toBeLessThanOrEqual(20_000);
+  });
+
   it('hangs over a cut and delivers the rest in order when healed', async () => {
     const { clock, network, accepted, connect, agent } = await plant();
     const client = await connect();
