@@ -295,7 +295,7 @@ describe('late answers', () => {
           const good = readings(batches).filter((r) => r.quality === Quality.good && r.tagIndex === 0);
           expect(good.length).toBeGreaterThan(5);
           const values = good.map((reading) => Number(reading.value));
-          // Value 1 came after its time-out: nothing may carry it, and each later one belongs to its own request.
+          // Value 1 came after its time-out: nothing may carry it; each later one is its own request's.
           expect(values).not.toContain(1);
           expect(values).toEqual([...new Set(values)].sort((a, b) => a - b));
           expect(values.at(-1)).toBeGreaterThanOrEqual(values.length);

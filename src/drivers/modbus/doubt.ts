@@ -65,7 +65,10 @@ export function dataBytes(request: Pick<ReadRequest, 'table' | 'count'>): number
   return isBitTable(request.table) ? Math.ceil(request.count / 8) : 2 * request.count;
 }
 
-/** Reads of the same place in other lengths; the shorter ones first, which a unit that knew the request allows. */
+/**
+ * Reads of the same place in other lengths; the shorter ones first, which a unit that knew the request
+ * allows.
+ */
 function candidates(request: ReadRequest): ReadRequest[] {
   const isBits = isBitTable(request.table);
   const step = isBits ? 8 : 1;

@@ -59,7 +59,10 @@ export function modbusLine(fields: Partial<ModbusLine> = {}): ModbusLine {
   };
 }
 
-/** Tags of every table, raw type, word and byte order, with and without scaling; two counters per register table. */
+/**
+ * Tags of every table, raw type, word and byte order, with and without scaling; two counters per register
+ * table.
+ */
 export function everyKindOfTag(): ModbusTag[] {
   const tags: ModbusTag[] = [];
   const add = (fields: Partial<ModbusTag>): void => {

@@ -14,7 +14,7 @@ export interface RequestReader {
 const HEADER_BYTES = 7;
 const PDU_BYTES_MAX = 253;
 
-/** Requests of Modbus TCP (Modbus Messaging on TCP/IP V1.0b, 3.1.3). Bytes that are none are dropped whole. */
+/** Requests of Modbus TCP (Modbus Messaging on TCP/IP V1.0b, 3.1.3). Other bytes are dropped whole. */
 export function tcpReader(): RequestReader {
   let buffer = Buffer.alloc(0);
   return {

@@ -2,8 +2,9 @@ import type { ModbusRawType, ModbusTag } from '../../config/model.ts';
 import type { RawValue } from './behaviour.ts';
 
 /**
- * Encoding and decoding of registers for the simulator, in plain integer arithmetic. It is written apart from
- * the driver's decoder on purpose: a mistake in one must not cancel out against the same mistake in the other.
+ * Encoding and decoding of registers for the simulator, in plain integer arithmetic. It is written apart
+ * from the driver's decoder on purpose: a mistake in one must not cancel out against the same mistake in the
+ * other.
  */
 const REGISTER_COUNTS: Readonly<Record<ModbusRawType, number>> = {
   bit: 1,
