@@ -138,3 +138,37 @@ test('an agent that is killed leaves a session that the server ends by its time-
   await until(() => simulator.sessions().current === 0, 8000);
   await killed.link[Symbol.asyncDispose]();
 });
+
+test('cuts at any moment of connecting neither crash the agent nor pile up sessions', async () => {
+  await using directory = await temporaryDirectory();
+  const { line, simulator } = await plant(directory.path, { sessionTimeoutMs: 3000, connectTimeoutMs: 1000 });
+  await using _simulator = simulator;
+  await using proxy = await cuttingProxy(
+    Number(new URL(simulator.endpointUrl.replace('opc.tcp', 'http')).port),
+  );
+  const driver = createOpcuaDriver(
+    { ...line, endpointUrl: `opc.tcp://127.0.0.1:${proxy.port}/UA/plant` },
+    world,
+  );
+  let opened = 0;
+  for (let cut = 0; cut < 60; cut += 1) {
+    const cutting = sleep(cut).then(() => proxy.cut());
+    try {
+      const link = await driver.connect(new AbortController().signal);
+      opened += 1;
+      const { ended } = collect(link);
+      await cutting;
+      proxy.cut();
+      await ended;
+      await link[Symbol.asyncDispose]();
+    } catch (error) {
+      expect(isKomError(error), String(error)).toBe(true);
+    }
+    await cutting;
+  }
+  expect(opened).toBeGreaterThan(0);
+  const { link, collected } = await reconnect(driver);
+  await until(() => simulator.sessions().current === 1);
+  expect(collected.readings().length).toBeGreaterThan(0);
+  await link[Symbol.asyncDispose]();
+});

@@ -86,7 +86,7 @@ test('values of every type arrive exactly', async () => {
   }
 });
 
-test('what cannot be converted exactly, bad values and unknown nodes are bad readings beside good ones', async () => {
+test('inexact, bad and unknown ones are bad readings beside good ones', async () => {
   await using directory = await temporaryDirectory();
   await using server = await bareServer(directory.path, { maxMonitoredItemsPerCall: 2 });
   server.variable('good', { dataType: DataType.Double, value: 1.5 });
@@ -158,14 +158,14 @@ test('a keep-alive says up to when nothing changed, and never speaks of the futu
   const collected = collect(link);
   const startUs = clock.wallUs();
   await until(() => collected.batches.filter((batch) => batch.unchangedUntilUs !== undefined).length >= 4);
-  const until_ = collected.batches.flatMap((batch) => batch.unchangedUntilUs ?? []);
-  expect(Math.max(...until_)).toBeLessThanOrEqual(clock.wallUs());
-  expect(Math.max(...until_)).toBeGreaterThan(startUs);
-  expect(until_).toEqual(until_.toSorted((a, b) => a - b));
+  const claimedUs = collected.batches.flatMap((batch) => batch.unchangedUntilUs ?? []);
+  expect(Math.max(...claimedUs)).toBeLessThanOrEqual(clock.wallUs());
+  expect(Math.max(...claimedUs)).toBeGreaterThan(startUs);
+  expect(claimedUs).toEqual(claimedUs.toSorted((a, b) => a - b));
   expect(collected.of(0)).toHaveLength(1);
 });
 
-test('a session that the server closes ends the link, and the library opens no other behind our back', async () => {
+test('a session that the server closes ends the link, and no other is opened by itself', async () => {
   await using directory = await temporaryDirectory();
   await using server = await bareServer(directory.path);
   server.variable('still', { dataType: DataType.Double, value: 1 });

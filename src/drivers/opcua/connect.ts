@@ -23,6 +23,12 @@ export interface OrphanSession {
   readonly expiresAtMs: number;
 }
 
+/** Holds at most one session between two connections. */
+export interface OrphanKeeper {
+  take(): OrphanSession | undefined;
+  keep(orphan: OrphanSession | undefined): void;
+}
+
 export interface ConnectContext {
   readonly opcua: OpcuaLibrary;
   readonly line: OpcuaLine;
@@ -34,8 +40,11 @@ export interface ConnectContext {
 /** A goodbye may take this long; then the connection is dropped, and the session ends by its time-out. */
 const CLOSE_MAX_MS = 1500;
 
-/** Connects, closes what an earlier connection left at the server, and opens a session. */
-export async function openSession(context: ConnectContext, orphan?: OrphanSession): Promise<OpenSession> {
+/**
+ * Connects, closes what an earlier connection left at the server, and opens a session.
+ * @param orphans gives the session to close, and takes it back if the connection broke before that was tried
+ */
+export async function openSession(context: ConnectContext, orphans: OrphanKeeper): Promise<OpenSession> {
   const { opcua, line, clock, signal } = context;
   const identity = await clientIdentity(opcua, line.pkiDirectory);
   const secured = line.securityPolicy !== 'None';
@@ -50,7 +59,7 @@ export async function openSession(context: ConnectContext, orphan?: OrphanSessio
   let opening: Promise<ClientSession> | undefined;
   try {
     await bounded(bound, client.connect(line.endpointUrl));
-    await reclaim(context, client, orphan);
+    await reclaim(context, { client, lost }, orphans);
     opening = client.createSession(userOf(opcua, line));
     const session = withRawServices(await bounded(bound, opening));
     // Without this the library would open a new session by itself when the server has lost this one.
@@ -58,7 +67,7 @@ export async function openSession(context: ConnectContext, orphan?: OrphanSessio
     return { client, session, lost };
   } catch (error) {
     abandon(client, opening);
-    throw connectError(line, error);
+    throw signal.aborted ? error : connectError(line, error);
   }
 }
 
@@ -112,22 +121,30 @@ function dropClient(client: OPCUAClient): void {
  * A session outlives its connection at the server. The one that the last connection left is moved to the
  * new connection and closed there, so that a flapping line never piles up sessions.
  */
-async function reclaim(context: ConnectContext, client: OPCUAClient, orphan?: OrphanSession): Promise<void> {
-  if (orphan === undefined || context.clock.monotonicMs() >= orphan.expiresAtMs) return;
+async function reclaim(
+  context: ConnectContext,
+  { client, lost }: Pick<OpenSession, 'client' | 'lost'>,
+  orphans: OrphanKeeper,
+): Promise<void> {
   const { clock, line, log, signal } = context;
+  const orphan = orphans.take();
+  if (orphan === undefined || clock.monotonicMs() >= orphan.expiresAtMs) return;
   const bound = {
     clock,
     signal,
     ms: line.connectTimeoutMs,
     what: `the former session at ${line.endpointUrl}`,
   };
+  let isOurs = false;
   try {
     await bounded(bound, client.reactivateSession(orphan.session));
+    isOurs = true;
     await bounded(bound, client.closeSession(orphan.session, true));
     log.debug({}, 'closed the session that the last connection left at the OPC UA server');
   } catch (error) {
+    if (lost.aborted && !isOurs) orphans.keep(orphan);
     // Mostly the server has been restarted and knows nothing of it; else its time-out ends it.
-    log.debug({ reason: describeError(error) }, 'the former session at the OPC UA server is gone');
+    log.debug({ reason: describeError(error) }, 'the former session at the OPC UA server was not closed');
   }
 }
 
@@ -228,7 +245,7 @@ const REJECTIONS =
   /BadUserAccessDenied|Bad(?:IdentityToken|Security|Certificate|TooMany)\w+|user token policy/i;
 
 /** Tells what an operator can do: a wrong address, a refusal, or silence. */
-function connectError(line: OpcuaLine, error: unknown): unknown {
+export function connectError(line: OpcuaLine, error: unknown): unknown {
   if (isKomError(error)) return error;
   const got = describeError(error).replace(/\s+/g, ' ').slice(0, 300);
   const reason = REJECTIONS.exec(got)?.[0];

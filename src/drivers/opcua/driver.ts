@@ -2,7 +2,9 @@ import type { OpcuaLine } from '../../config/model.ts';
 import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
 import type { Driver, Link } from '../driver.ts';
-import type { OrphanSession } from './connect.ts';
+import { type OrphanKeeper, type OrphanSession, openSession } from './connect.ts';
+import { loadOpcuaClient } from './library.ts';
+import { openLink } from './link.ts';
 
 /**
  * The driver of an OPC UA line: one endpoint, one session, one subscription per station. It only ever reads
@@ -16,6 +18,7 @@ class OpcuaDriver implements Driver {
   readonly #line: OpcuaLine;
   readonly #clock: Clock;
   readonly #log: Log;
+  /** At most one; it is tried once, when a connection is up. */
   #orphan: OrphanSession | undefined;
 
   constructor(line: OpcuaLine, clock: Clock, log: Log) {
@@ -26,15 +29,19 @@ class OpcuaDriver implements Driver {
 
   async connect(signal: AbortSignal): Promise<Link> {
     signal.throwIfAborted();
-    const { loadOpcuaClient } = await import('./library.ts');
-    const { openSession } = await import('./connect.ts');
-    const { openLink } = await import('./link.ts');
     const opcua = await loadOpcuaClient(this.#log);
     const context = { opcua, line: this.#line, clock: this.#clock, log: this.#log, signal };
-    const open = await openSession(context, this.#orphan);
-    this.#orphan = undefined;
-    return openLink(context, open, (orphan) => {
-      this.#orphan = orphan;
-    });
+    const orphans: OrphanKeeper = {
+      take: () => {
+        const orphan = this.#orphan;
+        this.#orphan = undefined;
+        return orphan;
+      },
+      keep: (orphan) => {
+        this.#orphan = orphan;
+      },
+    };
+    const open = await openSession(context, orphans);
+    return openLink(context, open, orphans.keep);
   }
 }

@@ -5,7 +5,13 @@ import type { Clock, Timer } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
 import type { Link, LinkBatch, UnseenInterval } from '../driver.ts';
 import { bounded } from './bounded.ts';
-import { type ConnectContext, closeSession, type OpenSession, type OrphanSession } from './connect.ts';
+import {
+  type ConnectContext,
+  closeSession,
+  connectError,
+  type OpenSession,
+  type OrphanSession,
+} from './connect.ts';
 import { Inbox } from './inbox.ts';
 import type { OpcuaLibrary } from './library.ts';
 import { readServerFacts, touchSession } from './node-ids.ts';
@@ -38,7 +44,7 @@ export async function openLink(
     return link;
   } catch (error) {
     await link[Symbol.asyncDispose]();
-    throw error;
+    throw signal.aborted ? error : connectError(line, error);
   }
 }
 

@@ -37,7 +37,7 @@ export interface OpcuaSimulator extends LineSimulator {
   sessions(): { readonly current: number; readonly ever: number };
   /** How often the points have changed since the start. */
   changes(): number;
-  /** The server goes away without a word to its clients, and the plant behind it goes on. */
+  /** The server goes away at once, with every session; the plant behind it goes on. */
   stopServer(): Promise<void>;
   /** A new server at the same address, which knows nothing of former sessions. */
   startServer(): Promise<void>;
