@@ -9,7 +9,7 @@ const HARDWARE = join(import.meta.dirname, '..', 'hardware');
 const SCHEMA = JSON.parse(readFileSync(join(HARDWARE, 'profile.schema.json'), 'utf8'));
 const PROFILES = readdirSync(join(HARDWARE, 'profiles')).filter((name) => name.endsWith('.json'));
 
-/** The part of JSON Schema that the profile schema uses; anything else in a schema is a problem of its own. */
+/** The part of JSON Schema that the profile schema uses; anything else in it is a problem of its own. */
 interface Schema {
   readonly $ref?: string;
   readonly type?: string | readonly string[];

@@ -188,6 +188,7 @@ describe('banned words', () => {
       'const quotient = total / count; const other = 1 / 2;',
       "const pattern = /['\"]/.exec(text); const after = 'x';",
       'const many = company.manyThings; client.setTimeout(5);',
+      'class A {\n  private constructor() {}\n}',
     ];
     for (const text of fine) expect(finding('src/agent/a.ts', text)).toBeUndefined();
   });

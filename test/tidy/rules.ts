@@ -101,7 +101,7 @@ export const BANS: readonly Ban[] = [
     appliesTo: isCode,
   },
   {
-    pattern: /^[ \t]*(?:private|protected|public)\s/gm,
+    pattern: /^[ \t]*(?:private|protected|public)\s+(?!constructor\b)/gm,
     instead: 'use #name for what is private; everything else is public',
     appliesTo: isProduct,
   },
@@ -229,7 +229,7 @@ function checkModes(files: readonly SourceFile[]): Finding[] {
 function checkDeadFiles(files: readonly SourceFile[]): Finding[] {
   const byPath = new Map(files.filter(isCode).map((file) => [file.path, file]));
   const isEntry = (path: string) =>
-    path === 'src/main.ts' || path === 'bench/main.ts' || path.endsWith('.test.ts');
+    path === 'src/main.ts' || /^bench\/[\w-]+\.ts$/.test(path) || path.endsWith('.test.ts');
   const open = [...byPath.keys()].filter(isEntry);
   const reached = new Set(open);
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
@@ -246,7 +246,7 @@ function checkDeadFiles(files: readonly SourceFile[]): Finding[] {
     .map((path) => ({
       path,
       line: 1,
-      message: 'is reached from neither src/main.ts nor a test nor bench/main.ts: use it or delete it',
+      message: 'is reached from neither src/main.ts nor a test nor the bench: use it or delete it',
     }));
 }
 
