@@ -51,16 +51,21 @@ const empty = { streams, gaps: [], ended: [], observed: [], receivedAtUs: T0 };
 
 let next = 1;
 const latencies: number[] = [];
+let cpuUs = 0;
 while (next < total) {
   const blocks = Array.from({ length: BLOCKS_PER_COMMIT }, () => {
     const block = blockFrom(next, BLOCK);
     next += BLOCK;
     return { block, dictionary };
   });
+  const before = process.cpuUsage();
   latencies.push(await timed(() => archive.commit({ ...empty, blocks })));
+  const used = process.cpuUsage(before);
+  cpuUs += used.user + used.system;
 }
 const seconds = latencies.reduce((sum, ms) => sum + ms, 0) / 1000;
 report('rows/s', (next - 1) / seconds);
+report('CPU of commits, rows/s of one core', ((next - 1) / cpuUs) * 1e6);
 reportTimes(`commit of ${BLOCK * BLOCKS_PER_COMMIT} rows, ms`, latencies);
 
 const small: number[] = [];
