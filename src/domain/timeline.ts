@@ -5,7 +5,8 @@ import type { TimeGap } from './sample.ts';
 
 /**
  * What is known of a tag over an interval. `data`: the last sample holds. `bad`: it was seen to be bad.
- * `pending`: not archived yet, held at the site. `gap`: declared as lost or not observed. `unknown`: none of these.
+ * `pending`: not archived yet, held at the site. `gap`: declared as lost or not observed. `unknown`: none of
+ * these.
  */
 export type TimelineState = 'data' | 'bad' | 'pending' | 'gap' | 'unknown';
 

@@ -6,7 +6,7 @@ import { Quality } from '../domain/quality.ts';
 import type { Entry, Sample, SampleValue } from '../domain/sample.ts';
 import type { Archive, ArchiveTransaction, SampleQuery } from './archive.ts';
 
-/** An archive under test, and how to open what it left behind once more (the same one where nothing is left). */
+/** An archive under test, and how to open once more what it left behind. */
 export interface ArchiveFixture {
   readonly archive: Archive;
   /** Closes and opens again; `undefined` where an archive does not outlive its process. */

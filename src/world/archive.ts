@@ -27,7 +27,7 @@ export interface Archive {
   /** Samples of one tag by source time, ascending, then by stream start and sequence. */
   samples(query: SampleQuery): Promise<ArchivedSample[]>;
   /**
-   * Where the quality of a tag changes its code, ascending; the first is the one in force at `fromUs`, if any.
+   * Where the quality of a tag changes its code, ascending; the first is the one in force at `fromUs`.
    * What a timeline needs of the samples, without reading them all.
    */
   qualityChanges(query: TagInterval): Promise<QualityChange[]>;

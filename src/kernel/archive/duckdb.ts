@@ -68,7 +68,7 @@ export class Database {
     }
   }
 
-  /** Adds rows to a small table: INTEGER from number, BIGINT from bigint, VARCHAR from string, BLOB from bytes. */
+  /** Adds rows to a small table: number is INTEGER, bigint BIGINT, string VARCHAR, bytes BLOB. */
   async insert(table: string, rows: readonly (readonly Cell[])[]): Promise<void> {
     if (rows.length === 0) return;
     const appender = await this.#writer.createAppender(table);
