@@ -201,7 +201,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       ]);
     });
 
-    test('rows come by source time, then stream start, then sequence; also over pages and months', async () => {
+    test('rows come by source time, stream start, sequence; also over pages and months', async () => {
       const december = Date.UTC(2026, 11, 1) * 1000 - T0;
       const early = streamOf(STREAM_2, { startedAtUs: T0 - 1 });
       await archive.commit(
@@ -254,7 +254,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect(await found({ withPrevious: true, fromUs: T0 + 60_000, toUs: T0 + 70_000 })).toEqual([6]);
     });
 
-    test('quality changes are told without the samples between, the first one in force at the start', async () => {
+    test('quality changes are told without the samples between, first the one in force', async () => {
       const { good, badTimeout: bad } = Quality;
       const qualities = [good, good, bad, bad, good, good, bad];
       await put(
@@ -332,7 +332,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect((await archive.tags()).map((tag) => tag.name)).not.toContain('P1.a');
     });
 
-    test('streams tell how far they were observed, and a clean end counts once everything is there', async () => {
+    test('streams tell how far they were observed; a clean end counts once all is there', async () => {
       const previous = {
         ...{ streamId: STREAM, lastDurableSequence: 4, endedCleanly: true },
         ...{ aliveUntilUs: T0 + 10, lostAtMost: 0 },

@@ -39,7 +39,7 @@ archiveContract('DuckDB', async () => {
   };
 });
 
-test('a transaction that the database breaks off leaves nothing, and the archive heals by itself', async () => {
+test('a transaction that the database breaks off leaves nothing, and the archive heals', async () => {
   using place = temporary();
   const archive = await openDuckdbArchive(place.options);
   await archive.putDictionary(HASH, new Uint8Array(), DICTIONARY);
