@@ -174,10 +174,16 @@ describe.each(['tcp', 'rtu-over-tcp'] as const)('Modbus over %s', (kind) => {
     const stations = [modbusStation({ tags: [modbusTag({ scanMs: 20 })] })];
     const { simulator, line } = await simulate(modbusLine({ channel, stations }));
     let got = 0;
+    let cutAtMs = 0;
     const lost = await poll(line, 5000, () => {
-      if (++got === 5) void simulator[Symbol.asyncDispose]();
+      if (++got === 5) {
+        cutAtMs = clock.monotonicMs();
+        void simulator[Symbol.asyncDispose]();
+      }
       return false;
     }).catch((error: unknown) => error);
+    // Well before the silence of every unit (over several probes) would tell the same.
+    expect(clock.monotonicMs() - cutAtMs).toBeLessThan(1000);
     expect(isKomError(lost, 'KOM_DEVICE_UNREACHABLE')).toBe(true);
     const refused = await createModbusDriver(line, world)
       .connect(never)

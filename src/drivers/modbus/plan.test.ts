@@ -17,18 +17,22 @@ const rawTypes = [
 ] as const;
 const tables = ['coil', 'discrete-input', 'holding-register', 'input-register'] as const;
 
+/** Few groups and close addresses, so that merging meets its limits; some far ones for the holes. */
 const anyTag: fc.Arbitrary<Partial<ModbusTag>> = fc.record({
   table: fc.constantFrom(...tables),
   rawType: fc.constantFrom(...rawTypes),
-  address: fc.oneof(fc.integer({ min: 0, max: 400 }), fc.integer({ min: 0, max: 65_532 })),
+  address: fc.oneof(
+    { weight: 9, arbitrary: fc.integer({ min: 0, max: 300 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 65_532 }) },
+  ),
   scanMs: fc.constantFrom(100, 1000),
 });
 
 const anyStation: fc.Arbitrary<ModbusStation> = fc
   .record({
-    tags: fc.array(anyTag, { maxLength: 60 }),
+    tags: fc.array(anyTag, { maxLength: 250, size: 'max' }),
     maxRegistersPerRequest: fc.integer({ min: 4, max: 200 }),
-    maxBitsPerRequest: fc.integer({ min: 1, max: 3000 }),
+    maxBitsPerRequest: fc.integer({ min: 1, max: 200 }),
     maxGap: fc.integer({ min: 0, max: 50 }),
   })
   .map(({ tags, ...limits }) =>
@@ -62,6 +66,26 @@ describe('plan of requests', () => {
         }
       }),
     );
+  });
+
+  it.each([
+    ['holding-register', 'uint16', { maxRegistersPerRequest: 10 }, [10, 10, 5]],
+    ['holding-register', 'float64', { maxRegistersPerRequest: 10 }, [8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4]],
+    ['coil', 'bit', { maxBitsPerRequest: 16 }, [16, 9]],
+  ] as const)('keeps a full %s block of %s within %o', (table, rawType, limits, counts) => {
+    const width = rawType === 'float64' ? 4 : 1;
+    const tags = Array.from({ length: 25 }, (_, n) => modbusTag({ table, rawType, address: n * width }));
+    expect(planRequests(modbusStation({ ...limits, tags })).map((each) => each.count)).toEqual(counts);
+  });
+
+  it.each([
+    ['holding-register', 300, [125, 125, 50]],
+    ['coil', 4100, [2000, 2000, 100]],
+  ] as const)('never exceeds the limit of the protocol in a %s block', (table, length, counts) => {
+    const rawType = table === 'coil' ? 'bit' : 'uint16';
+    const tags = Array.from({ length }, (_, address) => modbusTag({ table, rawType, address }));
+    const limits = { maxRegistersPerRequest: 9999, maxBitsPerRequest: 9999 };
+    expect(planRequests(modbusStation({ ...limits, tags })).map((each) => each.count)).toEqual(counts);
   });
 
   it('merges over a hole of maxGap and not over a wider one', () => {
