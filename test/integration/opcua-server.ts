@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import {
-  AttributeIds,
   DataType,
   MessageSecurityMode,
   nodesets,
@@ -10,12 +9,11 @@ import {
   setErrorLogger,
   setWarningLogger,
   type UAVariable,
-  type Variant,
   VariantArrayType,
   type VariantOptions,
 } from 'node-opcua';
 
-export { AttributeIds, DataType, VariantArrayType };
+export { DataType, VariantArrayType };
 
 setErrorLogger(() => undefined);
 setWarningLogger(() => undefined);
@@ -29,7 +27,7 @@ export interface BareServer extends AsyncDisposable {
 
 export async function bareServer(
   directory: string,
-  options: { maxMonitoredItemsPerCall?: number; secureOnly?: boolean } = {},
+  options: { maxMonitoredItemsPerCall?: number } = {},
 ): Promise<BareServer> {
   const server = new OPCUAServer({
     host: '127.0.0.1',
@@ -75,5 +73,3 @@ export async function bareServer(
     },
   };
 }
-
-export type { Variant };

@@ -1,4 +1,4 @@
-import { StatusCodes } from 'node-opcua';
+import { Range, StatusCodes } from 'node-opcua';
 import { expect, test } from 'vitest';
 import type { ValueType } from '../../src/domain/dictionary.ts';
 import { Quality } from '../../src/domain/quality.ts';
@@ -53,6 +53,7 @@ const CASES: [
     '72962B91-FA75-4AE6-8D28-B404DC7DAF63',
   ],
   [DataType.ByteString, Scalar, Buffer.from([1, 2, 3]), 'text', '"AQID"'],
+  [DataType.ExtensionObject, Scalar, new Range({ low: -1, high: 1 }), 'text', '{"low":-1,"high":1}'],
   [DataType.Int32, List, [1, -2, 3], 'text', '[1,-2,3]'],
   [DataType.Int64, List, [[0x7fffffff, 0xffffffff]], 'text', '["9223372036854775807"]'],
   [DataType.String, List, ['a', 'b'], 'text', '["a","b"]'],
