@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -139,6 +140,24 @@ test('an attempt that is aborted ends at once and leaves no session', async () =
     await attempt;
   }
   await until(() => simulator.sessions().current === 0);
+});
+
+test('aborting ends the iteration of a quiet line, and disposing leaves no listener on the signal', async () => {
+  await using directory = await temporaryDirectory();
+  const [station] = opcuaLine().stations;
+  const line = opcuaLine({ pkiDirectory: directory.path, stations: [{ ...station!, mode: 'off' }] });
+  await using simulator = await simulate(line);
+  const abort = new AbortController();
+  const driver = createOpcuaDriver({ ...line, endpointUrl: simulator.endpointUrl }, world);
+  const link = await driver.connect(abort.signal);
+  const { ended } = collect(link);
+  abort.abort(new Error('stop'));
+  expect(await ended).toBeUndefined();
+  await link[Symbol.asyncDispose]();
+  const kept = new AbortController();
+  await (await driver.connect(kept.signal))[Symbol.asyncDispose]();
+  expect(getEventListeners(kept.signal, 'abort')).toEqual([]);
+  expect(simulator.sessions().current).toBe(0);
 });
 
 test('nothing is printed on stdout, not even when things go wrong', async () => {

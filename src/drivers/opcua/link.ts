@@ -71,6 +71,7 @@ class OpcuaLink implements Link {
     const tagCount = context.line.stations.reduce((count, { tags }) => count + tags.length, 0);
     this.#inbox = new Inbox(tagCount);
     open.lost.addEventListener('abort', () => this.#fail(open.lost.reason), { once: true });
+    context.signal.addEventListener('abort', this.#stop, { once: true });
   }
 
   async subscribe(): Promise<void> {
@@ -112,7 +113,11 @@ class OpcuaLink implements Link {
     return this.#disposed;
   }
 
+  /** Ends the iteration, which may otherwise wait for a quiet server. */
+  readonly #stop = (): void => this.#inbox.close();
+
   async #close(): Promise<void> {
+    this.#context.signal.removeEventListener('abort', this.#stop);
     for (const timer of this.#timers) timer.cancel();
     this.#publisher?.stop();
     this.#inbox.close();
