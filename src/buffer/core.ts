@@ -111,7 +111,10 @@ export class RingCore {
     this.#hasLapsed = true;
   }
 
-  /** Makes the present state, changed as asked, durable in one synced batch. @throws KomError KOM_STORE_WRITE */
+  /**
+   * Makes the present state, changed as asked, durable in one synced batch.
+   * @throws KomError KOM_STORE_WRITE
+   */
   async commit(change: (state: MetaState) => MetaState = (state) => state): Promise<void> {
     const next = this.#tidied(change(this.#folded()));
     await this.setup.meta.commit(next);
@@ -127,7 +130,7 @@ export class RingCore {
     this.#assert();
   }
 
-  /** Runs a job that writes. @throws KomError KOM_STORE_WRITE where the disk does not take it, or still does not */
+  /** Runs a job that writes. @throws KomError KOM_STORE_WRITE where the disk does not take it */
   async writing<T>(job: () => Promise<T>): Promise<T> {
     await this.#heal();
     try {

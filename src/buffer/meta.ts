@@ -80,7 +80,7 @@ export class Meta {
     this.#state = next;
   }
 
-  /** After a failed write: what of it arrived is unknown, so everything is compared again at the next commit. */
+  /** After a failed write: what of it arrived is unknown, so the next commit compares everything. */
   async reopen(): Promise<void> {
     await this.close();
     this.#store = await openStore(this.#disk);

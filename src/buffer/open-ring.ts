@@ -19,9 +19,9 @@ const SEGMENT_BYTES_MAX = 8_000_000;
 const QUARANTINE_SHARE = 0.2;
 
 /**
- * Opens the ring on a disk, whatever state it is in, and starts a stream: when it resolves, the stream of this
+ * Opens the ring on a disk, whatever its state, and starts a stream: when it resolves, the stream of this
  * run is durable, and what became of the streams before it is known.
- * @throws KomError KOM_STORE_LOCKED if a living process holds it, KOM_STORE_OPEN if the disk takes no writes
+ * @throws KomError KOM_STORE_LOCKED if a living process holds it, KOM_STORE_OPEN if nothing can be written
  */
 export async function openRing(disk: Disk, options: RingOptions): Promise<Ring> {
   const { capacityBytes, clock, log } = options;

@@ -11,7 +11,7 @@ export interface QuarantineOptions {
   readonly log: Log;
 }
 
-/** Where directories go that the ring cannot use: kept for a while for whoever wants to look, never needed. */
+/** Where directories go that the ring cannot use: kept for a while for whoever wants to look. */
 export class Quarantine {
   readonly #disk: Disk;
   readonly #options: QuarantineOptions;

@@ -155,7 +155,7 @@ export class Reader {
   }
 }
 
-/** A segment that cannot be read any more: its loss is declared, then it is set aside. Call within `writing`. */
+/** A segment that cannot be read: its loss is declared, then it is set aside. Call within `writing`. */
 export async function giveUp(core: RingCore, segment: SegmentFacts): Promise<void> {
   const gaps = gapsOfSegment(segment, core.ackedThrough, 'corrupt');
   await core.setup.stores.release(segment.number);

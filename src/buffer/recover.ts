@@ -154,7 +154,7 @@ function foundStream(run: Run, streams: readonly StreamRecord[]): StreamRecord {
   };
 }
 
-/** What of each stream is neither held nor acknowledged nor declared: after a loss of meta nobody knows why. */
+/** What is neither held nor acknowledged nor declared: after a loss of meta nobody knows why. */
 function missing(state: MetaState): SequenceGap[] {
   return state.streams.flatMap((record) => {
     const { streamId } = record.info;

@@ -221,7 +221,7 @@ export function ringContract(name: string, make: () => Promise<World>): void {
       await empty.close();
     });
 
-    test('a block that is durable already is passed over; one of another stream is a bug of the caller', async () => {
+    test('a block that is durable already is passed over; one of another stream is a bug', async () => {
       const world = await make();
       const ring = await openTestRing(world.disk, world);
       await ring.append(blocksOf(ring, 1, 3));

@@ -127,7 +127,9 @@ test('a process killed at any operation leaves no lock and no loss', async () =>
     }
     disk.beforeOperation = undefined;
     const again = await clock.runUntil(open());
-    expect((await coverageOf(again, ring.stream.streamId)).at(-1)?.last ?? 0).toBeGreaterThanOrEqual(resolved);
+    expect((await coverageOf(again, ring.stream.streamId)).at(-1)?.last ?? 0).toBeGreaterThanOrEqual(
+      resolved,
+    );
   }
 });
 
@@ -340,4 +342,25 @@ test('the slowest sync of the last hour is told, and forgotten after it', async 
   expect(ring.stat().slowestSyncMs).toBe(700);
   await clock.advance(3_700_000);
   expect(ring.stat().slowestSyncMs).toBe(0);
+});
+
+test('a batch that failed and arrived all the same is kept, whatever is appended next', async () => {
+  const outcomes = new Set<number>();
+  for (let seed = 1; seed <= 12; seed += 1) {
+    const { clock, disk, open } = makeWorld(seed);
+    const ring = await open();
+    await ring.append(blocksOf(ring, 1, 2));
+    disk.failing = 'write';
+    await expect(ring.append(blocksOf(ring, 3, 5))).rejects.toMatchObject({ code: 'KOM_STORE_WRITE' });
+    disk.failing = 'nothing';
+    await clock.advance(1000);
+    await ring.append(blocksOf(ring, 6, 6));
+    const held = sequencesOf(await drained(ring)).get(ring.stream.streamId);
+    expect(held?.at(-1)?.last).toBe(60);
+    outcomes.add(held?.length ?? 0);
+    disk.cutPower();
+    const again = await open();
+    expect(sequencesOf(await drained(again)).get(ring.stream.streamId)).toEqual(held);
+  }
+  expect([...outcomes].sort()).toEqual([1, 2]);
 });

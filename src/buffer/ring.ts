@@ -13,7 +13,7 @@ export type RingPosition = number;
 export interface RingOptions {
   /** Bound on the bytes that the segments take on disk; at least `RING_CAPACITY_BYTES_MIN`. */
   readonly capacityBytes: number;
-  /** With less than this free on the file system the ring does not grow: a new segment costs the oldest one. */
+  /** With less than this free on the file system the ring does not grow: a new segment costs the oldest. */
   readonly freeDiskFloorBytes: number;
   /** `always` keeps acknowledged blocks until the space is needed, `on-outage` frees them. */
   readonly policy: StorePolicy;
@@ -122,9 +122,9 @@ export interface Ring {
   /**
    * Blocks behind `after` (`null`: from the oldest) that are not acknowledged, until `limitBytes` is reached;
    * at least one if there is one. A block that fails its CRC, or is missing, becomes a durable `corrupt` gap.
-   * @throws KomError KOM_STORE_READ when the disk does not give a segment: try again in a second or later; the
-   * third time it is repaired, and what that does not bring back is lost. KOM_STORE_WRITE when a gap cannot be
-   * made durable
+   * @throws KomError KOM_STORE_READ when the disk does not give a segment: try again in a second or later; at
+   * the second failure it is repaired, at the third given up. KOM_STORE_WRITE when a gap is not made
+   * durable
    */
   readUnacknowledged(after: RingPosition | null, limitBytes: number): Promise<RingRead>;
   /** Held blocks of one stream that touch a range, acknowledged or not, as above. */
@@ -137,7 +137,10 @@ export interface Ring {
   acknowledge(streamId: string, throughSequence: number): Promise<void>;
   /** Durable gap records that no Kernel has acknowledged, by stream and sequence. */
   gaps(): readonly SequenceGap[];
-  /** Makes a loss durable that the ring cannot know of itself (`rejected`, `dropped`, …). @throws KomError KOM_STORE_WRITE */
+  /**
+   * Makes a loss durable that the ring cannot know of itself (`rejected`, `dropped`, …).
+   * @throws KomError KOM_STORE_WRITE
+   */
   declareGap(gap: SequenceGap): Promise<void>;
   /** Makes a dictionary known; it becomes durable with the first block of each segment that uses it. */
   putDictionary(dictionary: EncodedDictionary): Promise<void>;

@@ -94,7 +94,7 @@ export function withBlock(facts: SegmentFacts, block: Block): SegmentFacts {
   };
 }
 
-/** The facts with one more position that holds nothing readable; what it held is for the caller to declare. */
+/** The facts with one more position that holds nothing readable; its loss is for the caller to declare. */
 export function withUnreadable(facts: SegmentFacts): SegmentFacts {
   return { ...facts, lastPosition: facts.lastPosition + 1 };
 }

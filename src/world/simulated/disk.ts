@@ -1,6 +1,7 @@
 import { KomError } from '../../domain/errors.ts';
 import type { Clock } from '../clock.ts';
 import type { Disk, Store, StoreOptions, StoreRange, StoreRecord, StoreWrite } from '../store.ts';
+import { hex, recordBytes, SimulatedDatabase } from './database.ts';
 import type { SimulatedRandom } from './random.ts';
 
 /**
@@ -23,7 +24,7 @@ import type { SimulatedRandom } from './random.ts';
 export class SimulatedDisk implements Disk {
   readonly #clock: Clock;
   readonly #random: SimulatedRandom;
-  readonly #databases = new Map<string, Database>();
+  readonly #databases = new Map<string, SimulatedDatabase>();
   #generation = 0;
   syncMs: { min: number; max: number } = { min: 0, max: 0 };
   failing: 'nothing' | 'write' | 'all' = 'nothing';
@@ -58,7 +59,7 @@ export class SimulatedDisk implements Disk {
     const existing = this.#databases.get(name);
     if (existing?.isLocked || existing?.isOpen) throw new KomError('KOM_STORE_LOCKED', name);
     if (existing !== undefined && existing.damage !== 'none') throw new KomError('KOM_STORE_OPEN', name);
-    const database = existing ?? new Database();
+    const database = existing ?? new SimulatedDatabase();
     this.#databases.set(name, database);
     database.recover(this.#random);
     database.isOpen = true;
@@ -159,7 +160,7 @@ export class SimulatedDisk implements Disk {
       .map((key) => Uint8Array.from(Buffer.from(key, 'hex')));
   }
 
-  #existing(name: string): Database {
+  #existing(name: string): SimulatedDatabase {
     const database = this.#databases.get(name);
     if (database === undefined) throw new KomError('KOM_STORE_OPEN', name);
     return database;
@@ -188,93 +189,9 @@ export class SimulatedDisk implements Disk {
   }
 }
 
-/** What one database has, in the page cache (`#values`) and on the medium (`#values` without `#unsynced`). */
-class Database {
-  #values = new Map<string, Uint8Array>();
-  #sorted: string[] | null = [];
-  #durable = new Map<string, Uint8Array>();
-  #unsynced: (readonly StoreWrite[])[] = [];
-  #failed: readonly StoreWrite[] | null = null;
-  bytes = 0;
-  isOpen = false;
-  isLocked = false;
-  damage: 'none' | 'repairable' | 'beyond-repair' = 'none';
-
-  get(key: string): Uint8Array | undefined {
-    return this.#values.get(key);
-  }
-
-  keys(): readonly string[] {
-    this.#sorted ??= [...this.#values.keys()].sort();
-    return this.#sorted;
-  }
-
-  write(writes: readonly StoreWrite[]): void {
-    this.#apply(writes);
-    this.#unsynced.push(writes);
-  }
-
-  /** A write that was refused half-way: it may turn up when the database is opened again. */
-  fail(writes: readonly StoreWrite[]): void {
-    this.#failed = writes;
-  }
-
-  /** How many batches are not on the medium: what a sync that starts now will cover. */
-  get unsynced(): number {
-    return this.#unsynced.length;
-  }
-
-  synced(batches: number): void {
-    for (const writes of this.#unsynced.splice(0, batches)) applyTo(this.#durable, writes);
-  }
-
-  recover(random: SimulatedRandom): void {
-    if (this.#failed !== null && random.chance(0.5)) this.write(this.#failed);
-    this.#failed = null;
-  }
-
-  loseUnsynced(random: SimulatedRandom): void {
-    const kept = this.#unsynced.slice(0, random.below(this.#unsynced.length + 1));
-    for (const writes of kept) applyTo(this.#durable, writes);
-    this.#unsynced = [];
-    this.#failed = null;
-    this.#values = new Map(this.#durable);
-    this.#sorted = null;
-    this.bytes = [...this.#values.values()].reduce((bytes, value) => bytes + recordBytes(value), 0);
-  }
-
-  change(key: Uint8Array, change: (value: Uint8Array) => Uint8Array | undefined): void {
-    this.synced(this.#unsynced.length);
-    const name = Buffer.from(key).toString('hex');
-    const value = this.#values.get(name);
-    if (value === undefined) return;
-    const changed = change(value);
-    const write: StoreWrite =
-      changed === undefined ? { type: 'delete', key } : { type: 'put', key, value: changed };
-    this.#apply([write]);
-    applyTo(this.#durable, [write]);
-  }
-
-  #apply(writes: readonly StoreWrite[]): void {
-    for (const write of writes) {
-      const key = Buffer.from(write.key).toString('hex');
-      const before = this.#values.get(key);
-      if (before !== undefined) this.bytes -= recordBytes(before);
-      if (write.type === 'put') this.bytes += recordBytes(write.value);
-      const last = this.#sorted?.at(-1);
-      if (before === undefined && write.type === 'put' && (last === undefined || last < key)) {
-        this.#sorted?.push(key);
-      } else if ((before === undefined) !== (write.type === 'delete')) {
-        this.#sorted = null;
-      }
-      applyTo(this.#values, [write]);
-    }
-  }
-}
-
 interface StoreSetup {
   readonly name: string;
-  readonly database: Database;
+  readonly database: SimulatedDatabase;
   readonly checkAlive: () => void;
   readonly checkRead: () => void;
   readonly checkWrite: (writes: readonly StoreWrite[]) => void;
@@ -364,10 +281,6 @@ class SimulatedStore implements Store {
   }
 }
 
-function hex(key: Uint8Array): string {
-  return Buffer.from(key).toString('hex');
-}
-
 /** Index of the first key that is not below (or, with `behind`, is above) the given one. */
 function indexOf(keys: readonly string[], key: string, behind: boolean): number {
   let low = 0;
@@ -381,22 +294,10 @@ function indexOf(keys: readonly string[], key: string, behind: boolean): number 
   return low;
 }
 
-function applyTo(values: Map<string, Uint8Array>, writes: readonly StoreWrite[]): void {
-  for (const write of writes) {
-    const key = hex(write.key);
-    if (write.type === 'put') values.set(key, write.value);
-    else values.delete(key);
-  }
-}
-
 function copyOf(write: StoreWrite): StoreWrite {
   return write.type === 'put'
     ? { type: 'put', key: write.key.slice(), value: write.value.slice() }
     : { type: 'delete', key: write.key.slice() };
-}
-
-function recordBytes(value: Uint8Array): number {
-  return value.length + 16;
 }
 
 function writeBytes(write: StoreWrite): number {

@@ -1,0 +1,102 @@
+import type { StoreWrite } from '../store.ts';
+import type { SimulatedRandom } from './random.ts';
+
+/** What one database has, in the page cache (`#values`) and on the medium (`#values` without `#unsynced`). */
+export class SimulatedDatabase {
+  #values = new Map<string, Uint8Array>();
+  #sorted: string[] | null = [];
+  #durable = new Map<string, Uint8Array>();
+  #unsynced: (readonly StoreWrite[])[] = [];
+  #failed: readonly StoreWrite[] | null = null;
+  bytes = 0;
+  isOpen = false;
+  isLocked = false;
+  damage: 'none' | 'repairable' | 'beyond-repair' = 'none';
+
+  get(key: string): Uint8Array | undefined {
+    return this.#values.get(key);
+  }
+
+  keys(): readonly string[] {
+    this.#sorted ??= [...this.#values.keys()].sort();
+    return this.#sorted;
+  }
+
+  write(writes: readonly StoreWrite[]): void {
+    this.#apply(writes);
+    this.#unsynced.push(writes);
+  }
+
+  /** A write that was refused half-way: it may turn up when the database is opened again. */
+  fail(writes: readonly StoreWrite[]): void {
+    this.#failed = writes;
+  }
+
+  /** How many batches are not on the medium: what a sync that starts now will cover. */
+  get unsynced(): number {
+    return this.#unsynced.length;
+  }
+
+  synced(batches: number): void {
+    for (const writes of this.#unsynced.splice(0, batches)) applyTo(this.#durable, writes);
+  }
+
+  recover(random: SimulatedRandom): void {
+    if (this.#failed !== null && random.chance(0.5)) this.write(this.#failed);
+    this.#failed = null;
+  }
+
+  loseUnsynced(random: SimulatedRandom): void {
+    const kept = this.#unsynced.slice(0, random.below(this.#unsynced.length + 1));
+    for (const writes of kept) applyTo(this.#durable, writes);
+    this.#unsynced = [];
+    this.#failed = null;
+    this.#values = new Map(this.#durable);
+    this.#sorted = null;
+    this.bytes = [...this.#values.values()].reduce((bytes, value) => bytes + recordBytes(value), 0);
+  }
+
+  change(key: Uint8Array, change: (value: Uint8Array) => Uint8Array | undefined): void {
+    this.synced(this.#unsynced.length);
+    const name = Buffer.from(key).toString('hex');
+    const value = this.#values.get(name);
+    if (value === undefined) return;
+    const changed = change(value);
+    const write: StoreWrite =
+      changed === undefined ? { type: 'delete', key } : { type: 'put', key, value: changed };
+    this.#apply([write]);
+    applyTo(this.#durable, [write]);
+  }
+
+  #apply(writes: readonly StoreWrite[]): void {
+    for (const write of writes) {
+      const key = Buffer.from(write.key).toString('hex');
+      const before = this.#values.get(key);
+      if (before !== undefined) this.bytes -= recordBytes(before);
+      if (write.type === 'put') this.bytes += recordBytes(write.value);
+      const last = this.#sorted?.at(-1);
+      if (before === undefined && write.type === 'put' && (last === undefined || last < key)) {
+        this.#sorted?.push(key);
+      } else if ((before === undefined) !== (write.type === 'delete')) {
+        this.#sorted = null;
+      }
+      applyTo(this.#values, [write]);
+    }
+  }
+}
+
+export function hex(key: Uint8Array): string {
+  return Buffer.from(key).toString('hex');
+}
+
+function applyTo(values: Map<string, Uint8Array>, writes: readonly StoreWrite[]): void {
+  for (const write of writes) {
+    const key = hex(write.key);
+    if (write.type === 'put') values.set(key, write.value);
+    else values.delete(key);
+  }
+}
+
+export function recordBytes(value: Uint8Array): number {
+  return value.length + 16;
+}
