@@ -1,4 +1,4 @@
-/** Appends to a ring as fast as it goes and says, after each append, what is durable. Runs until it is killed. */
+/** Appends to a ring as fast as it goes and says after each append what is durable, until it is killed. */
 import { writeSync } from 'node:fs';
 import { blocksOf, openTestRing } from '../../src/buffer/ring.fixture.ts';
 import { createClock } from '../../src/world/real/clock.ts';

@@ -200,7 +200,7 @@ class LevelStore implements Store {
 }
 
 /**
- * LevelDB takes a directory without CURRENT for a new one and deletes the tables that it finds there; a repair
+ * LevelDB takes a directory without CURRENT for a new one and deletes the tables in it; a repair
  * reads them instead.
  */
 async function checkComplete(path: string): Promise<void> {
