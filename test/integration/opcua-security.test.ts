@@ -142,7 +142,7 @@ test('an attempt that is aborted ends at once and leaves no session', async () =
   await until(() => simulator.sessions().current === 0);
 });
 
-test('aborting ends the iteration of a quiet line, and disposing leaves no listener on the signal', async () => {
+test('aborting ends a quiet line, and disposing leaves no listener on the signal', async () => {
   await using directory = await temporaryDirectory();
   const [station] = opcuaLine().stations;
   const line = opcuaLine({ pkiDirectory: directory.path, stations: [{ ...station!, mode: 'off' }] });
