@@ -34,7 +34,8 @@ FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="KOM Archive" \
       org.opencontainers.image.description="Store-and-forward communication agent for industrial PCs" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENV NODE_ENV=production
+# A number without an account has no home; some libraries ask for one when they are loaded.
+ENV NODE_ENV=production HOME=/data
 WORKDIR /opt/kom
 COPY --from=build /opt/kom/package.json ./
 COPY --from=build /opt/kom/bin bin
