@@ -85,7 +85,8 @@ export class Backlog {
 
   get state(): BacklogState {
     if (!this.#linkUp) return 'outage';
-    return this.#ringHasUnsent ? 'catch-up' : 'online';
+    const isBehind = this.#ringHasUnsent || this.#options.ring.stat().unacknowledgedSamples > 0;
+    return isBehind ? 'catch-up' : 'online';
   }
 
   /** Takes a sealed block of the running stream. Never waits. */

@@ -1,7 +1,9 @@
 import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
 import { Kernel } from '../kernel/kernel.ts';
-import { kernelQueries } from './kernel-queries.ts';
+import { queryHandlers } from '../kernel/queries.ts';
+import type { KernelServer } from '../kernel/server.ts';
+import type { Archive } from '../world/archive.ts';
 import type { CommandContext } from './program.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
@@ -23,7 +25,9 @@ export function kernelCommand(_context: CommandContext): Command {
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
       const { openDuckdbArchive } = await import('../kernel/archive/duckdb-archive.ts');
       const openArchive = () => openDuckdbArchive({ ...config.archive, log: world.log });
-      const kernel = await Kernel.start({ ...world, config, openArchive, handlers: kernelQueries });
+      const handlers = (archive: Archive, server: KernelServer) =>
+        queryHandlers(archive, server, world.clock);
+      const kernel = await Kernel.start({ ...world, config, openArchive, handlers });
       const signal = await untilSignal();
       world.log.info({ signal }, 'stopping');
       await kernel.stop();

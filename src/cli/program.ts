@@ -17,6 +17,16 @@ export interface CommandContext {
 const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = {
   check: async () => (await import('./check.ts')).checkCommand,
   init: async () => (await import('./init.ts')).initCommand,
+  run: async () => (await import('./run.ts')).runCommand,
+  kernel: async () => (await import('./kernel.ts')).kernelCommand,
+  status: async () => (await import('./status.ts')).statusCommand,
+  archive: async () => {
+    const { archiveCommand } = await import('./archive.ts');
+    const { openArchiveQueries } = await import('./archive-source.ts');
+    return (context) => archiveCommand(context, openArchiveQueries);
+  },
+  sim: async () => (await import('./sim.ts')).simCommand,
+  demo: async () => (await import('./demo/demo.ts')).demoCommand,
   schema: async () => (await import('./schema.ts')).schemaCommand,
 };
 

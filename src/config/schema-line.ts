@@ -81,7 +81,7 @@ const opcuaStations = z
 
 const reconnectShape = {
   reconnectDelayMin: duration('First pause before the line is opened again.').default('500ms'),
-  reconnectDelayMax: duration('Longest pause; it doubles up to here.').default('30s'),
+  reconnectDelayMax: duration('Longest pause; pauses grow up to here, with jitter.').default('30s'),
 };
 
 const modbusShape = {

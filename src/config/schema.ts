@@ -55,7 +55,7 @@ const uplinkSchema = strict({
   ),
   connectTimeout: duration('Time for opening the connection.', { min: 100 }).default('5s'),
   reconnectDelayMin: duration('First pause before connecting again.').default('250ms'),
-  reconnectDelayMax: duration('Longest pause; it doubles up to here.').default('10s'),
+  reconnectDelayMax: duration('Longest pause; pauses grow up to here, with jitter.').default('5s'),
   liveInterval: duration('How often a changed live value is sent while the backlog drains.', {
     min: 50,
   }).default('500ms'),

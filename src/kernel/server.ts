@@ -62,8 +62,10 @@ export class KernelServer {
     this.#options = options;
     this.#ingest = new Ingest(options);
     this.presence = new Presence(options.clock);
-    this.#observedTimer = options.clock.repeat('store observed', OBSERVED_STORE_MS, () =>
-      this.#storeObserved(),
+    this.#observedTimer = options.clock.repeat(
+      'store observed',
+      OBSERVED_STORE_MS,
+      () => void this.storeObserved(),
     );
   }
 
@@ -242,7 +244,8 @@ export class KernelServer {
     }
   }
 
-  #storeObserved(): void {
+  /** Makes durable how far the streams of connected agents are observed; gives up quietly if it cannot. */
+  async storeObserved(): Promise<void> {
     const observed = this.presence
       .all()
       .flatMap((process) =>
@@ -252,14 +255,13 @@ export class KernelServer {
         })),
       )
       .filter(({ streamId, untilUs }) => untilUs > (this.#observedStored.get(streamId) ?? 0));
-    if (observed.length === 0) return;
-    this.#ingest.commit({ observed, bytes: 16 * observed.length }).then(
-      () => {
-        for (const { streamId, untilUs } of observed) this.#observedStored.set(streamId, untilUs);
-      },
-      (error: unknown) =>
-        this.#options.log.debug({ error: describeError(error) }, 'observed times not stored'),
-    );
+    if (observed.length === 0 || this.#ingest.lastError !== null) return;
+    try {
+      await this.#ingest.commit({ observed, bytes: 16 * observed.length });
+      for (const { streamId, untilUs } of observed) this.#observedStored.set(streamId, untilUs);
+    } catch (error) {
+      this.#options.log.debug({ error: describeError(error) }, 'observed times not stored');
+    }
   }
 
   #end(channel: Channel, error: unknown): void {

@@ -39,6 +39,7 @@ function prove(archived: readonly ArchivedRow[], more: Partial<ProofInput> = {})
     gaps: [],
     untilUs: 20 * SECOND_US,
     pauseMaxMs: 15_000,
+    scanMs: 1000,
     ...more,
   });
   const {
@@ -141,6 +142,16 @@ describe('proof', () => {
     expect(prove([...renumbered, bad], { served: silent, pauseMaxMs: 2000 }).undeclaredGaps).toBe(1);
   });
 
+  it('tells a late answer, whose request was repeated at once, from a loss', () => {
+    const late = { tag: 'T', value: 44n, servedAtUs: 3.9 * SECOND_US, sourceTimeUs: null };
+    const values = [...served().slice(0, 3), late, ...served().slice(3)];
+    const input = { tag: 'T', served: values, streamOrder: [STREAM], gaps: [], untilUs: 20 * SECOND_US };
+    const polled = proveTag({ ...input, archived: complete, pauseMaxMs: 15_000, scanMs: 1000 });
+    expect(polled).toMatchObject({ produced: 11, archived: 10, superseded: 1, lost: 0 });
+    const subscribed = proveTag({ ...input, archived: complete, pauseMaxMs: 15_000, scanMs: null });
+    expect(subscribed).toMatchObject({ superseded: 0, lost: 1 });
+  });
+
   it('is not ok when a tag served nothing, or when there is no tag', () => {
     expect(sumProofs([]).ok).toBe(false);
     const proof = proveTag({
@@ -151,6 +162,7 @@ describe('proof', () => {
       gaps: [],
       untilUs: 0,
       pauseMaxMs: null,
+      scanMs: null,
     });
     expect(sumProofs([proof]).ok).toBe(false);
   });

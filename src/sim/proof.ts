@@ -37,6 +37,8 @@ export interface ProofInput {
   readonly untilUs: number;
   /** Serving pauses longer than this must be declared, milliseconds; for a subscription `null`. */
   readonly pauseMaxMs: number | null;
+  /** Scan period of a polled tag, milliseconds; for a subscription `null`. */
+  readonly scanMs: number | null;
 }
 
 export interface TagProof {
@@ -47,6 +49,11 @@ export interface TagProof {
   readonly archived: number;
   /** Served, not in the archive, and inside a declared gap. */
   readonly declared: number;
+  /**
+   * Served, not in the archive, and asked for again within half a scan: a late answer, which a client has to
+   * throw away (its request was over), and the answer to the repeated request.
+   */
+  readonly superseded: number;
   /** Served, not in the archive, not declared. */
   readonly lost: number;
   /** Archived more often than served. */
@@ -66,7 +73,10 @@ const TOLERANCE_US = 1_000_000;
 
 /** Proves one tag. */
 export function proveTag(input: ProofInput): TagProof {
-  const runs = servedRuns(input.served.filter(({ servedAtUs }) => servedAtUs <= input.untilUs));
+  const runs = servedRuns(
+    input.served.filter(({ servedAtUs }) => servedAtUs <= input.untilUs),
+    input.scanMs,
+  );
   const rows = inStreamOrder(input.archived, input.streamOrder);
   const findings: string[] = [];
   const find = (text: string): void => {
@@ -80,6 +90,7 @@ export function proveTag(input: ProofInput): TagProof {
     produced: runs.length,
     archived: matched.matched,
     declared: matched.declared,
+    superseded: matched.superseded,
     lost: matched.lost,
     duplicates: repeated + matched.again,
     outOfOrder: disorder,
@@ -94,16 +105,22 @@ interface ServedRun {
   readonly value: SampleValue;
   readonly fromUs: number;
   readonly toUs: number;
+  /** Every serving of it was followed by another within half a scan. */
+  readonly isRepeatedAtOnce: boolean;
 }
 
-function servedRuns(served: readonly ServedValue[]): ServedRun[] {
-  const runs: { value: SampleValue; fromUs: number; toUs: number }[] = [];
-  for (const { value, servedAtUs } of served) {
+function servedRuns(served: readonly ServedValue[], scanMs: number | null): ServedRun[] {
+  const runs: { value: SampleValue; fromUs: number; toUs: number; isRepeatedAtOnce: boolean }[] = [];
+  for (const [at, { value, servedAtUs }] of served.entries()) {
     // A fault is not a value: it is for the gaps to declare.
     if (value === null) continue;
+    const untilNextUs = (served[at + 1]?.servedAtUs ?? Number.POSITIVE_INFINITY) - servedAtUs;
+    const isRepeatedAtOnce = scanMs !== null && untilNextUs < scanMs * 500;
     const last = runs.at(-1);
-    if (last !== undefined && sameValue(last.value, value)) last.toUs = servedAtUs;
-    else runs.push({ value, fromUs: servedAtUs, toUs: servedAtUs });
+    if (last !== undefined && sameValue(last.value, value)) {
+      last.toUs = servedAtUs;
+      last.isRepeatedAtOnce &&= isRepeatedAtOnce;
+    } else runs.push({ value, fromUs: servedAtUs, toUs: servedAtUs, isRepeatedAtOnce });
   }
   return runs;
 }
@@ -164,6 +181,7 @@ interface MatchContext {
 interface Matched {
   readonly matched: number;
   readonly declared: number;
+  readonly superseded: number;
   readonly lost: number;
   readonly again: number;
   readonly foreign: number;
@@ -176,7 +194,7 @@ function match(
   context: MatchContext,
 ): Matched {
   const { gaps, untilUs, find } = context;
-  const counts = { matched: 0, declared: 0, lost: 0, again: 0, foreign: 0 };
+  const counts = { matched: 0, declared: 0, superseded: 0, lost: 0, again: 0, foreign: 0 };
   let at = 0;
   let last: SampleValue = null;
   for (const run of served) {
@@ -191,6 +209,7 @@ function match(
     // Around a declared loss equal values meet and look like one.
     if (last !== null && sameValue(last, run.value) && isDeclaredBefore(run, gaps)) counts.matched++;
     else if (isDeclared(run, gaps)) counts.declared++;
+    else if (run.isRepeatedAtOnce && found !== at) counts.superseded++;
     else if (found >= 0 && skipped <= laterMatches(served, archived, run, at)) {
       at = acceptSkipped(archived, { at, found, served, counts, find });
       counts.matched++;
@@ -332,8 +351,9 @@ export interface Proof extends Omit<TagProof, 'tag'> {
 
 /** Sums up; `ok` only if nothing is lost, doubled, out of order, undeclared or foreign, and something was served. */
 export function sumProofs(proofs: readonly TagProof[]): Proof {
-  const sum = (key: 'produced' | 'archived' | 'declared' | 'lost' | 'duplicates' | 'outOfOrder') =>
-    proofs.reduce((total, proof) => total + proof[key], 0);
+  const sum = (
+    key: 'produced' | 'archived' | 'declared' | 'superseded' | 'lost' | 'duplicates' | 'outOfOrder',
+  ) => proofs.reduce((total, proof) => total + proof[key], 0);
   const undeclaredGaps = proofs.reduce((total, proof) => total + proof.undeclaredGaps, 0);
   const foreign = proofs.reduce((total, proof) => total + proof.foreign, 0);
   const lost = sum('lost');
@@ -347,6 +367,7 @@ export function sumProofs(proofs: readonly TagProof[]): Proof {
     produced,
     archived: sum('archived'),
     declared: sum('declared'),
+    superseded: sum('superseded'),
     lost,
     duplicates,
     outOfOrder,

@@ -24,6 +24,11 @@ export class Channel {
     return this.#connection.remote;
   }
 
+  /** Bytes handed over and not yet passed on to the network. */
+  get queuedBytes(): number {
+    return this.#connection.queuedBytes;
+  }
+
   /** How long nothing was heard, milliseconds. Any byte counts as life. */
   get silentMs(): number {
     return this.#clock.monotonicMs() - this.#heardMs;

@@ -17,6 +17,8 @@ import {
 
 /** Bytes asked from the backlog at a time at most. */
 const READ_BYTES_MAX = 1024 * 1024;
+/** With more than this waiting on the control connection nothing is added to the live lane. */
+const LIVE_QUEUED_BYTES_MAX = 64 * 1024;
 const LIVE_VALUES_PER_FRAME = Math.min(1000, LIVE_VALUES_MAX);
 
 export interface SessionOptions {
@@ -113,12 +115,13 @@ export class Session {
 
   /** While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. */
   #sendLive(): void {
-    const { live, backlog, streamId, dictionaryHash } = this.#options;
+    const { live, backlog, streamId, dictionaryHash, control } = this.#options;
     if (backlog.state === 'online') {
       live.clearChanged();
       return;
     }
-    while (true) {
+    // A slow link gets fewer, newer values: what waits here is conflated, what is queued there is not.
+    while (control.queuedBytes < LIVE_QUEUED_BYTES_MAX) {
       const values = live.take(LIVE_VALUES_PER_FRAME);
       if (values.length === 0) return;
       this.#sendControl({ type: 'live', live: { streamId, dictionaryHash, values } });

@@ -10,6 +10,8 @@ export interface Moment {
   readonly state: 'outage' | 'catch-up' | 'online' | null;
   /** Samples held and not acknowledged. */
   readonly backlogSamples: number;
+  /** Those of them that are in the ring. */
+  readonly ringSamples: number;
   readonly ringBytes: number;
   readonly ringSegments: number;
   /** Values that the simulators served so far, by their own record. */
@@ -33,6 +35,7 @@ export async function observe(stage: Stage, atMs: number): Promise<Moment> {
     isKernelUp: stage.isKernelUp,
     state: instance?.backlog.state ?? null,
     backlogSamples: instance?.backlog.samples ?? 0,
+    ringSamples: instance?.backlog.ring.unacknowledgedSamples ?? 0,
     ringBytes: instance?.backlog.ring.diskBytes ?? 0,
     ringSegments: instance?.backlog.ring.segments ?? 0,
     servedValues: stage.served.length,

@@ -7,6 +7,7 @@ import type { AgentStatus } from '../../agent/agent.ts';
 import { loadSite } from '../../config/load.ts';
 import type { Site } from '../../config/model.ts';
 import { isKomError, KomError } from '../../domain/errors.ts';
+import { valueToJson } from '../../domain/sample.ts';
 import type { KernelStatus } from '../../kernel/kernel.ts';
 import { callControl } from '../../ops/control.ts';
 import { Cable } from '../../sim/cable.ts';
@@ -127,6 +128,12 @@ export class Stage {
     await this.#cable?.close();
     await this.#plant?.[Symbol.asyncDispose]();
     if (options.keepFiles !== true) rmSync(this.directory, { recursive: true, force: true });
+    else {
+      const lines = this.served.map(
+        (value) => `${JSON.stringify({ ...value, value: valueToJson(value.value) })}\n`,
+      );
+      writeFileSync(this.#file('served.jsonl'), lines.join(''));
+    }
   }
 
   async #writeFiles(): Promise<void> {

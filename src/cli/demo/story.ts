@@ -9,7 +9,7 @@ const OUTAGE_MS = 10_000;
 const UNPLUG_AFTER_MS = 2500;
 const UNPLUG_MS = 3500;
 /** The link comes back as a slow one, so that the draining can be watched. */
-const SLOW_LINK_BYTES_PER_S = 3000;
+const SLOW_LINK_BYTES_PER_S = 25_000;
 const DRAIN_MAX_MS = 12_000;
 const AFTER_MS = 2000;
 /** What was served until then must be archived; this long it may take. */
@@ -87,12 +87,12 @@ export async function tellStory(stage: Stage, view: View): Promise<StoryResult> 
   await watch.lookFor(OUTAGE_MS - (watch.nowMs - cutMs));
   const healedMs = watch.nowMs;
   stage.cable.heal(SLOW_LINK_BYTES_PER_S);
-  view.scene('3  The link is back, as a slow one (24 kbit/s): backlog in order, live values ahead of it');
+  view.scene('3  The link is back, as a slow one (200 kbit/s): backlog in order, live values ahead of it');
   const isLive = ({ liveAgeMs }: Moment): boolean => liveAgeMs !== null && liveAgeMs < 1000;
   const live = await watch.lookFor(DRAIN_MAX_MS, isLive);
   const liveAfterMs = isLive(live) ? watch.nowMs - healedMs : null;
   // Fewer than a block's worth is the ordinary traffic of a connected agent.
-  await watch.lookFor(DRAIN_MAX_MS, ({ state, ringSegments }) => state === 'online' && ringSegments === 0);
+  await watch.lookFor(DRAIN_MAX_MS, ({ state, ringSamples }) => state === 'online' && ringSamples === 0);
   const drainedMs = watch.nowMs;
   stage.cable.heal();
   view.scene('4  Online again');

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import { loadKernelConfig } from '../config/load.ts';
+import { isKomError, KomError } from '../domain/errors.ts';
+import type { Presence } from '../domain/timeline.ts';
+import { type ArchiveQueries, archiveQueries } from '../kernel/archive/query.ts';
+import { remoteQueries } from '../kernel/queries.ts';
+import { callControl } from '../ops/control.ts';
+import { createTcpTransport } from '../world/real/tcp-transport.ts';
+import type { ArchiveSource } from './archive.ts';
+import { realWorld } from './world.ts';
+
+/** Reaches the running Kernel, or opens its archive here when none runs. */
+export async function openArchiveQueries(source: ArchiveSource): Promise<ArchiveQueries & AsyncDisposable> {
+  if (source.socket !== undefined) return overSocket(source.socket);
+  const { config } = await loadKernelConfig(source.kernel ?? 'kernel.json');
+  if (await isRunning(config.controlSocket)) return overSocket(config.controlSocket);
+  if (!existsSync(config.archive.directory)) {
+    throw new KomError('KOM_NOT_RUNNING', config.controlSocket, {
+      hint: `and there is no archive in ${config.archive.directory} yet`,
+    });
+  }
+  const { openDuckdbArchive } = await import('../kernel/archive/duckdb-archive.ts');
+  const { log, clock } = realWorld({ level: 'error', name: 'kom' });
+  const archive = await openDuckdbArchive({ ...config.archive, log });
+  const nobody = (): Presence => ({
+    connected: false,
+    producedTo: {},
+    heldFromUs: null,
+    nowUs: clock.wallUs(),
+  });
+  return { ...archiveQueries(archive, nobody), [Symbol.asyncDispose]: () => archive.close() };
+}
+
+function overSocket(path: string): ArchiveQueries & AsyncDisposable {
+  const transport = createTcpTransport();
+  const queries = remoteQueries((method, params) => callControl({ transport, path, method, params }));
+  return { ...queries, async [Symbol.asyncDispose]() {} };
+}
+
+async function isRunning(path: string): Promise<boolean> {
+  try {
+    for await (const _ of callControl({ transport: createTcpTransport(), path, method: 'status' }))
+      return true;
+    return true;
+  } catch (error) {
+    if (isKomError(error, 'KOM_NOT_RUNNING')) return false;
+    throw error;
+  }
+}

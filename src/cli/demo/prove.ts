@@ -1,0 +1,106 @@
+import type { Line, TagBase } from '../../config/model.ts';
+import type { SampleValue } from '../../domain/sample.ts';
+import { parseTimeUs } from '../../domain/units.ts';
+import type { QueryLine } from '../../kernel/archive/query.ts';
+import { remoteQueries } from '../../kernel/queries.ts';
+import { callControl } from '../../ops/control.ts';
+import { type ArchivedRow, type DeclaredGap, type Proof, proveTag, sumProofs } from '../../sim/proof.ts';
+import type { ServedValue } from '../../sim/record.ts';
+import type { Stage } from './stage.ts';
+
+/** Beyond two scans, polling may be late by so much (a time-out of a neighbour on the line) undeclared. */
+const LATE_MAX_MS = 3000;
+/** The archive is asked from so long before the demo began. */
+const BEFORE_US = 3_600_000_000;
+
+/** Asks the archive for every tag of the site and holds it against what the simulators served. */
+export async function proveStage(stage: Stage, untilUs: number): Promise<Proof> {
+  const queries = remoteQueries((method, params) =>
+    callControl({ ...stage.world, path: stage.kernelSocket, method, params }),
+  );
+  const served = Map.groupBy(stage.served, ({ tag }) => tag);
+  const fromUs = untilUs - BEFORE_US;
+  // Rows may be a little newer than the last value that is proved.
+  const toUs = stage.world.clock.wallUs();
+  const tags: (ProvedTag & { readonly history: TagRows })[] = [];
+  for (const { tag, ...pace } of tagsOf(stage)) {
+    const history = await readRows(
+      queries.query({ site: stage.site.name, tag: tag.name, fromUs, toUs }),
+      tag.name,
+    );
+    tags.push({ tag, ...pace, history });
+  }
+  const streamOrder = streamsByFirstTime(tags.flatMap(({ history }) => history.rows));
+  return sumProofs(
+    tags.map(({ tag, history, ...pace }) => {
+      const values: readonly ServedValue[] = served.get(tag.name) ?? [];
+      const { rows: archived, gaps } = history;
+      return proveTag({ tag: tag.name, served: values, archived, gaps, streamOrder, untilUs, ...pace });
+    }),
+  );
+}
+
+interface TagRows {
+  readonly rows: readonly ArchivedRow[];
+  readonly gaps: readonly DeclaredGap[];
+}
+
+interface ProvedTag {
+  readonly tag: TagBase;
+  readonly pauseMaxMs: number | null;
+  readonly scanMs: number | null;
+}
+
+function tagsOf(stage: Stage): ProvedTag[] {
+  const lines = stage.site.processes.flatMap((process): readonly Line[] => process.lines);
+  return lines.flatMap((line): ProvedTag[] =>
+    line.driver === 'modbus'
+      ? line.stations.flatMap(({ tags }) =>
+          tags.map((tag) => ({ tag, pauseMaxMs: 2 * tag.scanMs + LATE_MAX_MS, scanMs: tag.scanMs })),
+        )
+      : line.stations.flatMap(({ tags }) => tags.map((tag) => ({ tag, pauseMaxMs: null, scanMs: null }))),
+  );
+}
+
+async function readRows(lines: AsyncIterable<QueryLine>, tag: string): Promise<TagRows> {
+  const rows: ArchivedRow[] = [];
+  const gaps: DeclaredGap[] = [];
+  for await (const line of lines) {
+    if (line.kind === 'segment' && line.state === 'gap') {
+      gaps.push({ fromUs: timeUs(line.from), toUs: timeUs(line.to) });
+    } else if (line.kind === 'sample') {
+      const { sequence, quality, cause } = line;
+      const sourceTimeUs = timeUs(line.time);
+      rows.push({
+        tag,
+        streamId: line.stream,
+        sequence,
+        sourceTimeUs,
+        value: typedValue(line),
+        quality,
+        cause,
+      });
+    }
+  }
+  return { rows, gaps };
+}
+
+function typedValue({ value, type }: Extract<QueryLine, { kind: 'sample' }>): SampleValue {
+  if (value === null || type === 'none') return null;
+  if (type === 'int64') return BigInt(value);
+  return type === 'float64' ? Number(value) : value;
+}
+
+function timeUs(text: string): number {
+  const parsed = parseTimeUs(text, 0);
+  if (parsed === null) throw new Error(`the archive told a time that is none: ${text}`);
+  return parsed;
+}
+
+function streamsByFirstTime(rows: readonly ArchivedRow[]): string[] {
+  const first = new Map<string, number>();
+  for (const { streamId, sourceTimeUs } of rows) {
+    first.set(streamId, Math.min(first.get(streamId) ?? Number.POSITIVE_INFINITY, sourceTimeUs));
+  }
+  return [...first].sort((a, b) => a[1] - b[1]).map(([streamId]) => streamId);
+}
