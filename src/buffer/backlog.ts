@@ -37,7 +37,9 @@ export interface HeldStream {
   /** Oldest source time held and not acknowledged, integer µs; 0 for none. */
   readonly heldFromUs: number;
   readonly endedAtUs: number | null;
-  /** For a stream that is over: its last durable sequence. The running stream's is the assembler's to tell. */
+  /**
+   * For a stream that is over: its last durable sequence. The running stream's is the assembler's to tell.
+   */
   readonly lastSequence: number | null;
 }
 

@@ -12,7 +12,7 @@ import {
   streamOf,
   T0,
   transactionOf,
-} from '../world/archive.contract.ts';
+} from '../world/archive.fixture.ts';
 import { SimulatedArchive } from '../world/simulated/archive.ts';
 import { renderQuery } from './archive.ts';
 

@@ -1,6 +1,9 @@
 import { writeSync } from 'node:fs';
 
-/** Where a subcommand prints. Data goes to standard output; everything said to a person besides goes to standard error. */
+/**
+ * Where a subcommand prints. Data goes to standard output; everything said to a person besides goes to
+ * standard error.
+ */
 export interface Output {
   /** A line of data. */
   line(text: string): void;
@@ -10,7 +13,10 @@ export interface Output {
   readonly columns: number;
 }
 
-/** The output of this process; synchronous, so that nothing is lost at exit. A closed pipe ends the process quietly. */
+/**
+ * The output of this process; synchronous, so that nothing is lost at exit. A closed pipe ends the process
+ * quietly.
+ */
 export const processOutput: Output = {
   line: (text) => write(1, `${text}\n`),
   note: (text) => write(2, `${text}\n`),

@@ -65,7 +65,7 @@ function chooseProcesses(site: Site, server: Server, name: string | undefined): 
     'KOM_USAGE',
     `server ${server.name} runs ${name === undefined ? 'no process' : `no ${name}`}`,
     {
-      expected: `one of ${ofServer.map((process) => process.name).join(', ') || 'a process with this server'}`,
+      expected: `one of ${ofServer.map((each) => each.name).join(', ') || 'a process with this server'}`,
     },
   );
 }

@@ -84,8 +84,9 @@ function printInstance(instance: InstanceStatus, output: Output): void {
       (ring.oldestUnacknowledgedUs === null ? '' : `, oldest ${formatTimeUs(ring.oldestUnacknowledgedUs)}`),
   );
   output.line(
-    `  ring     ${formatSize(ring.diskBytes)} of ${formatSize(ring.capacityBytes)} in ${ring.segments} segments, ` +
-      `${ring.state}${ring.lastError === null ? '' : ` (${ring.lastError})`}, slowest sync ${formatDuration(ring.slowestSyncMs)}`,
+    `  ring     ${formatSize(ring.diskBytes)} of ${formatSize(ring.capacityBytes)} in ${ring.segments}` +
+      ` segments, ${ring.state}${ring.lastError === null ? '' : ` (${ring.lastError})`},` +
+      ` slowest sync ${formatDuration(ring.slowestSyncMs)}`,
   );
   for (const [reason, count] of Object.entries(ring.lostByReason)) {
     output.line(`  lost     ${count} samples: ${reason}`);

@@ -46,7 +46,9 @@ export interface Process {
   readonly lines: readonly Line[];
 }
 
-/** `always`: every block is durable before it is sent. `on-outage`: only what the Kernel does not take soon. */
+/**
+ * `always`: every block is durable before it is sent. `on-outage`: only what the Kernel does not take soon.
+ */
 export type StorePolicy = 'always' | 'on-outage';
 
 export interface BufferSettings {

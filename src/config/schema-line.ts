@@ -21,8 +21,8 @@ const modbusLimitsShape = {
     .max(124)
     .optional()
     .describe(
-      'Unused registers (or bits) that may be read along to save a request. Without any: 0, as many devices ' +
-        'refuse to read what they do not have.',
+      'Unused registers (or bits) that may be read along to save a request. Without any: 0, ' +
+        'as many devices refuse to read what they do not have.',
     ),
 };
 

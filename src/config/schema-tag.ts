@@ -16,7 +16,8 @@ const commonDefaultsShape = {
     .min(0)
     .optional()
     .describe(
-      'Changes of a number not larger than this are not reported; not for alarms and counters. Without any: 0.',
+      'Changes of a number not larger than this are not reported; not for alarms and counters. ' +
+        'Without any: 0.',
     ),
 };
 

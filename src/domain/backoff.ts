@@ -8,7 +8,8 @@ export interface BackoffOptions {
 
 /**
  * Decorrelated jitter: each delay is drawn between the minimum and three times the one before it, at most
- * the maximum. Many agents that lose one Kernel come back spread out. Endless; begin anew after a stable time.
+ * the maximum. Many agents that lose one Kernel come back spread out. Endless; begin anew after a stable
+ * time.
  */
 export function* backoffDelaysMs(options: BackoffOptions): Generator<number, never> {
   const { delayMinMs, delayMaxMs, fraction } = options;

@@ -32,11 +32,6 @@ export function isUsable(quality: number): boolean {
   return quality >>> 31 === 0;
 }
 
-/** Severity good. */
-export function isGood(quality: number): boolean {
-  return quality >>> 30 === 0;
-}
-
 /** Severity bad: the value must not be used. */
 export function isBad(quality: number): boolean {
   return quality >>> 31 === 1;

@@ -26,7 +26,8 @@ function reading(
 function brief(entries: readonly Entry[]): unknown[] {
   return entries.map((entry) =>
     isTimeGap(entry)
-      ? `gap ${entry.reason} ${entry.station} [${entry.tags}] ${entry.fromUs / SECOND_US}-${entry.toUs / SECOND_US}`
+      ? `gap ${entry.reason} ${entry.station} [${entry.tags}] ` +
+        `${entry.fromUs / SECOND_US}-${entry.toUs / SECOND_US}`
       : `${entry.tagIndex}=${entry.value} ${entry.cause} @${entry.sourceTimeUs / SECOND_US}`,
   );
 }
@@ -44,7 +45,7 @@ describe('report by exception', () => {
     expect(pollP1(report, 3, [2, 10, 0])).toEqual(['0=2 change @3']);
   });
 
-  it('keeps changes within the deadband back, measured from the last reported value; alarms ignore it', () => {
+  it('keeps changes within the deadband of the last reported value back; alarms ignore it', () => {
     const report = new ReportByException(tags, null);
     pollP1(report, 1, [1, 10, 0]);
     expect(pollP1(report, 2, [1, 11.5, 0])).toEqual([]);
@@ -69,7 +70,7 @@ describe('report by exception', () => {
     expect(report.report({ station: 'P1', readings: [reading(0, 1, 3600)] }, stepped)).toEqual([]);
   });
 
-  it('declares the time until a failure and until the return, and then takes a snapshot of the station', () => {
+  it('declares the time until a failure and until the return, then takes a snapshot', () => {
     const report = new ReportByException(tags, null);
     pollP1(report, 1, [1, 10, 0]);
     pollP1(report, 2, [1, 10, 0]);

@@ -94,7 +94,9 @@ export class ReportByException {
     return [...gaps.gaps(this.#indexesByStation), ...this.#samples(news, now)];
   }
 
-  /** The station cannot be reached: every tag gets a bad sample, unless it has one of this quality already. */
+  /**
+   * The station cannot be reached: every tag gets a bad sample, unless it has one of this quality already.
+   */
   stationLost(station: string, quality: number, now: Now): Entry[] {
     const readings = (this.#indexesByStation.get(station) ?? [])
       .filter((index) => this.#states[index]?.reported?.sample.quality !== quality)

@@ -63,7 +63,9 @@ export function formatTimeUs(timeUs: number): string {
   return `${iso.slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
 }
 
-/** Integer µs of an ISO 8601 time (up to µs) or of "now", "-10min" against `nowUs`; `null` if it is neither. */
+/**
+ * Integer µs of an ISO 8601 time (up to µs) or of "now", "-10min" against `nowUs`; `null` if it is neither.
+ */
 export function parseTimeUs(text: string, nowUs: number): number | null {
   const trimmed = text.trim();
   if (trimmed === 'now') return nowUs;

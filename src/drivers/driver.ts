@@ -23,14 +23,19 @@ export interface Link extends AsyncIterable<LinkBatch>, AsyncDisposable {}
 export interface LinkBatch {
   /** Station name within the process. */
   readonly station: string;
-  /** Values read or notified, in the order in which the device produced them. A failed tag is a bad reading. */
+  /**
+   * Values read or notified, in the order in which the device produced them. A failed tag is a bad reading.
+   */
   readonly readings: readonly Reading[];
   /**
    * Every tag of the station that is good and not in `readings` is unchanged up to this time (integer µs):
    * a keep-alive of a subscription. Not set: nothing is said about the others.
    */
   readonly unchangedUntilUs?: number;
-  /** Intervals that the driver knows it could not see although the station was connected (a queue overflowed). */
+  /**
+   * Intervals that the driver knows it could not see although the station was connected (a queue
+   * overflowed).
+   */
   readonly unseen?: readonly UnseenInterval[];
 }
 

@@ -12,7 +12,9 @@ import type { Log } from '../world/log.ts';
 import type { Contribution, Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
 
-/** Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure. */
+/**
+ * Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure.
+ */
 const UNCOMMITTED_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface DataLaneOptions {
@@ -40,7 +42,10 @@ export class DataLane {
     this.#options = options;
   }
 
-  /** Until the agent closes. @throws KomError for what is not of the protocol, and when the connection breaks */
+  /**
+   * Until the agent closes. @throws KomError for what is not of the protocol, and when the connection
+   * breaks
+   */
   async run(): Promise<void> {
     while (true) {
       while (this.#uncommittedBytes > UNCOMMITTED_BYTES_MAX) await this.#untilRoom();

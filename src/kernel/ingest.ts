@@ -57,7 +57,10 @@ export class Ingest {
     return this.#lastError;
   }
 
-  /** Resolves when it is durable in the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE only when closed first */
+  /**
+   * Resolves when it is durable in the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE only when closed
+   * first
+   */
   commit(contribution: Contribution): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiting.push({ contribution, resolve, reject });

@@ -25,13 +25,18 @@ interface Held extends PresentValue {
   readonly sequence: number;
 }
 
-/** What the Kernel knows of one process of a site besides the archive: who is there, and the present values. */
+/**
+ * What the Kernel knows of one process of a site besides the archive: who is there, and the present values.
+ */
 export class ProcessPresence {
   readonly site: string;
   readonly process: string;
   readonly #clock: Clock;
   readonly #values = new Map<string, Held>();
-  /** Place of each stream in the chain. Streams are named oldest first, so a new one is behind all known ones. */
+  /**
+   * Place of each stream in the chain. Streams are named oldest first, so a new one is behind all known
+   * ones.
+   */
   readonly #ordinals = new Map<string, number>();
   #streams: readonly StreamState[] = [];
   #heardMs = Number.NEGATIVE_INFINITY;
@@ -80,7 +85,9 @@ export class ProcessPresence {
     if (this.#claims.length > 10_000) this.#claims.splice(0, 5000);
   }
 
-  /** The archive's coverage of a stream grew: claims that it reaches become how far the stream is observed. */
+  /**
+   * The archive's coverage of a stream grew: claims that it reaches become how far the stream is observed.
+   */
   covered(streamId: string, coverage: Coverage): void {
     const through = contiguousEnd(coverage);
     const reached = this.#claims.filter(

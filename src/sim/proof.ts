@@ -289,7 +289,10 @@ interface Unobserved extends DeclaredGap {
   readonly allowedUs: number;
 }
 
-/** By the device's record: from the first fault to the next value, and pauses longer than the polling explains. */
+/**
+ * By the device's record: from the first fault to the next value, and pauses longer than the polling
+ * explains.
+ */
 function unobservedIntervals(input: ProofInput): Unobserved[] {
   const intervals: Unobserved[] = [];
   const served = input.served.filter(({ servedAtUs }) => servedAtUs <= input.untilUs);
@@ -349,7 +352,10 @@ export interface Proof extends Omit<TagProof, 'tag'> {
   readonly tags: number;
 }
 
-/** Sums up; `ok` only if nothing is lost, doubled, out of order, undeclared or foreign, and something was served. */
+/**
+ * Sums up; `ok` only if nothing is lost, doubled, out of order, undeclared or foreign, and something was
+ * served.
+ */
 export function sumProofs(proofs: readonly TagProof[]): Proof {
   const sum = (
     key: 'produced' | 'archived' | 'declared' | 'superseded' | 'lost' | 'duplicates' | 'outOfOrder',

@@ -53,7 +53,9 @@ export class Channel {
     return done === true ? null : value;
   }
 
-  /** As `receive`, within a time. @throws KomError KOM_CONNECTION_TIMEOUT; the connection is then destroyed */
+  /**
+   * As `receive`, within a time. @throws KomError KOM_CONNECTION_TIMEOUT; the connection is then destroyed
+   */
   async receiveWithin(timeoutMs: number): Promise<Message | null> {
     let isLate = false;
     const timer = this.#clock.schedule('receive timeout', timeoutMs, () => {

@@ -54,7 +54,9 @@ export class Session {
     });
   }
 
-  /** Runs until the session ends. @throws KomError that says why it ended; the signal's reason when aborted */
+  /**
+   * Runs until the session ends. @throws KomError that says why it ended; the signal's reason when aborted
+   */
   async run(signal: AbortSignal): Promise<never> {
     const { control, data, backlog, clock, settings, live } = this.#options;
     live.markAllChanged();

@@ -63,7 +63,10 @@ export interface Store {
    * @throws KomError KOM_STORE_WRITE, KOM_STORE_CLOSED
    */
   batch(writes: readonly StoreWrite[], options: { readonly sync: boolean }): Promise<void>;
-  /** Records of a range up to its limits, seeking, never scanning from the front. @throws KomError KOM_STORE_READ, KOM_STORE_CLOSED */
+  /**
+   * Records of a range up to its limits, seeking, never scanning from the front. @throws KomError
+   * KOM_STORE_READ, KOM_STORE_CLOSED
+   */
   read(range: StoreRange): Promise<StoreRecord[]>;
   /** Releases the database; further use fails with KOM_STORE_CLOSED. */
   close(): Promise<void>;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, expect, test } from 'vitest';
 import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
-import { allOf, STREAM } from '../../src/world/archive.contract.ts';
+import { allOf, STREAM } from '../../src/world/archive.fixture.ts';
 import { silentLog } from '../../src/world/log.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'kom-archive-kill-'));

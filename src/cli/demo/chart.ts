@@ -6,6 +6,9 @@ const LEFT = 64;
 const RIGHT = 64;
 const TOP = 34;
 const BOTTOM = 40;
+const RED = '#d1242f';
+const BROWN = '#9a6700';
+const BLUE = '#1f6feb';
 
 interface ChartOptions {
   readonly moments: readonly Moment[];
@@ -21,38 +24,72 @@ export function drawChart({ moments, caption }: ChartOptions): string {
   const y = (share: number): number => HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
   const path = (value: (moment: Moment) => number): string =>
     moments
-      .map(
-        (moment, at) => `${at === 0 ? 'M' : 'L'}${x(moment.atMs).toFixed(1)} ${y(value(moment)).toFixed(1)}`,
-      )
+      .map((moment, at) => `${at === 0 ? 'M' : 'L'}${round(x(moment.atMs))} ${round(y(value(moment)))}`)
       .join('');
-  const bands = stretches(moments, ({ isCut }) => isCut).map(
-    ({ from, to }) =>
-      `<rect x="${x(from).toFixed(1)}" y="${TOP}" width="${(x(to) - x(from)).toFixed(1)}" height="${HEIGHT - TOP - BOTTOM}" fill="#d1242f" opacity="0.12"/>` +
-      `<text x="${((x(from) + x(to)) / 2).toFixed(1)}" y="${TOP + 16}" text-anchor="middle" fill="#d1242f">link cut</text>`,
+  const backlog = path(({ backlogSamples }) => backlogSamples / backlogMax);
+  const age = path(({ liveAgeMs }) => (liveAgeMs ?? 0) / ageMaxMs);
+  const underBacklog = `${backlog}L${round(x(endMs))} ${y(0)}L${LEFT} ${y(0)}Z`;
+  const cuts = stretches(moments, ({ isCut }) => isCut).flatMap(({ from, to }) => [
+    element('rect', {
+      x: x(from),
+      y: TOP,
+      width: x(to) - x(from),
+      height: y(0) - TOP,
+      fill: RED,
+      opacity: 0.12,
+    }),
+    label('link cut', { x: (x(from) + x(to)) / 2, y: TOP + 16, 'text-anchor': 'middle', fill: RED }),
+  ]);
+  const ticks = Array.from({ length: Math.floor(endMs / 5000) + 1 }, (_, step) =>
+    label(`${step * 5} s`, { x: x(step * 5000), y: y(0) + 18, 'text-anchor': 'middle' }),
   );
-  const ticks = Array.from({ length: Math.floor(endMs / 5000) + 1 }, (_, step) => step * 5000).map(
-    (ms) =>
-      `<text x="${x(ms).toFixed(1)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${ms / 1000} s</text>`,
-  );
+  const left = { x: LEFT - 8, 'text-anchor': 'end', fill: BROWN };
+  const right = { x: WIDTH - RIGHT + 8, fill: BLUE };
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="#444">`,
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    ...bands,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}"`,
+    '  font-family="sans-serif" font-size="12" fill="#444">',
+    element('rect', { width: WIDTH, height: HEIGHT, fill: '#fff' }),
+    ...cuts,
     ...ticks,
-    `<line x1="${LEFT}" y1="${y(0)}" x2="${WIDTH - RIGHT}" y2="${y(0)}" stroke="#999"/>`,
-    `<text x="${LEFT - 8}" y="${y(1) + 4}" text-anchor="end" fill="#9a6700">${backlogMax}</text>`,
-    `<text x="${LEFT - 8}" y="${y(0) + 4}" text-anchor="end" fill="#9a6700">0</text>`,
-    `<text x="${WIDTH - RIGHT + 8}" y="${y(1) + 4}" fill="#1f6feb">${(ageMaxMs / 1000).toFixed(0)} s</text>`,
-    `<text x="${WIDTH - RIGHT + 8}" y="${y(0) + 4}" fill="#1f6feb">0</text>`,
-    `<path d="${path(({ backlogSamples }) => backlogSamples / backlogMax)}L${x(endMs).toFixed(1)} ${y(0)}L${LEFT} ${y(0)}Z" fill="#d4a72c" opacity="0.35"/>`,
-    `<path d="${path(({ backlogSamples }) => backlogSamples / backlogMax)}" fill="none" stroke="#9a6700" stroke-width="2"/>`,
-    `<path d="${path(({ liveAgeMs }) => (liveAgeMs ?? 0) / ageMaxMs)}" fill="none" stroke="#1f6feb" stroke-width="2"/>`,
-    `<text x="${LEFT}" y="20" fill="#9a6700">backlog at the agent, samples</text>`,
-    `<text x="${WIDTH - RIGHT}" y="20" text-anchor="end" fill="#1f6feb">age of the newest live value at the Kernel</text>`,
-    `<text x="${WIDTH / 2}" y="${HEIGHT - 6}" text-anchor="middle" fill="#777">${caption}</text>`,
+    element('path', { d: `M${LEFT} ${y(0)}L${WIDTH - RIGHT} ${y(0)}`, stroke: '#999' }),
+    label(String(backlogMax), { ...left, y: y(1) + 4 }),
+    label('0', { ...left, y: y(0) + 4 }),
+    label(`${ageMaxMs / 1000} s`, { ...right, y: y(1) + 4 }),
+    label('0', { ...right, y: y(0) + 4 }),
+    element('path', { d: underBacklog, fill: '#d4a72c', opacity: 0.35 }),
+    element('path', { d: backlog, fill: 'none', stroke: BROWN, 'stroke-width': 2 }),
+    element('path', { d: age, fill: 'none', stroke: BLUE, 'stroke-width': 2 }),
+    label('backlog at the agent, samples', { x: LEFT, y: 20, fill: BROWN }),
+    label('age of the newest live value at the Kernel', {
+      ...right,
+      x: WIDTH - RIGHT,
+      y: 20,
+      'text-anchor': 'end',
+    }),
+    label(caption, { x: WIDTH / 2, y: HEIGHT - 6, 'text-anchor': 'middle', fill: '#777' }),
     '</svg>',
     '',
   ].join('\n');
+}
+
+type Attributes = Readonly<Record<string, string | number>>;
+
+function attributesOf(attributes: Attributes): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => ` ${name}="${typeof value === 'number' ? round(value) : value}"`)
+    .join('');
+}
+
+function element(name: string, attributes: Attributes): string {
+  return `<${name}${attributesOf(attributes)}/>`;
+}
+
+function label(text: string, attributes: Attributes): string {
+  return `<text${attributesOf(attributes)}>${text}</text>`;
+}
+
+function round(value: number): string {
+  return String(Math.round(value * 100) / 100);
 }
 
 function stretches(

@@ -66,7 +66,9 @@ async function play(stage: Stage, output: Output, options: DemoOptions): Promise
   }
   const proof = await proveStage(stage, story.untilUs);
   if (options.chart !== undefined) {
-    const caption = `kom demo: ${proof.tags} tags over Modbus TCP and OPC UA, link cut for ${formatDuration(story.outageMs)}, restored at 200 kbit/s`;
+    const caption =
+      `kom demo: ${proof.tags} tags over Modbus TCP and OPC UA, ` +
+      `link cut for ${formatDuration(story.outageMs)}, restored at 200 kbit/s`;
     writeFileSync(options.chart, drawChart({ moments: story.moments, caption }));
   }
   if (options.json === true) output.line(JSON.stringify(jsonResult(story, proof)));
@@ -102,9 +104,11 @@ function report(story: StoryResult, proof: Proof): string[] {
   const live =
     story.liveAfterMs === null
       ? 'live values did not come back'
-      : `live values were there ${formatDuration(story.liveAfterMs)} after the link, with ${story.backlogWhenLive} samples of backlog still to come`;
+      : `live values were there ${formatDuration(story.liveAfterMs)} after the link, ` +
+        `with ${story.backlogWhenLive} samples of backlog still to come`;
   return [
-    `Outage ${formatDuration(story.outageMs)}: the backlog grew to ${story.backlogPeakSamples} samples, ${formatSize(story.ringPeakBytes)} of LevelDB ring on disk.`,
+    `Outage ${formatDuration(story.outageMs)}: the backlog grew to ${story.backlogPeakSamples} samples, ` +
+      `${formatSize(story.ringPeakBytes)} of LevelDB ring on disk.`,
     `Drained in ${formatDuration(story.drainMs)} over a slow link; ${live}.`,
     `${story.unpluggedStation} was unplugged meanwhile: its time is declared as a gap.`,
     '',

@@ -7,7 +7,8 @@ import { proofTable } from './table.ts';
 import { createView } from './view.ts';
 
 const KEYS =
-  '[c] cut or restore the uplink   [k] kill or start the Kernel   [u] unplug or plug a device   [q] prove and quit';
+  '[c] cut or restore the uplink   [k] kill or start the Kernel   [u] unplug or plug a device   ' +
+  '[q] prove and quit';
 const SETTLE_MAX_MS = 30_000;
 const SETTLE_MS = 2500;
 

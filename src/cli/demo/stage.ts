@@ -121,7 +121,10 @@ export class Stage {
     return (await this.#askAll<LiveItem>(this.kernelSocket, 'live')) ?? [];
   }
 
-  /** Stops the agent and then the Kernel as an operator would (SIGTERM), and the simulators; deletes the files. */
+  /**
+   * Stops the agent and then the Kernel as an operator would (SIGTERM), and the simulators; deletes the
+   * files.
+   */
   async strike(options: { readonly keepFiles?: boolean } = {}): Promise<void> {
     if (this.#agent !== null) await end(this.#agent, 'SIGTERM', this.world);
     if (this.#kernel !== null) await end(this.#kernel, 'SIGTERM', this.world);

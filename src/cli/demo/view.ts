@@ -14,7 +14,10 @@ export interface View {
   close(): void;
 }
 
-/** A picture that is painted again and again on a terminal, one line a second elsewhere, nothing for `quiet`. */
+/**
+ * A picture that is painted again and again on a terminal, one line a second elsewhere, nothing for
+ * `quiet`.
+ */
 export function createView(
   output: Output,
   options: { readonly quiet: boolean; readonly keys?: string },
@@ -41,7 +44,8 @@ class PlainView implements View {
     this.#shownMs = moment.atMs;
     const seconds = (moment.atMs / 1000).toFixed(0).padStart(3);
     this.#output.line(
-      `${seconds} s  ${describeState(moment).padEnd(9)} backlog ${String(moment.backlogSamples).padStart(6)} samples` +
+      `${seconds} s  ${describeState(moment).padEnd(9)}` +
+        ` backlog ${String(moment.backlogSamples).padStart(6)} samples` +
         `  ring ${formatSize(moment.ringBytes).padStart(9)}  live age ${describeAge(moment).padStart(7)}` +
         `  served ${moment.servedValues}`,
     );
@@ -75,14 +79,16 @@ class TerminalView implements View {
     const link = moment.isCut ? '\x1b[31m──✂──\x1b[0m' : '\x1b[32m═════\x1b[0m';
     const kernel = moment.isKernelUp ? 'Kernel' : '\x1b[31mKernel (killed)\x1b[0m';
     const segments = moment.ringSegments === 1 ? '1 segment' : `${moment.ringSegments} segments`;
+    const ring = `${formatSize(moment.ringBytes)} on disk, ${segments}`;
+    const live = `${describeAge(moment)} (${moment.liveTags} tags)`;
     const lines = [
       `\x1b[1m${this.#title}\x1b[0m  (${(moment.atMs / 1000).toFixed(0)} s)`,
       '',
       `  devices ═════ agent ${link} ${kernel}      uplink: ${colourState(moment)}`,
       '',
       `  backlog   ${bar(moment.backlogSamples / this.#backlogMax, 33)} ${moment.backlogSamples} samples`,
-      `  ring      ${bar(moment.ringBytes / this.#ringMax, 36)} ${formatSize(moment.ringBytes)} on disk, ${segments}`,
-      `  live age  ${bar(ageMs / 12_000, ageMs > 2000 ? 31 : 32)} ${describeAge(moment)} (${moment.liveTags} tags)`,
+      `  ring      ${bar(moment.ringBytes / this.#ringMax, 36)} ${ring}`,
+      `  live age  ${bar(ageMs / 12_000, ageMs > 2000 ? 31 : 32)} ${live}`,
       `  served    ${moment.servedValues} values, by the simulators' own record`,
       moment.linesDown.length === 0 ? '' : `  \x1b[31mdown: ${moment.linesDown.join(', ')}\x1b[0m`,
     ];

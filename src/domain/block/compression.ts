@@ -2,7 +2,9 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { KomError } from '../errors.ts';
 import { BlockCodec } from './block.ts';
 
-/** zstd level 1: measured to lose little against higher levels on byte planes, at several times their speed. */
+/**
+ * zstd level 1: measured to lose little against higher levels on byte planes, at several times their speed.
+ */
 const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /** The smaller of zstd and plain, with the codec that says which. */

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { archiveContract } from '../../world/archive.contract.ts';
 import {
   allOf,
-  archiveContract,
   blockOf,
   DICTIONARY,
   HASH,
@@ -12,7 +12,7 @@ import {
   sampleOf,
   streamOf,
   transactionOf,
-} from '../../world/archive.contract.ts';
+} from '../../world/archive.fixture.ts';
 import { silentLog } from '../../world/log.ts';
 import { openDuckdbArchive } from './duckdb-archive.ts';
 

@@ -1,14 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  archiveContract,
-  blockOf,
-  DICTIONARY,
-  HASH,
-  STREAM,
-  sampleOf,
-  streamOf,
-  transactionOf,
-} from '../archive.contract.ts';
+import { archiveContract } from '../archive.contract.ts';
+import { blockOf, DICTIONARY, HASH, STREAM, sampleOf, streamOf, transactionOf } from '../archive.fixture.ts';
 import { SimulatedArchive } from './archive.ts';
 
 archiveContract('simulated', async () => {
