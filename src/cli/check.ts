@@ -72,13 +72,12 @@ function printKernel(
     output.line(JSON.stringify({ ok: true, warnings, kernel: config }));
     return;
   }
-  const { listen, archive, controlSocket, status } = config;
+  const { listen, archive, controlSocket } = config;
   output.line(`kernel on ${formatAddress(listen)}${config.insecure ? ' (without TLS)' : ''}`);
   output.line(
     `archive ${archive.kind} in ${archive.directory}, memory ${formatSize(archive.memoryLimitBytes)}`,
   );
   output.line(`control socket ${controlSocket}`);
-  if (status !== undefined) output.line(`status on ${formatAddress(status)}`);
   for (const warning of warnings) output.note(`warning: ${warning}`);
 }
 

@@ -230,7 +230,7 @@ describe('servers', () => {
   const twoServers = (): Json =>
     site(({ servers, lines }) => {
       servers['A'] = { instance: 1, data: '/var/a', serial: { bus: '/dev/ttyA' }, flash: { tbw: '20TB' } };
-      servers['B'] = { instance: 2, data: 'b', controlSocket: '/run/kom/b.sock', status: '0.0.0.0:8080' };
+      servers['B'] = { instance: 2, data: 'b', controlSocket: '/run/kom/b.sock' };
       lines['bus'] = { driver: 'modbus-rtu', device: '/dev/ttyS1', parity: 'none', stations: {} };
       lines['dcs'] = { driver: 'opcua', endpoint: 'opc.tcp://h:1', stations: {} };
     });
@@ -251,7 +251,6 @@ describe('servers', () => {
         instance: 2,
         dataDirectory: '/etc/kom/b',
         controlSocket: '/run/kom/b.sock',
-        status: { host: '0.0.0.0', port: 8080 },
       },
     ]);
     const linesOf = (made: typeof a) => made.processes[0]?.lines;

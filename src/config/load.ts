@@ -128,7 +128,6 @@ export function resolveKernelConfig(
     throw new ConfigProblems(options.file ?? 'Kernel file', problems.all);
   }
   const directory = resolve(options.directory, input.archive.directory);
-  const status = input.status === undefined ? null : parseAddress(input.status);
   const config: KernelConfig = {
     listen,
     insecure: input.insecure,
@@ -141,7 +140,6 @@ export function resolveKernelConfig(
       input.controlSocket === undefined
         ? resolve(directory, 'kom-kernel.sock')
         : resolve(options.directory, input.controlSocket),
-    ...(status === null ? {} : { status }),
   };
   return { config, problems: warnings.all };
 }

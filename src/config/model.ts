@@ -31,8 +31,6 @@ export interface Server {
   readonly controlSocket: string;
   /** Local address that connections leave from; the system's choice if not set. */
   readonly localAddress?: string;
-  /** Where the status page and health check listen; not at all if not set. */
-  readonly status?: Address;
   /** Bytes that its flash can take in its life, where the file says so. */
   readonly flashTbwBytes?: number;
 }
@@ -227,5 +225,4 @@ export interface KernelConfig {
   };
   /** Absolute path of the control socket. */
   readonly controlSocket: string;
-  readonly status?: Address;
 }

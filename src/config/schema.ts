@@ -18,7 +18,6 @@ const serverSchema = strict({
     .min(1)
     .optional()
     .describe("Local address that connections leave from. Without it: the system's choice."),
-  status: address('Where the status page and health check listen. Without it: nowhere.').optional(),
   serial: z
     .record(z.string(), z.string().min(1))
     .optional()
@@ -133,5 +132,4 @@ export const kernelSchema = strict({
     .min(1)
     .optional()
     .describe('Control socket. Without it: kom-kernel.sock in the directory of the archive.'),
-  status: address('Where the status page and health check listen. Without it: nowhere.').optional(),
 });

@@ -108,7 +108,6 @@ function makeServers(input: SiteInput, context: FileContext): Server[] {
 
 function makeServer(name: string, input: ServerInput, context: FileContext): Server {
   const dataDirectory = resolve(context.directory, input.data);
-  const status = input.status === undefined ? null : parseAddress(input.status);
   const controlSocket =
     input.controlSocket === undefined
       ? resolve(dataDirectory, 'kom.sock')
@@ -119,7 +118,6 @@ function makeServer(name: string, input: ServerInput, context: FileContext): Ser
     dataDirectory,
     controlSocket,
     ...(input.localAddress === undefined ? {} : { localAddress: input.localAddress }),
-    ...(status === null ? {} : { status }),
     ...(input.flash === undefined ? {} : { flashTbwBytes: bytes(input.flash.tbw) }),
   };
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Dictionary, } from '../domain/dictionary.ts';
-import { OPEN_END, } from '../domain/gap.ts';
+import type { Dictionary } from '../domain/dictionary.ts';
+import { OPEN_END } from '../domain/gap.ts';
 import { Quality } from '../domain/quality.ts';
 import type { Entry, Sample, SampleValue } from '../domain/sample.ts';
 import {
