@@ -8,7 +8,9 @@ import type { CommandContext } from './program.ts';
 /** `kom init`: a commented site file to start from. */
 export function initCommand({ output }: CommandContext): Command {
   return new Command('init')
-    .description('Write a commented site file, its JSON Schema and a table of tags to start from.')
+    .description(
+      'Write a commented site file, its JSON Schema, a table of tags and a Kernel file to start from.',
+    )
     .argument('[directory]', 'where to', '.')
     .option('--force', 'overwrite files that are there')
     .action((directory: string, options: { readonly force?: boolean }) => {

@@ -1,15 +1,19 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { loadSite } from '../config/load.ts';
+import type { Line } from '../config/model.ts';
 import { valueToJson } from '../domain/sample.ts';
 import { Plant } from '../sim/plant.ts';
 import type { ServedRecorder, ServedValue } from '../sim/record.ts';
+import { formatAddress } from '../world/transport.ts';
+import { writeLocalSite } from './local-site.ts';
 import type { CommandContext } from './program.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
 interface SimOptions {
   readonly from: string;
   readonly server?: string;
+  readonly local?: string;
   readonly record?: string;
   readonly seed: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -21,6 +25,7 @@ export function simCommand({ output }: CommandContext): Command {
     .description('Simulates every device of a site file at its own address, until SIGTERM.')
     .requiredOption('--from <site.json>', 'the site file')
     .option('--server <name>', 'take the serial devices of this comm server')
+    .option('--local <site.json>', 'use free ports of this machine, and write a site file that names them')
     .option('--record <file>', 'write every value that a client was served, as JSON lines')
     .option('--seed <number>', 'same seed, same values', '1')
     .addOption(
@@ -28,7 +33,8 @@ export function simCommand({ output }: CommandContext): Command {
     )
     .action(async (options: SimOptions) => {
       const world = realWorld({ level: options.logLevel, name: 'kom-sim' });
-      const { site } = await loadSite(options.from, {
+      if (options.local !== undefined) await writeLocalSite(options.from, options.local, world.transport);
+      const { site } = await loadSite(options.local ?? options.from, {
         secretsOptional: true,
         ...(options.server === undefined ? {} : { server: options.server }),
       });
@@ -36,10 +42,16 @@ export function simCommand({ output }: CommandContext): Command {
       await using plant = await Plant.start(site, { ...world, seed: Number(options.seed), recorder: record });
       for (const { line } of plant.lines) {
         const stations = line.stations.map(({ name }) => name).join(', ');
-        output.note(`${line.name} (${line.driver}): ${stations}`);
+        output.note(`${line.name} at ${placeOf(line)}: ${stations}`);
       }
+      if (options.local !== undefined) output.note(`run the agent on ${options.local}`);
       await untilSignal();
     });
+}
+
+function placeOf(line: Line): string {
+  if (line.driver === 'opcua') return line.endpointUrl;
+  return line.channel.kind === 'rtu' ? line.channel.device : formatAddress(line.channel.address);
 }
 
 /** Writes served values as JSON lines; nowhere if no file is named. */

@@ -103,11 +103,18 @@ power,input-register,4,int32,0.1,W,,
 energy,input-register,6,uint64,,Wh,counter,An integer stays exact
 `;
 
-/** A new site with remarks: the site file, its schema and a table of tags. */
+const KERNEL = {
+  $comment: 'The Kernel, the receiving end. Run it with: kom kernel kernel.json',
+  listen: '127.0.0.1:3119',
+  archive: { kind: 'embedded', directory: './data/kernel', memoryLimit: '256MB' },
+};
+
+/** A new site with remarks: the site file, its schema, a table of tags, and the file of a Kernel. */
 export function starterFiles(): StarterFile[] {
   return [
     { name: 'site.json', text: `${JSON.stringify(SITE, null, 2)}\n` },
     { name: 'meter-tags.csv', text: METER_TAGS },
+    { name: 'kernel.json', text: `${JSON.stringify(KERNEL, null, 2)}\n` },
     { name: 'site.schema.json', text: schemaText('site') },
   ];
 }

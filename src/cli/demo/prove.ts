@@ -1,7 +1,7 @@
-import type { Line, TagBase } from '../../config/model.ts';
+import type { Line, Site, TagBase } from '../../config/model.ts';
 import type { SampleValue } from '../../domain/sample.ts';
 import { parseTimeUs } from '../../domain/units.ts';
-import type { QueryLine } from '../../kernel/archive/query.ts';
+import type { ArchiveQueries, QueryLine } from '../../kernel/archive/query.ts';
 import { remoteQueries } from '../../kernel/queries.ts';
 import { callControl } from '../../ops/control.ts';
 import { type ArchivedRow, type DeclaredGap, type Proof, proveTag, sumProofs } from '../../sim/proof.ts';
@@ -13,29 +13,44 @@ const LATE_MAX_MS = 3000;
 /** The archive is asked from so long before the demo began. */
 const BEFORE_US = 3_600_000_000;
 
-/** Asks the archive for every tag of the site and holds it against what the simulators served. */
+/** Asks the Kernel's archive for every tag of the site and holds it against what the simulators served. */
 export async function proveStage(stage: Stage, untilUs: number): Promise<Proof> {
   const queries = remoteQueries((method, params) =>
     callControl({ ...stage.world, path: stage.kernelSocket, method, params }),
   );
-  const served = Map.groupBy(stage.served, ({ tag }) => tag);
-  const fromUs = untilUs - BEFORE_US;
-  // Rows may be a little newer than the last value that is proved.
-  const toUs = stage.world.clock.wallUs();
+  const { site, served } = stage;
+  return await proveSite({ site, served, queries, untilUs, nowUs: stage.world.clock.wallUs() });
+}
+
+export interface SiteToProve {
+  readonly site: Site;
+  /** The simulators' record, in the order of serving. */
+  readonly served: readonly ServedValue[];
+  readonly queries: ArchiveQueries;
+  /** What was served later than this may still be on its way, integer µs. */
+  readonly untilUs: number;
+  /** Rows may be a little newer than the last value that is proved; integer µs. */
+  readonly nowUs: number;
+  /** Beyond two scans, polling may be late by so much undeclared; 3 s if not given. */
+  readonly lateMaxMs?: number;
+}
+
+/** Holds what an archive tells of every tag of a site against what the simulators served. */
+export async function proveSite(input: SiteToProve): Promise<Proof> {
+  const { site, queries, untilUs, nowUs } = input;
+  const servedByTag = Map.groupBy(input.served, ({ tag }) => tag);
+  const interval = { site: site.name, fromUs: untilUs - BEFORE_US, toUs: nowUs };
   const tags: (ProvedTag & { readonly history: TagRows })[] = [];
-  for (const { tag, ...pace } of tagsOf(stage)) {
-    const history = await readRows(
-      queries.query({ site: stage.site.name, tag: tag.name, fromUs, toUs }),
-      tag.name,
-    );
-    tags.push({ tag, ...pace, history });
+  for (const proved of tagsOf(site, input.lateMaxMs ?? LATE_MAX_MS)) {
+    const { name } = proved.tag;
+    tags.push({ ...proved, history: await readRows(queries.query({ ...interval, tag: name }), name) });
   }
   const streamOrder = streamsByFirstTime(tags.flatMap(({ history }) => history.rows));
   return sumProofs(
     tags.map(({ tag, history, ...pace }) => {
-      const values: readonly ServedValue[] = served.get(tag.name) ?? [];
+      const served: readonly ServedValue[] = servedByTag.get(tag.name) ?? [];
       const { rows: archived, gaps } = history;
-      return proveTag({ tag: tag.name, served: values, archived, gaps, streamOrder, untilUs, ...pace });
+      return proveTag({ tag: tag.name, served, archived, gaps, streamOrder, untilUs, ...pace });
     }),
   );
 }
@@ -51,12 +66,12 @@ interface ProvedTag {
   readonly scanMs: number | null;
 }
 
-function tagsOf(stage: Stage): ProvedTag[] {
-  const lines = stage.site.processes.flatMap((process): readonly Line[] => process.lines);
+function tagsOf(site: Site, lateMaxMs: number): ProvedTag[] {
+  const lines = site.processes.flatMap((process): readonly Line[] => process.lines);
   return lines.flatMap((line): ProvedTag[] =>
     line.driver === 'modbus'
       ? line.stations.flatMap(({ tags }) =>
-          tags.map((tag) => ({ tag, pauseMaxMs: 2 * tag.scanMs + LATE_MAX_MS, scanMs: tag.scanMs })),
+          tags.map((tag) => ({ tag, pauseMaxMs: 2 * tag.scanMs + lateMaxMs, scanMs: tag.scanMs })),
         )
       : line.stations.flatMap(({ tags }) => tags.map((tag) => ({ tag, pauseMaxMs: null, scanMs: null }))),
   );

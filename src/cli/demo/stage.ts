@@ -14,6 +14,7 @@ import { Cable } from '../../sim/cable.ts';
 import { Plant } from '../../sim/plant.ts';
 import type { ServedValue } from '../../sim/record.ts';
 import { type Address, formatAddress } from '../../world/transport.ts';
+import { type DeviceAddresses, freePort, useLocalDevices } from '../local-site.ts';
 import type { RealWorld } from '../world.ts';
 
 const START_TIMEOUT_MS = 20_000;
@@ -52,7 +53,7 @@ export class Stage {
 
   /** Starts simulators, Kernel, cable and agent; resolves when the agent has its first session. */
   static async set(world: RealWorld): Promise<Stage> {
-    const stage = new Stage(world, { host: '127.0.0.1', port: await freePort(world) });
+    const stage = new Stage(world, { host: '127.0.0.1', port: await freePort(world.transport) });
     try {
       stage.#cable = await Cable.lay({ ...world, target: () => stage.#kernelAddress });
       await stage.#writeFiles();
@@ -146,13 +147,7 @@ export class Stage {
     const example = JSON.parse(readFileSync(this.#file('site.json'), 'utf8')) as ExampleSite;
     example.kernels = [{ address: formatAddress(this.cable.address) }];
     for (const server of Object.values(example.servers)) server.data = join(this.directory, 'agent');
-    for (const process of Object.values(example.processes)) {
-      for (const line of Object.values(process.lines)) {
-        if (line.address !== undefined) line.address = `127.0.0.1:${await freePort(this.world)}`;
-        if (line.endpoint !== undefined)
-          line.endpoint = `opc.tcp://127.0.0.1:${await freePort(this.world)}/kom`;
-      }
-    }
+    await useLocalDevices(example, this.world.transport);
     writeFileSync(this.#file('site.json'), JSON.stringify(example, null, 2));
     const kernel = {
       listen: formatAddress(this.#kernelAddress),
@@ -200,24 +195,14 @@ export class Stage {
   }
 }
 
-interface ExampleSite {
+interface ExampleSite extends DeviceAddresses {
   kernels: { address: string }[];
   servers: Record<string, { data?: string }>;
-  processes: Record<string, { lines: Record<string, { address?: string; endpoint?: string }> }>;
 }
 
 function present<T>(value: T | null): T {
   if (value === null) throw new Error('the stage is not set');
   return value;
-}
-
-/** A port that nobody listens on now. */
-async function freePort(world: RealWorld): Promise<number> {
-  const listener = await world.transport.listen({ host: '127.0.0.1', port: 0 }, (connection) =>
-    connection.destroy(),
-  );
-  await listener.close();
-  return listener.address.port;
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals, world: RealWorld): Promise<void> {
