@@ -7,7 +7,7 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Listener, Transport } from '../world/transport.ts';
-import { Instance, type InstanceStatus } from './instance.ts';
+import { Instance, type InstanceOptions, type InstanceStatus } from './instance.ts';
 
 export interface AgentOptions {
   readonly site: Site;
@@ -16,6 +16,8 @@ export interface AgentOptions {
   readonly processes: readonly Process[];
   /** Opens the place of an instance's ring. */
   readonly openDisk: (directory: string) => Promise<Disk>;
+  /** Opens each ring; the real one if not given. */
+  readonly openRing?: NonNullable<InstanceOptions['openRing']>;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;

@@ -35,6 +35,8 @@ export interface InstanceOptions {
   readonly bootId: string;
   readonly programVersion: string;
   readonly createDriver: (line: Line) => Promise<Driver>;
+  /** Opens the ring on the disk; the real one if not given. */
+  readonly openRing?: typeof openRing;
 }
 
 export interface InstanceStatus {
@@ -71,7 +73,7 @@ export class Instance {
   /** Opens the ring, which always succeeds but for a living owner, and starts polling and sending. */
   static async start(options: InstanceOptions): Promise<Instance> {
     const { process, disk, clock, random, log, bootId } = options;
-    const ring = await openRing(disk, {
+    const ring = await (options.openRing ?? openRing)(disk, {
       capacityBytes: process.buffer.capacityBytes,
       freeDiskFloorBytes: process.buffer.freeDiskFloorBytes,
       policy: process.buffer.store,
