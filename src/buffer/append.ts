@@ -25,7 +25,7 @@ import {
 } from './segment.ts';
 
 /** Dictionaries of this run that are kept at hand; a configuration change makes one more. */
-const DICTIONARIES_MAX = 8;
+export const DICTIONARIES_MAX = 8;
 
 /** Puts blocks into the open segment, and makes room for the next one. */
 export class Appender {

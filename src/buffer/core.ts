@@ -3,7 +3,7 @@ import type { SequenceGap } from '../domain/gap.ts';
 import type { Disk } from '../world/store.ts';
 import { assertWatermarks, type StreamRecord, withoutForgotten, withStored } from './chain.ts';
 import { addGap, countLost, undeclared, withoutSettled } from './gap-ledger.ts';
-import type { Meta, MetaState } from './meta.ts';
+import { META_NAME, type Meta, type MetaState } from './meta.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { RingOptions } from './ring.ts';
 import { scanSegment } from './scan.ts';
@@ -146,6 +146,20 @@ export class RingCore {
     await this.sweep();
   }
 
+  /**
+   * Looks whether the directories are still there: what is written into a deleted one arrives nowhere, and
+   * LevelDB does not notice. Call within `writing`. @throws KomError KOM_STORE_WRITE
+   */
+  async checkPresent(): Promise<void> {
+    const names = await this.setup.disk.list();
+    const gone = [
+      ...(names.includes(META_NAME) ? [] : [META_NAME]),
+      ...missingOf(this.segments, names).map(({ number }) => segmentName(number)),
+    ];
+    if (gone.length > 0)
+      throw new KomError('KOM_STORE_WRITE', gone.join(', '), { got: 'a deleted directory' });
+  }
+
   /** Deletes the directories of doomed segments; what does not go now goes later. */
   async sweep(): Promise<void> {
     const { disk, stores, meta, options } = this.setup;
@@ -210,6 +224,7 @@ export class RingCore {
     }
     try {
       await this.setup.meta.reopen();
+      await this.#declareMissing();
       await this.#adoptTail();
       await this.commit();
     } catch (error) {
@@ -217,6 +232,20 @@ export class RingCore {
     }
     this.#failure = null;
     log.info({}, 'the disk takes writes again');
+  }
+
+  /** Segments that somebody deleted: their loss becomes durable. */
+  async #declareMissing(): Promise<void> {
+    const gone = missingOf(this.segments, await this.setup.disk.list());
+    if (gone.length === 0) return;
+    const numbers = gone.map(({ number }) => number);
+    this.setup.options.log.error({ segments: numbers }, 'segments were deleted under way');
+    await this.commit((state) => {
+      const segments = state.segments.filter((each) => !numbers.includes(each.number));
+      const totals = { ...state.totals, ...nextPlace(state) };
+      const gaps = gone.flatMap((each) => gapsOfSegment(each, this.ackedThrough, 'corrupt'));
+      return withGaps({ ...state, segments, totals }, gaps);
+    });
   }
 
   /** A batch that failed may be there after all: then its blocks count as stored. */
@@ -293,6 +322,10 @@ function doom(
 
 function openOf(state: MetaState): SegmentFacts | null {
   return state.segments.find((segment) => segment.state === 'open') ?? null;
+}
+
+function missingOf(segments: readonly SegmentFacts[], names: readonly string[]): SegmentFacts[] {
+  return segments.filter((each) => each.blocks > 0 && !names.includes(segmentName(each.number)));
 }
 
 function has(state: MetaState, number: number): boolean {

@@ -15,6 +15,7 @@ import { ringStat, ringStreams } from './stat.ts';
 /** The ring over a core that `openRing` recovered: every call is one job of a queue. */
 export class DurableRing implements Ring {
   readonly stream: StreamInfo;
+  readonly minted = Promise.resolve();
   readonly #core: RingCore;
   readonly #appender: Appender;
   readonly #reader: Reader;
@@ -89,7 +90,10 @@ export class DurableRing implements Ring {
       const core = this.#core;
       const next = Math.max(core.current.nextSequence, nextSequence);
       core.current = { ...core.current, aliveUntilUs: wallUs, nextSequence: next };
-      return core.writing(() => core.commit());
+      return core.writing(async () => {
+        await core.checkPresent();
+        await core.commit();
+      });
     });
   }
 

@@ -4,6 +4,7 @@ import type { Log } from '../world/log.ts';
 import type { Disk, Store, StoreWrite } from '../world/store.ts';
 import type { StreamRecord } from './chain.ts';
 import type { LostByReason } from './gap-ledger.ts';
+import { takesWrites } from './probe.ts';
 import { decodeMetaValue, encodeMetaValue } from './record.ts';
 import type { SegmentFacts } from './segment.ts';
 import type { SyncTimes } from './sync-times.ts';
@@ -101,7 +102,7 @@ export class Meta {
 
 /**
  * Opens the meta database whatever its state: repaired, or set aside and made anew.
- * @throws KomError KOM_STORE_LOCKED, or KOM_STORE_OPEN where the disk does not take a new one either
+ * @throws KomError KOM_STORE_LOCKED, or KOM_STORE_OPEN where the disk takes no write; then nothing is touched
  */
 export async function openMeta(
   disk: Disk,
@@ -125,6 +126,7 @@ export async function openMeta(
     } catch (error) {
       if (isKomError(error, 'KOM_STORE_LOCKED') || attempt === 'set aside') throw error;
       log.warn({ attempt, error: describeError(error) }, 'the meta database does not open');
+      if (!(await takesWrites(disk, await disk.usedBytes(META_NAME)))) throw error;
     }
   }
   throw new Error('not reached: the last attempt returns or throws');

@@ -1,10 +1,11 @@
-import { invariant, isKomError, KomError } from '../domain/errors.ts';
+import { invariant, isKomError } from '../domain/errors.ts';
 import { FIRST_SEQUENCE, type StreamInfo } from '../domain/stream.ts';
 import type { Disk } from '../world/store.ts';
 import { previousOf, type StreamRecord } from './chain.ts';
 import { type CoreSetup, RingCore } from './core.ts';
 import { DurableRing } from './durable-ring.ts';
-import { type MetaState, openMeta } from './meta.ts';
+import { LateRing } from './late-ring.ts';
+import { openMeta } from './meta.ts';
 import { Quarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
 import type { Ring, RingOptions } from './ring.ts';
@@ -19,13 +20,40 @@ const SEGMENT_BYTES_MAX = 8_000_000;
 const QUARANTINE_SHARE = 0.2;
 
 /**
- * Opens the ring on a disk, whatever its state, and starts a stream: when it resolves, the stream of this
- * run is durable, and what became of the streams before it is known.
- * @throws KomError KOM_STORE_LOCKED if a living process holds it, KOM_STORE_OPEN if nothing can be written
+ * Opens the ring on a disk, whatever its state, and starts a stream. When it resolves, the stream of this run
+ * is durable and what became of the streams before it is known; on a disk that takes no write the stream is
+ * volatile instead, and `Ring.minted` tells when that ends.
+ * @throws KomError KOM_STORE_LOCKED if a living process holds it
  */
 export async function openRing(disk: Disk, options: RingOptions): Promise<Ring> {
+  invariant(options.capacityBytes >= RING_CAPACITY_BYTES_MIN, 'the ring is large enough for its segments');
+  const stream: StreamInfo = {
+    streamId: options.mintStreamId(),
+    bootId: options.bootId,
+    startedAtUs: options.clock.wallUs(),
+    previous: null,
+  };
+  try {
+    return await openDurable(disk, options, { stream, isLate: false });
+  } catch (error) {
+    if (!isKomError(error) || error.code === 'KOM_STORE_LOCKED') throw error;
+    options.log.error(
+      { error: error.message },
+      'the disk takes no write: the ring starts in memory, and opens when the disk does',
+    );
+    const open = () => openDurable(disk, options, { stream, isLate: true });
+    return new LateRing({ options, stream, error: error.message, open });
+  }
+}
+
+interface Start {
+  readonly stream: StreamInfo;
+  /** Samples of the stream may have been sent already. */
+  readonly isLate: boolean;
+}
+
+async function openDurable(disk: Disk, options: RingOptions, start: Start): Promise<Ring> {
   const { capacityBytes, clock, log } = options;
-  invariant(capacityBytes >= RING_CAPACITY_BYTES_MIN, 'the ring is large enough for its segments');
   const syncTimes = new SyncTimes(clock);
   const quarantine = new Quarantine(disk, { bytesMax: capacityBytes * QUARANTINE_SHARE, log });
   const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.floor(capacityBytes / SEGMENTS_MIN));
@@ -34,43 +62,35 @@ export async function openRing(disk: Disk, options: RingOptions): Promise<Ring> 
   const setup: CoreSetup = { disk, options, segmentBytes, stores, quarantine, syncTimes, meta };
   try {
     const state = await recover(setup, isWhole);
-    const record = newStream(state, options);
-    await meta.commit({ ...state, streams: [...state.streams, record] });
+    const { streamId } = start.stream;
+    const others = state.streams.filter((each) => each.info.streamId !== streamId);
+    const record = newStream(others, options, start.stream);
+    await meta.commit({ ...state, streams: [...others, record] });
     const core = new RingCore(setup, record);
+    if (start.isLate) core.lapse();
     await core.sweep();
     await quarantine.trim();
     return new DurableRing(core);
   } catch (error) {
     await stores.close().catch(() => undefined);
     await meta.close().catch(() => undefined);
-    if (!isKomError(error) || error.code === 'KOM_STORE_LOCKED') throw error;
-    throw new KomError('KOM_STORE_OPEN', 'the ring', { got: error.message, cause: error });
+    throw error;
   }
 }
 
-function newStream(state: MetaState, options: RingOptions): StreamRecord {
-  const last = state.streams.at(-1);
-  const startedAtUs = options.clock.wallUs();
-  const info: StreamInfo = {
-    streamId: options.mintStreamId(),
-    bootId: options.bootId,
-    startedAtUs,
-    previous: previousOf(last),
-  };
-  invariant(
-    state.streams.every((each) => each.info.streamId !== info.streamId),
-    'a stream is minted once',
-  );
+/** Also where an attempt before this one failed and its batch is there after all: then it replaces that. */
+function newStream(others: readonly StreamRecord[], options: RingOptions, stream: StreamInfo): StreamRecord {
+  const last = others.at(-1);
   return {
     ordinal: (last?.ordinal ?? 0) + 1,
-    info,
+    info: { ...stream, previous: previousOf(last) },
     lostAtMost: options.lostAtMost,
     ackedThrough: 0,
     isKnown: false,
     durableThrough: 0,
     evictedThrough: 0,
     nextSequence: FIRST_SEQUENCE,
-    aliveUntilUs: startedAtUs,
+    aliveUntilUs: stream.startedAtUs,
     ended: null,
   };
 }

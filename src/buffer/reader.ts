@@ -4,6 +4,7 @@ import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Store } from '../world/store.ts';
 import { nextPlace, type RingCore, withGaps } from './core.ts';
+import { takesWrites } from './probe.ts';
 import {
   decodeBlockRecord,
   decodeDictionaryRecord,
@@ -120,7 +121,8 @@ export class Reader {
     } catch (error) {
       if (!isKomError(error)) throw error;
       await this.#release(segment.number);
-      const count = this.#countFailure(segment.number);
+      const mayBeDamaged = await takesWrites(disk, this.#core.setup.segmentBytes);
+      const count = mayBeDamaged ? this.#countFailure(segment.number) : 0;
       options.log.warn({ segment: segment.number, count, error: error.message }, 'a segment does not read');
       if (count > FAILURES_BEFORE_GIVING_UP) {
         await this.#core.writing(() => giveUp(this.#core, segment));

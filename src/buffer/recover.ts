@@ -6,6 +6,7 @@ import type { Store } from '../world/store.ts';
 import { cutOff, type StreamRecord, withStored } from './chain.ts';
 import { type CoreSetup, nextPlace, withGaps } from './core.ts';
 import { META_NAME, type MetaState } from './meta.ts';
+import { PROBE_NAME, takesWrites } from './probe.ts';
 import { dictionaryKey, positionKey, positionOf } from './record.ts';
 import { type Scan, scanSegment } from './scan.ts';
 import {
@@ -20,14 +21,15 @@ import {
 } from './segment.ts';
 
 /** Directories that file systems and operators put beside ours. */
-const NOT_OURS = ['quarantine', 'lost+found'];
+const NOT_OURS = ['quarantine', 'lost+found', PROBE_NAME];
 const DICTIONARY_HASH_BYTES = 16;
 const UNKNOWN_ID = '0'.repeat(32);
 
 /**
  * Makes the state of the meta database agree with what is on the disk; nothing is committed. The open segment
  * may come out open; every stream comes out ended. `isWhole`: the meta database lost nothing.
- * @throws KomError KOM_STORE_LOCKED, or what the disk says when it does not even list its directories
+ * @throws KomError KOM_STORE_LOCKED, or what the disk says when it takes no write, or has no room to open a
+ * segment; then nothing is touched
  */
 export async function recover(setup: CoreSetup, isWhole: boolean): Promise<MetaState> {
   let state = await withPresentSegments(setup);
@@ -109,6 +111,7 @@ async function readable<T>(
       if (!isKomError(error) || error.code === 'KOM_STORE_LOCKED') throw error;
       setup.options.log.warn({ segment: number, attempt, error: error.message }, 'a segment does not open');
       await setup.stores.release(number).catch(() => undefined);
+      if (!(await takesWrites(setup.disk, setup.segmentBytes))) throw error;
     }
   }
   return undefined;

@@ -93,7 +93,11 @@ export interface RingStat {
   readonly slowestSyncMs: number;
   /** Payload handed to the databases since the ring was opened; the flash sees about twice as much. */
   readonly writtenBytes: number;
-  readonly state: 'healthy' | 'degraded';
+  /**
+   * `degraded`: the disk takes no write. `volatile`: it took none since the start, so that not even the
+   * stream is durable and what is on the disk is not known; every other figure is 0 then.
+   */
+  readonly state: 'healthy' | 'degraded' | 'volatile';
   /** The error that degraded the ring, or the last one that it healed from. */
   readonly lastError: string | null;
 }
@@ -109,8 +113,16 @@ export interface RingStat {
  * keeps all that was durable, and tries the disk again at most once a second, when it is called.
  */
 export interface Ring {
-  /** The stream of this run, minted durably before `openRing` resolved. */
+  /**
+   * The stream of this run, minted durably before `openRing` resolved; where the disk took no write then,
+   * minted in memory, with `previous` not known (`null`) before `minted`.
+   */
   readonly stream: StreamInfo;
+  /**
+   * Resolves when the stream is durable: at once, or after a start on a disk that took no write, when it
+   * does. Then `stream.previous`, `streams` and `gaps` tell of the runs before.
+   */
+  readonly minted: Promise<void>;
   /** Oldest first; the last one is the stream of this run. */
   streams(): readonly RingStream[];
   /**

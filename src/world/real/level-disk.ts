@@ -14,12 +14,17 @@ const TABLE_BYTES_MAX = 64 * 1024 * 1024;
 const READ_AHEAD_BYTES = 256 * 1024;
 const READ_STEP_RECORDS = 256;
 
-/** Databases of LevelDB in directories below `root`, which is made if it is not there. */
+/**
+ * Databases of LevelDB in directories below `root`, which is made if it is not there. A disk that does not
+ * take it now may later: then it is made with the first database.
+ * @throws KomError KOM_STORE_OPEN where no directory can ever be, because a file is in the way
+ */
 export async function openLevelDisk(root: string): Promise<Disk> {
   try {
     await mkdir(root, { recursive: true });
   } catch (error) {
-    throw failure('KOM_STORE_OPEN', root, error);
+    const code = codeOf(error);
+    if (code === 'ENOTDIR' || code === 'EEXIST') throw failure('KOM_STORE_OPEN', root, error);
   }
   return new LevelDisk(root);
 }
@@ -46,7 +51,8 @@ class LevelDisk implements Disk {
   async open(name: string, options: StoreOptions = {}): Promise<Store> {
     const path = this.#path(name);
     try {
-      const isNew = (await mkdir(path, { recursive: true })) !== undefined;
+      const firstMade = await mkdir(path, { recursive: true });
+      const isNew = firstMade !== undefined;
       if (!isNew) await checkComplete(path);
       const database: Database = new Level(path, {
         keyEncoding: 'view',
@@ -58,7 +64,7 @@ class LevelDisk implements Disk {
       });
       await database.open();
       // LevelDB syncs what is in its directory; that the directory itself is there is for us to sync.
-      if (isNew) await syncDirectory(dirname(path));
+      if (isNew) await syncUpwards(path, firstMade);
       return new LevelStore(name, database);
     } catch (error) {
       throw failure(isLocked(error) ? 'KOM_STORE_LOCKED' : 'KOM_STORE_OPEN', name, error);
@@ -246,6 +252,12 @@ async function sizeOf(path: string): Promise<number> {
     if (codeOf(error) === 'ENOENT') return 0;
     throw error;
   }
+}
+
+/** Makes the entries of directories durable, from one that is there up to the topmost that was made. */
+async function syncUpwards(path: string, topmost: string): Promise<void> {
+  await syncDirectory(dirname(path));
+  if (path !== topmost && path !== dirname(path)) await syncUpwards(dirname(path), topmost);
 }
 
 async function syncDirectory(path: string): Promise<void> {
