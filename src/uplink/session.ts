@@ -43,12 +43,15 @@ export class Session {
   readonly #flight = new Flight();
   readonly #sentDictionaries = new Set<string>();
   readonly #sentGaps = new Set<string>();
+  /** Streams that the Kernel was told of when the session began. */
+  readonly #named: ReadonlySet<string>;
   readonly #ended = Promise.withResolvers<never>();
   #acked: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
   #isOver = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#named = new Set(options.streamStates().map(({ streamId }) => streamId));
     this.#ended.promise.catch(() => {
       // Whoever waits for the session sees it; nobody may be waiting yet.
     });
@@ -109,6 +112,11 @@ export class Session {
     }
     const wallUs = clock.wallUs();
     const streams = streamStates().map((stream) => ({ ...stream, previous: null }));
+    if (streams.some(({ streamId }) => !this.#named.has(streamId))) {
+      // The store opened late and tells of the runs before only now; a chain is told in a Hello.
+      this.#ended.reject(new KomError('KOM_CONNECTION_LOST', 'the chain of streams is known only now'));
+      return;
+    }
     this.#sendControl({
       type: 'heartbeat',
       heartbeat: { wallUs, streams, observedUntilUs: wallUs, uplinkState: backlog.state },
