@@ -16,6 +16,8 @@ export interface AgentOptions {
   readonly processes: readonly Process[];
   /** Opens the place of an instance's ring. */
   readonly openDisk: (directory: string) => Promise<Disk>;
+  /** Something is there already. */
+  readonly exists: (directory: string) => boolean;
   /** Opens each ring; the real one if not given. */
   readonly openRing?: NonNullable<InstanceOptions['openRing']>;
   readonly transport: Transport;
@@ -80,13 +82,16 @@ export class Agent {
   }
 
   async #startInstance(process: Process): Promise<Instance> {
-    const { server, openDisk, clock, log } = this.#options;
+    const { server, openDisk, exists, clock, log } = this.#options;
     const processLog = log.child({ process: process.name, instance: server.instance });
-    const disk = await openDisk(join(server.dataDirectory, process.name));
+    const directory = join(server.dataDirectory, process.name);
+    const alarmDirectory = `${directory}.alarm`;
+    const hasAlarms = process.buffer.alarmShare > 0 || exists(alarmDirectory);
     return await Instance.start({
       ...this.#options,
       process,
-      disk,
+      disk: await openDisk(directory),
+      alarmDisk: hasAlarms ? await openDisk(alarmDirectory) : null,
       log: processLog,
       createDriver: (line: Line) => createDriver(line, { clock, log: processLog }),
     });

@@ -1,32 +1,33 @@
-import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
-import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
-import { openRing } from '../buffer/open-ring.ts';
-import type { Ring } from '../buffer/ring.ts';
+import type { openRing } from '../buffer/open-ring.ts';
 import { dictionaryOf } from '../config/dictionary.ts';
 import type { Line, Process, Server, Site } from '../config/model.ts';
-import { encodeDictionary } from '../domain/dictionary-codec.ts';
-import { describeError, isKomError } from '../domain/errors.ts';
+import { isKomError } from '../domain/errors.ts';
 import { Quality } from '../domain/quality.ts';
 import { type Now, ReportByException, type ReportedTag } from '../domain/report-by-exception.ts';
+import type { Entry } from '../domain/sample.ts';
 import type { Driver } from '../drivers/driver.ts';
 import { superviseLine } from '../drivers/supervisor.ts';
-import { LiveTable } from '../uplink/live-table.ts';
 import { Uplink, type UplinkStatus } from '../uplink/uplink.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
-import { mintId, type Random } from '../world/random.ts';
+import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Transport } from '../world/transport.ts';
+import { ClassStore, type ClassStoreStatus } from './class-store.ts';
 
 /** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
 const FAREWELL_MS = 500;
 const FAREWELL_CHECK_MS = 20;
+/** Share of a store for alarms that a former site file asked for: room enough to give out what it holds. */
+const FORMER_ALARM_SHARE = 0.1;
 
 export interface InstanceOptions {
   readonly site: Site;
   readonly server: Server;
   readonly process: Process;
   readonly disk: Disk;
+  /** Place of the alarms' own store; `null` if there is none: alarms then go with the rest. */
+  readonly alarmDisk?: Disk | null;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
@@ -39,15 +40,15 @@ export interface InstanceOptions {
   readonly openRing?: typeof openRing;
 }
 
-export interface InstanceStatus {
+/**
+ * The fields of the store are those of the measurements, or of all tags where alarms have none of their own.
+ */
+export interface InstanceStatus extends ClassStoreStatus {
   readonly process: string;
   readonly instance: number;
-  readonly streamId: string;
-  /** Highest sequence given out. */
-  readonly producedTo: number;
   readonly uplink: UplinkStatus;
-  readonly backlog: BacklogStat;
-  readonly overloadCount: number;
+  /** The alarms' own store. */
+  readonly alarms: ClassStoreStatus | null;
   readonly lines: readonly {
     readonly name: string;
     readonly isConnected: boolean;
@@ -55,12 +56,12 @@ export interface InstanceStatus {
   }[];
 }
 
-/** One instance of a process: its lines, its buffer, its uplink. */
+/** One instance of a process: its lines, its stores, its uplink. */
 export class Instance {
   readonly #options: InstanceOptions;
-  readonly #ring: Ring;
-  readonly #backlog: Backlog;
-  readonly #assembler: Assembler;
+  /** All tags, or all but the alarms. */
+  readonly #main: ClassStore;
+  readonly #alarms: ClassStore | null;
   readonly #report: ReportByException;
   readonly #uplink: Uplink;
   readonly #lines = new Map<string, { isConnected: boolean; lastError: string | null }>();
@@ -70,55 +71,26 @@ export class Instance {
   #field: Promise<unknown> = Promise.resolve();
   #uplinkRun: Promise<void> = Promise.resolve();
 
-  /** Opens the ring, which always succeeds but for a living owner, and starts polling and sending. */
+  /** Opens the stores, which always succeeds but for a living owner, and starts polling and sending. */
   static async start(options: InstanceOptions): Promise<Instance> {
-    const { process, disk, clock, random, log, bootId } = options;
-    const ring = await (options.openRing ?? openRing)(disk, {
-      capacityBytes: process.buffer.capacityBytes,
-      freeDiskFloorBytes: process.buffer.freeDiskFloorBytes,
-      policy: process.buffer.store,
-      whenFull: process.buffer.whenFull,
-      mintStreamId: () => mintId(random),
-      lostAtMost: WINDOW_SAMPLES_MAX + BLOCK_SEAL_ENTRIES,
-      bootId,
-      clock,
-      log,
-    });
-    const dictionary = encodeDictionary(dictionaryOf(options.site, process));
-    await ring.putDictionary(dictionary);
-    const instance = new Instance(options, ring, dictionary.hash);
+    let started: Instance | null = null;
+    const demandSnapshots = (): void => {
+      if (started !== null) started.#demandSnapshots();
+    };
+    const { main, alarms } = await openStores(options, demandSnapshots);
+    const instance = new Instance(options, main, alarms);
+    started = instance;
     await instance.#startLines();
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
   }
 
-  private constructor(options: InstanceOptions, ring: Ring, dictionaryHash: string) {
+  private constructor(options: InstanceOptions, main: ClassStore, alarms: ClassStore | null) {
     this.#options = options;
-    this.#ring = ring;
-    const { process, clock, log, site, server } = options;
-    const { buffer } = process;
-    const tags = tagsOf(process);
-    this.#report = new ReportByException(tags, ring.stream.previous?.aliveUntilUs ?? null);
-    this.#backlog = new Backlog({
-      ring,
-      policy: buffer.store,
-      spillAgeMs: buffer.spillAgeMs,
-      windowBytes: buffer.windowBytes,
-      clock,
-      log,
-    });
-    const live = new LiveTable(tags.length);
-    const { streamId } = ring.stream;
-    this.#assembler = new Assembler({
-      streamId,
-      dictionaryHash,
-      clock,
-      blockAgeMs: buffer.blockAgeMs,
-      seal: (block) => this.#backlog.accept(block),
-      hasRoom: () => this.#backlog.hasRoom,
-      numbered: (sample, sequence) => live.update(sample, sequence),
-      overloadEnded: () => this.#overloadEnded(),
-    });
+    this.#main = main;
+    this.#alarms = alarms;
+    const { process, clock, site, server } = options;
+    this.#report = new ReportByException(tagsOf(process), main.ring.stream.previous?.aliveUntilUs ?? null);
     this.#uplink = new Uplink({
       ...options,
       kernels: site.kernels,
@@ -131,49 +103,62 @@ export class Instance {
         siteHash: site.hash,
       },
       settings: process.uplink,
-      backlog: this.#backlog,
-      live,
-      dictionaryHash,
-      streamId,
-      producedTo: () => this.#assembler.nextSequence - 1,
+      sources: this.#stores.map(({ source }) => source),
     });
-    this.#aliveTimer = clock.repeat('alive mark', buffer.aliveMarkMs, () => this.#markAlive());
+    this.#aliveTimer = clock.repeat('alive mark', process.buffer.aliveMarkMs, () => {
+      for (const store of this.#stores) store.markAlive();
+    });
   }
 
   get status(): InstanceStatus {
     return {
+      ...this.#main.status,
       process: this.#options.process.name,
       instance: this.#options.server.instance,
-      streamId: this.#ring.stream.streamId,
-      producedTo: this.#assembler.nextSequence - 1,
       uplink: this.#uplink.status,
-      backlog: this.#backlog.stat(),
-      overloadCount: this.#assembler.overloadCount,
+      alarms: this.#alarms?.status ?? null,
       lines: [...this.#lines].map(([name, state]) => ({ name, ...state })),
     };
   }
 
-  /** Clean stop: lines closed, everything numbered delivered or in the ring, the stream ended. */
+  /** Clean stop: lines closed, everything numbered delivered or in the ring, the streams ended. */
   async stop(): Promise<void> {
-    const { clock, log } = this.#options;
     this.#fieldStop.abort();
     await this.#field;
     this.#aliveTimer.cancel();
-    this.#assembler.flush();
+    for (const store of this.#stores) store.flush();
     await this.#farewell();
-    await this.#backlog.close();
-    const lastSequence = this.#assembler.nextSequence - 1;
+    for (const store of this.#stores) await this.#endStream(store);
+    this.#uplinkStop.abort();
+    await this.#uplinkRun;
+    for (const { ring } of this.#stores) await ring.close();
+  }
+
+  /** The most urgent first. */
+  get #stores(): readonly ClassStore[] {
+    return this.#alarms === null ? [this.#main] : [this.#alarms, this.#main];
+  }
+
+  async #endStream({ backlog, ring, producedTo: lastSequence }: ClassStore): Promise<void> {
+    const { clock, log } = this.#options;
+    await backlog.close();
     const endedAtUs = clock.wallUs();
     try {
-      await this.#ring.endStream(lastSequence, endedAtUs);
-      await this.#uplink.sendStreamEnd(lastSequence, endedAtUs);
+      await ring.endStream(lastSequence, endedAtUs);
+      await this.#uplink.sendStreamEnd({ streamId: ring.stream.streamId, lastSequence, endedAtUs });
     } catch (error) {
       if (!isKomError(error)) throw error;
       log.error({ code: error.code, error: error.message }, 'the clean end could not be told');
     }
-    this.#uplinkStop.abort();
-    await this.#uplinkRun;
-    await this.#ring.close();
+  }
+
+  /** Values that were refused during an overload count as reported; each must be reported again. */
+  #demandSnapshots(): void {
+    for (const station of this.#report.stations()) this.#report.stationConnected(station);
+  }
+
+  #accept(entries: readonly Entry[]): void {
+    for (const store of this.#stores) store.accept(entries);
   }
 
   async #startLines(): Promise<void> {
@@ -181,8 +166,7 @@ export class Instance {
     const runs: Promise<void>[] = [];
     for (const line of process.lines) {
       for (const station of line.stations) {
-        if (station.mode === 'off')
-          this.#assembler.accept(this.#report.stationOff(station.name, this.#now()));
+        if (station.mode === 'off') this.#accept(this.#report.stationOff(station.name, this.#now()));
       }
       const state = { isConnected: false, lastError: null };
       this.#lines.set(line.name, state);
@@ -213,41 +197,26 @@ export class Instance {
         for (const station of stations) this.#report.stationConnected(station);
       },
       batch: (batch: Parameters<ReportByException['report']>[0]) => {
-        this.#assembler.accept(this.#report.report(batch, this.#now()));
+        this.#accept(this.#report.report(batch, this.#now()));
       },
       lost: (reason: string) => {
         state.isConnected = false;
         state.lastError = reason;
         const now = this.#now();
         for (const station of stations) {
-          this.#assembler.accept(this.#report.stationLost(station, Quality.badNotConnected, now));
+          this.#accept(this.#report.stationLost(station, Quality.badNotConnected, now));
         }
       },
     };
-  }
-
-  /** Values that were refused during the overload count as reported; each must be reported again. */
-  #overloadEnded(): void {
-    for (const station of this.#report.stations()) this.#report.stationConnected(station);
-  }
-
-  #markAlive(): void {
-    this.#ring
-      .markAlive(this.#options.clock.wallUs(), this.#assembler.nextSequence)
-      .catch((error: unknown) => {
-        this.#options.log.error({ error: describeError(error) }, 'the alive mark could not be stored');
-      });
   }
 
   /** While the Kernel takes blocks, it may take the last ones too. */
   async #farewell(): Promise<void> {
     const { clock } = this.#options;
     const endMs = clock.monotonicMs() + FAREWELL_MS;
-    while (
-      this.#backlog.state === 'online' &&
-      this.#backlog.stat().samples > 0 &&
-      clock.monotonicMs() < endMs
-    ) {
+    const isDelivering = (): boolean =>
+      this.#stores.some(({ backlog }) => backlog.state === 'online' && backlog.stat().samples > 0);
+    while (isDelivering() && clock.monotonicMs() < endMs) {
       await clock.sleep(FAREWELL_CHECK_MS);
     }
   }
@@ -255,6 +224,35 @@ export class Instance {
   #now(): Now {
     return { wallUs: this.#options.clock.wallUs(), monotonicMs: this.#options.clock.monotonicMs() };
   }
+}
+
+async function openStores(
+  options: InstanceOptions,
+  overloadEnded: () => void,
+): Promise<{ main: ClassStore; alarms: ClassStore | null }> {
+  const { process, site, disk, alarmDisk } = options;
+  const { buffer } = process;
+  const dictionary = dictionaryOf(site, process);
+  const hasAlarmShare = buffer.alarmShare > 0;
+  const isAlarm = (index: number): boolean => hasAlarmShare && dictionary.tags[index]?.class === 'alarm';
+  const indexes = dictionary.tags.map((_, index) => index);
+  const common = { ...options, buffer, dictionary, overloadEnded };
+  const main = await ClassStore.open({
+    ...common,
+    disk,
+    share: 1 - buffer.alarmShare,
+    tagIndexes: indexes.filter((index) => !isAlarm(index)),
+  });
+  if (alarmDisk === undefined || alarmDisk === null) return { main, alarms: null };
+  // A store that the file no longer asks for is opened too, without tags: what it holds must be delivered.
+  const share = hasAlarmShare ? buffer.alarmShare : FORMER_ALARM_SHARE;
+  const alarms = await ClassStore.open({
+    ...common,
+    disk: alarmDisk,
+    share,
+    tagIndexes: indexes.filter(isAlarm),
+  });
+  return { main, alarms };
 }
 
 function tagsOf(process: Process): ReportedTag[] {

@@ -96,7 +96,7 @@ describe('backlog', () => {
   });
 
   it('keeps an outage in the ring and gives it out in order, new blocks behind it', async () => {
-    const { clock, backlog, assembler } = await setUp('on-outage');
+    const { clock, ring, backlog, assembler } = await setUp('on-outage');
     for (let block = 0; block < 8; block++) {
       assembler.accept(samples(5, block * 5));
       await clock.advance(300);
@@ -108,6 +108,9 @@ describe('backlog', () => {
     assembler.accept(samples(5, 40));
     await clock.advance(300);
     expect(ranges(await takeAll(backlog))).toBe('6-10 11-15 16-20 21-25 26-30 31-35 36-40 41-45');
+    expect(backlog.state, 'nothing of it is acknowledged').toBe('catch-up');
+    backlog.acknowledge(ring.stream.streamId, 45);
+    await clock.advance(1);
     expect(backlog.state).toBe('online');
   });
 

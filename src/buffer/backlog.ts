@@ -166,6 +166,11 @@ export class Backlog {
     });
   }
 
+  /** The stream was made by this store and is not forgotten. */
+  owns(streamId: string): boolean {
+    return this.#options.ring.streams().some(({ info }) => info.streamId === streamId);
+  }
+
   /** Durable gap records that no Kernel has acknowledged. */
   gaps(): readonly SequenceGap[] {
     return this.#options.ring.gaps();
@@ -282,13 +287,19 @@ export class Backlog {
     this.#signalMore();
   }
 
-  /** `always`: durable blocks stay in memory to be sent from there, up to half of the window. */
+  /** `always`: durable blocks stay in memory to be sent from there, up to half of each of its bounds. */
   #trimDurable(): void {
-    while (this.#window.bytes > this.#options.windowBytes / 2) {
+    while (this.#isCrowded) {
       const oldest = this.#window.blocks[0];
       if (oldest === undefined || !oldest.durable) return;
       this.#window.dropThrough(lastSequence(oldest.block.header));
     }
+  }
+
+  /** The window is past half of one of its bounds. */
+  get #isCrowded(): boolean {
+    const { bytes, samples } = this.#window;
+    return bytes > this.#options.windowBytes / 2 || samples > WINDOW_SAMPLES_MAX / 2;
   }
 
   #windowStart(): number {
@@ -296,10 +307,9 @@ export class Backlog {
   }
 
   #dueBlocks(): Block[] {
-    const { policy, spillAgeMs, windowBytes, clock } = this.#options;
+    const { policy, spillAgeMs, clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    const isCrowded = this.#window.bytes > windowBytes / 2 || this.#window.samples > WINDOW_SAMPLES_MAX / 2;
-    const all = policy === 'always' || !this.#linkUp || this.#closing || isCrowded;
+    const all = policy === 'always' || !this.#linkUp || this.#closing || this.#isCrowded;
     const due: Block[] = [];
     let bytes = 0;
     for (const { block, sinceMs, durable } of this.#window.blocks) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { Agent } from '../agent/agent.ts';
 import { formatProblem, loadSite } from '../config/load.ts';
@@ -34,7 +35,14 @@ export function runCommand(_context: CommandContext): Command {
       const { site, problems } = await loadSite(file, { server: server.name });
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
       const processes = chooseProcesses(site, server, options.process);
-      const agent = await Agent.start({ ...world, site, server, processes, openDisk: openLevelDisk });
+      const agent = await Agent.start({
+        ...world,
+        site,
+        server,
+        processes,
+        openDisk: openLevelDisk,
+        exists: existsSync,
+      });
       world.log.info(
         { site: site.name, server: server.name, processes: processes.map(({ name }) => name) },
         'running',

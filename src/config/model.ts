@@ -55,6 +55,8 @@ export interface BufferSettings {
   readonly capacityBytes: number;
   /** Storing stops short of filling the file system further than this. */
   readonly freeDiskFloorBytes: number;
+  /** Share of capacity and window of the alarms' own store; 0: one store for all tags. */
+  readonly alarmShare: number;
   readonly whenFull: 'drop-oldest' | 'refuse-newest';
   /** The configured bound on what a power cut may lose. */
   readonly powerCutLossMaxMs: number;

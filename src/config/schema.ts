@@ -39,6 +39,15 @@ const bufferSchema = strict({
     .enum(['drop-oldest', 'refuse-newest'])
     .default('drop-oldest')
     .describe('What a full ring loses; it becomes a gap record either way.'),
+  alarmShare: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0)
+    .describe(
+      'Share of capacity and window that tags of class alarm have for themselves, in a store of their own, ' +
+        'so that no measurement can push them out; 0.1 is a tenth. 0: one store for all tags.',
+    ),
   freeDiskFloor: size('Storing stops before the file system has less free than this.').default('200MB'),
   powerCutLossMax: z
     .enum(['1s', '10s', '60s'])

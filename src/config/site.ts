@@ -183,6 +183,7 @@ function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: Fil
     store: buffer.store,
     capacityBytes,
     freeDiskFloorBytes: bytes(buffer.freeDiskFloor),
+    alarmShare: buffer.alarmShare,
     whenFull: buffer.whenFull,
     powerCutLossMaxMs: lossMaxMs,
     ...ages,

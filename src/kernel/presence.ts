@@ -20,6 +20,16 @@ export interface PresentValue {
   readonly receivedAtUs: number;
 }
 
+/** At `untilUs` everything of the stream up to `producedTo` had been observed; not yet covered. */
+interface Claim {
+  readonly streamId: string;
+  readonly producedTo: number;
+  readonly untilUs: number;
+}
+
+/** Beyond so many claims the older half is dropped: the streams then count as observed a little less far. */
+const CLAIMS_MAX = 10_000;
+
 interface Held extends PresentValue {
   readonly streamOrdinal: number;
   readonly sequence: number;
@@ -42,8 +52,7 @@ export class ProcessPresence {
   #heardMs = Number.NEGATIVE_INFINITY;
   #uplinkState: UplinkState = 'outage';
   #isConnected = false;
-  /** Not yet covered: at `untilUs` everything up to `producedTo` had been observed. */
-  #claims: { readonly streamId: string; readonly producedTo: number; readonly untilUs: number }[] = [];
+  #claims: Claim[] = [];
   readonly #observedUntilUs = new Map<string, number>();
 
   constructor(site: string, process: string, clock: Clock) {
@@ -75,14 +84,17 @@ export class ProcessPresence {
     this.#heard();
     this.#streams = heartbeat.streams;
     this.#uplinkState = heartbeat.uplinkState;
-    const running = heartbeat.streams.at(-1);
-    if (running === undefined) return;
-    const { streamId, producedTo } = running;
-    const last = this.#claims.at(-1);
-    // The newest claim of one number says the most; so there are at most as many as un-archived steps.
-    if (last?.streamId === streamId && last.producedTo === producedTo) this.#claims.pop();
-    this.#claims.push({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
-    if (this.#claims.length > 10_000) this.#claims.splice(0, 5000);
+    for (const { streamId, producedTo, running } of heartbeat.streams) {
+      if (running) this.#claim({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
+    }
+  }
+
+  /** The newest claim of one number says the most; so there are as many as steps that are not archived. */
+  #claim(claim: Claim): void {
+    const last = this.#claims.findLastIndex(({ streamId }) => streamId === claim.streamId);
+    if (this.#claims[last]?.producedTo === claim.producedTo) this.#claims.splice(last, 1);
+    this.#claims.push(claim);
+    if (this.#claims.length > CLAIMS_MAX) this.#claims.splice(0, CLAIMS_MAX / 2);
   }
 
   /**

@@ -194,9 +194,9 @@ export class KernelServer {
       }
       if (message.type === 'heartbeat') {
         presence.heartbeat(message.heartbeat);
-        const running = message.heartbeat.streams.at(-1);
-        if (running !== undefined)
-          presence.covered(running.streamId, await archive.coverage(running.streamId));
+        for (const { streamId, running } of message.heartbeat.streams) {
+          if (running) presence.covered(streamId, await archive.coverage(streamId));
+        }
       } else if (message.type === 'live') {
         const dictionary = await archive.dictionary(message.live.dictionaryHash);
         if (dictionary !== undefined) presence.live(message.live, dictionary, clock.wallUs());

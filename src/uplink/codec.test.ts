@@ -40,6 +40,7 @@ const MESSAGES: Message[] = [
           heldFromUs: 3,
           producedTo: 2 ** 41,
           endedAtUs: null,
+          running: true,
         },
       ],
     },

@@ -236,6 +236,7 @@ function streamFromWire(wire: WireReader): StreamState {
     heldFromUs: wire.number('heldFromUs'),
     producedTo: wire.number('producedTo'),
     endedAtUs: wire.number('endedAtUs') || null,
+    running: wire.bool('running'),
   };
 }
 

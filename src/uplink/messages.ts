@@ -56,6 +56,8 @@ export interface StreamState {
   readonly producedTo: number;
   /** `null` while it runs, or if it never ended cleanly. */
   readonly endedAtUs: number | null;
+  /** It is the stream of this run of its store. */
+  readonly running: boolean;
 }
 
 export interface Welcome {

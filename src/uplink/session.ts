@@ -1,6 +1,6 @@
-import type { Backlog } from '../buffer/backlog.ts';
+import type { Backlog, BacklogState } from '../buffer/backlog.ts';
 import type { UplinkSettings } from '../config/model.ts';
-import { lastSequence } from '../domain/block/block.ts';
+import { type Block, lastSequence } from '../domain/block/block.ts';
 import { describeError, invariant, KomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -21,13 +21,29 @@ const READ_BYTES_MAX = 1024 * 1024;
 const LIVE_QUEUED_BYTES_MAX = 64 * 1024;
 const LIVE_VALUES_PER_FRAME = Math.min(1000, LIVE_VALUES_MAX);
 
-export interface SessionOptions {
-  readonly control: Channel;
-  readonly data: Channel;
+/** A store of the agent, as the uplink sees it. */
+export interface UplinkSource {
   readonly backlog: Backlog;
   readonly live: LiveTable;
   readonly dictionaryHash: string;
+  /** The running stream. */
   readonly streamId: string;
+  /** Highest sequence that the running stream gave out. */
+  readonly producedTo: () => number;
+}
+
+/** The clean end of a stream. */
+export interface StreamEnd {
+  readonly streamId: string;
+  readonly lastSequence: number;
+  readonly endedAtUs: number;
+}
+
+export interface SessionOptions {
+  readonly control: Channel;
+  readonly data: Channel;
+  /** The most urgent first: what it has goes before what the others have. */
+  readonly sources: readonly UplinkSource[];
   readonly streamStates: () => StreamState[];
   readonly settings: UplinkSettings;
   readonly clock: Clock;
@@ -61,9 +77,11 @@ export class Session {
    * Runs until the session ends. @throws KomError that says why it ended; the signal's reason when aborted
    */
   async run(signal: AbortSignal): Promise<never> {
-    const { control, data, backlog, clock, settings, live } = this.#options;
-    live.markAllChanged();
-    backlog.linkUp();
+    const { control, data, sources, clock, settings } = this.#options;
+    for (const { live, backlog } of sources) {
+      live.markAllChanged();
+      backlog.linkUp();
+    }
     const stop = (): void => this.#ended.reject(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     const beat = clock.repeat('heartbeat', settings.heartbeatMs, () => this.#beat());
@@ -78,7 +96,7 @@ export class Session {
       signal.removeEventListener('abort', stop);
       beat.cancel();
       liveBeat.cancel();
-      backlog.linkDown();
+      for (const { backlog } of sources) backlog.linkDown();
       if (signal.aborted) {
         data.bye('stopping', 'the agent stops');
         control.bye('stopping', 'the agent stops');
@@ -91,18 +109,13 @@ export class Session {
     }
   }
 
-  /** Sends the clean end of the running stream. @throws KomError KOM_CONNECTION_LOST */
-  async sendStreamEnd(lastSequence: number, endedAtUs: number): Promise<void> {
-    await this.#options.data.send({
-      type: 'streamEnd',
-      streamId: this.#options.streamId,
-      lastSequence,
-      endedAtUs,
-    });
+  /** Sends the clean end of a running stream. @throws KomError KOM_CONNECTION_LOST */
+  async sendStreamEnd(end: StreamEnd): Promise<void> {
+    await this.#options.data.send({ type: 'streamEnd', ...end });
   }
 
   #beat(): void {
-    const { control, data, settings, streamStates, clock, backlog } = this.#options;
+    const { control, data, settings, streamStates, clock, sources } = this.#options;
     const silentMs = Math.min(control.silentMs, data.silentMs);
     if (silentMs > settings.silenceMaxMs) {
       this.#ended.reject(
@@ -119,19 +132,21 @@ export class Session {
     }
     this.#sendControl({
       type: 'heartbeat',
-      heartbeat: { wallUs, streams, observedUntilUs: wallUs, uplinkState: backlog.state },
+      heartbeat: { wallUs, streams, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
     });
   }
 
   /** While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. */
   #sendLive(): void {
-    const { live, backlog, streamId, dictionaryHash, control } = this.#options;
-    if (backlog.state === 'online') {
-      live.clearChanged();
-      return;
+    for (const source of this.#options.sources) {
+      if (source.backlog.state === 'online') source.live.clearChanged();
+      else this.#sendLiveOf(source);
     }
-    // A slow link gets fewer, newer values: what waits here is conflated, what is queued there is not.
-    while (control.queuedBytes < LIVE_QUEUED_BYTES_MAX) {
+  }
+
+  /** A slow link gets fewer, newer values: what waits here is conflated, what is queued there is not. */
+  #sendLiveOf({ live, streamId, dictionaryHash }: UplinkSource): void {
+    while (this.#options.control.queuedBytes < LIVE_QUEUED_BYTES_MAX) {
       const values = live.take(LIVE_VALUES_PER_FRAME);
       if (values.length === 0) return;
       this.#sendControl({ type: 'live', live: { streamId, dictionaryHash, values } });
@@ -166,19 +181,20 @@ export class Session {
   #onAck(coverage: readonly StreamCoverage[]): void {
     this.#flight.acknowledged(coverage, this.#options.clock.monotonicMs());
     for (const { streamId, throughSequence } of coverage) {
-      this.#options.backlog.acknowledge(streamId, throughSequence);
+      for (const { backlog } of this.#options.sources) backlog.acknowledge(streamId, throughSequence);
     }
     this.#acked.resolve();
     this.#acked = Promise.withResolvers<void>();
   }
 
   async #onNack(nack: Nack): Promise<void> {
-    const { backlog, log, clock } = this.#options;
+    const { sources, log, clock } = this.#options;
     const { streamId, firstSequence: first, lastSequence: last } = nack;
     log.error({ streamId, first, last, reason: nack.reason, text: nack.text }, 'the Kernel refused a block');
     if (nack.reason === 'undecodable') {
       const nowUs = clock.wallUs();
-      await backlog.reject({ streamId, first, last, fromUs: nowUs, toUs: nowUs });
+      const owner = sources.find(({ backlog }) => backlog.owns(streamId));
+      await owner?.backlog.reject({ streamId, first, last, fromUs: nowUs, toUs: nowUs });
     }
     this.#resend();
   }
@@ -191,41 +207,53 @@ export class Session {
 
   #resend(): void {
     this.#flight.clear();
-    this.#options.backlog.rewind();
+    for (const { backlog } of this.#options.sources) backlog.rewind();
     this.#acked.resolve();
     this.#acked = Promise.withResolvers<void>();
   }
 
   async #sendBacklog(): Promise<void> {
-    const { backlog, data, clock } = this.#options;
+    const { sources } = this.#options;
     while (!this.#isOver) {
       const acked = this.#acked.promise;
-      const more = backlog.more();
+      const more = sources.map(({ backlog }) => backlog.more());
       await this.#sendGaps();
       const roomBytes = this.#flight.roomBytes;
-      if (roomBytes === 0) {
-        await acked;
-        continue;
-      }
-      const blocks = await backlog.next(Math.min(roomBytes, READ_BYTES_MAX));
-      if (blocks.length === 0) {
-        await Promise.race([more, acked]);
-        continue;
-      }
-      for (const block of blocks) {
-        if (this.#isOver) return;
-        await this.#sendDictionary(block.header.dictionaryHash);
-        const { streamId } = block.header;
-        const bytes = block.bytes.length;
-        const sentMs = clock.monotonicMs();
-        this.#flight.sent({ streamId, lastSequence: lastSequence(block.header), bytes, sentMs });
-        await data.send({ type: 'block', bytes: block.bytes });
+      if (roomBytes === 0) await acked;
+      else if (!(await this.#sendNext(Math.min(roomBytes, READ_BYTES_MAX)))) {
+        await Promise.race([...more, acked]);
       }
     }
   }
 
+  /** Sends what the most urgent source has; false if none has anything. */
+  async #sendNext(limitBytes: number): Promise<boolean> {
+    for (const source of this.#options.sources) {
+      const blocks = await source.backlog.next(limitBytes);
+      for (const block of blocks) {
+        if (this.#isOver) return true;
+        await this.#sendBlock(block, source.backlog);
+      }
+      if (blocks.length > 0) return true;
+    }
+    return false;
+  }
+
+  async #sendBlock(block: Block, backlog: Backlog): Promise<void> {
+    const { streamId, dictionaryHash } = block.header;
+    await this.#sendDictionary(dictionaryHash, backlog);
+    const sentMs = this.#options.clock.monotonicMs();
+    this.#flight.sent({
+      streamId,
+      lastSequence: lastSequence(block.header),
+      bytes: block.bytes.length,
+      sentMs,
+    });
+    await this.#options.data.send({ type: 'block', bytes: block.bytes });
+  }
+
   async #sendGaps(): Promise<void> {
-    for (const gap of this.#options.backlog.gaps()) {
+    for (const gap of this.#options.sources.flatMap(({ backlog }) => backlog.gaps())) {
       const key = `${gap.streamId}/${gap.firstSequence}/${gap.lastSequence}`;
       if (this.#sentGaps.has(key)) continue;
       this.#sentGaps.add(key);
@@ -233,13 +261,21 @@ export class Session {
     }
   }
 
-  async #sendDictionary(hash: string): Promise<void> {
+  async #sendDictionary(hash: string, backlog: Backlog): Promise<void> {
     if (this.#sentDictionaries.has(hash)) return;
-    const content = await this.#options.backlog.dictionary(hash);
+    const content = await backlog.dictionary(hash);
     invariant(content !== undefined, 'a dictionary is held as long as a block that needs it');
     this.#sentDictionaries.add(hash);
     await this.#options.data.send({ type: 'dictionary', hash, content });
   }
+}
+
+/** The state of the whole uplink: that of the source which is furthest behind. */
+function stateOf(sources: readonly UplinkSource[]): BacklogState {
+  const states = sources.map(({ backlog }) => backlog.state);
+  return (
+    states.find((state) => state === 'outage') ?? states.find((state) => state === 'catch-up') ?? 'online'
+  );
 }
 
 function closed(lane: string): KomError {

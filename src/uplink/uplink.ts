@@ -1,4 +1,4 @@
-import type { Backlog, HeldStream } from '../buffer/backlog.ts';
+import type { HeldStream } from '../buffer/backlog.ts';
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
 import { backoffDelaysMs } from '../domain/backoff.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
@@ -7,7 +7,6 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { formatAddress, type Transport } from '../world/transport.ts';
 import { Channel } from './channel.ts';
-import type { LiveTable } from './live-table.ts';
 import {
   type Hello,
   type Lane,
@@ -16,7 +15,7 @@ import {
   type StreamState,
   type Welcome,
 } from './messages.ts';
-import { Session } from './session.ts';
+import { Session, type StreamEnd, type UplinkSource } from './session.ts';
 
 /** A session that lasted this long resets the reconnect delay. */
 const STABLE_MS = 10_000;
@@ -26,12 +25,8 @@ export interface UplinkOptions {
   readonly localAddress?: string;
   readonly identity: UplinkIdentity;
   readonly settings: UplinkSettings;
-  readonly backlog: Backlog;
-  readonly live: LiveTable;
-  readonly dictionaryHash: string;
-  readonly streamId: string;
-  /** Highest sequence that the running stream gave out. */
-  readonly producedTo: () => number;
+  /** The stores of the agent, the most urgent first. */
+  readonly sources: readonly UplinkSource[];
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
@@ -96,9 +91,9 @@ export class Uplink {
     }
   }
 
-  /** Tells the Kernel, if there is one, that the running stream ended cleanly. */
-  async sendStreamEnd(lastSequence: number, endedAtUs: number): Promise<void> {
-    await this.#session?.sendStreamEnd(lastSequence, endedAtUs);
+  /** Tells the Kernel, if there is one, that a running stream ended cleanly. */
+  async sendStreamEnd(end: StreamEnd): Promise<void> {
+    await this.#session?.sendStreamEnd(end);
   }
 
   async #tryKernel(address: KernelAddress, signal: AbortSignal): Promise<void> {
@@ -120,7 +115,7 @@ export class Uplink {
   }
 
   async #converse(address: KernelAddress, signal: AbortSignal): Promise<never> {
-    const { clock, backlog, log } = this.#options;
+    const { clock, sources, log } = this.#options;
     const { channel: control, welcome } = await this.#open(
       address,
       { lane: 'control', sessionId: '' },
@@ -134,8 +129,9 @@ export class Uplink {
       control.destroy();
       throw error;
     }
-    for (const { streamId, throughSequence } of welcome.coverage)
-      backlog.acknowledge(streamId, throughSequence);
+    for (const { streamId, throughSequence } of welcome.coverage) {
+      for (const { backlog } of sources) backlog.acknowledge(streamId, throughSequence);
+    }
     this.#session = new Session({
       ...this.#options,
       control,
@@ -194,13 +190,16 @@ export class Uplink {
   }
 
   #streamStates(): StreamState[] {
-    return this.#options.backlog.streams().map((stream) => this.#streamState(stream));
+    return this.#options.sources.flatMap((source) =>
+      source.backlog.streams().map((stream) => streamState(stream, source)),
+    );
   }
+}
 
-  #streamState({ info, held, heldFromUs, endedAtUs, lastSequence }: HeldStream): StreamState {
-    const producedTo = lastSequence ?? this.#options.producedTo();
-    return { ...info, held, heldFromUs, producedTo, endedAtUs };
-  }
+function streamState(stream: HeldStream, source: UplinkSource): StreamState {
+  const { info, held, heldFromUs, endedAtUs, lastSequence } = stream;
+  const running = info.streamId === source.streamId;
+  return { ...info, held, heldFromUs, producedTo: lastSequence ?? source.producedTo(), endedAtUs, running };
 }
 
 function describeAnswer(message: { readonly type: string; readonly text?: string }): string {

@@ -1,0 +1,167 @@
+import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
+import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
+import { openRing } from '../buffer/open-ring.ts';
+import type { Ring } from '../buffer/ring.ts';
+import type { BufferSettings } from '../config/model.ts';
+import type { Dictionary } from '../domain/dictionary.ts';
+import { encodeDictionary } from '../domain/dictionary-codec.ts';
+import { describeError } from '../domain/errors.ts';
+import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
+import { LiveTable } from '../uplink/live-table.ts';
+import type { UplinkSource } from '../uplink/session.ts';
+import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import { mintId, type Random } from '../world/random.ts';
+import type { Disk } from '../world/store.ts';
+
+export interface ClassStoreOptions {
+  readonly disk: Disk;
+  /** Settings of the process; `share` of its sizes belongs to this store. */
+  readonly buffer: BufferSettings;
+  readonly share: number;
+  /** All tags of the process. */
+  readonly dictionary: Dictionary;
+  /** Index in `dictionary` of each tag of this store, ascending. */
+  readonly tagIndexes: readonly number[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly bootId: string;
+  readonly openRing?: typeof openRing;
+  /** What was reported during an overload must be reported again. */
+  readonly overloadEnded: () => void;
+}
+
+export interface ClassStoreStatus {
+  readonly streamId: string;
+  /** Highest sequence given out. */
+  readonly producedTo: number;
+  readonly overloadCount: number;
+  readonly backlog: BacklogStat;
+}
+
+/**
+ * The store of one class of tags: its dictionary, its stream, its part of the ring. With one class this is
+ * the whole buffer of an instance; alarms with a store of their own cannot be pushed out by measurements.
+ */
+export class ClassStore {
+  readonly ring: Ring;
+  readonly #options: ClassStoreOptions;
+  readonly #backlog: Backlog;
+  readonly #assembler: Assembler;
+  readonly #live: LiveTable;
+  readonly #dictionaryHash: string;
+  /** Place of a tag in this store's dictionary by its index in the process; `null`: they are the same. */
+  readonly #places: ReadonlyMap<number, number> | null;
+  readonly #names: ReadonlySet<string>;
+  readonly #stations: ReadonlySet<string>;
+
+  /** Opens the ring, which always succeeds but for a living owner. @throws KomError KOM_STORE_LOCKED */
+  static async open(options: ClassStoreOptions): Promise<ClassStore> {
+    const { disk, buffer, share, clock, random, log, bootId } = options;
+    const ring = await (options.openRing ?? openRing)(disk, {
+      capacityBytes: Math.floor(buffer.capacityBytes * share),
+      freeDiskFloorBytes: buffer.freeDiskFloorBytes,
+      policy: buffer.store,
+      whenFull: buffer.whenFull,
+      mintStreamId: () => mintId(random),
+      lostAtMost: WINDOW_SAMPLES_MAX + BLOCK_SEAL_ENTRIES,
+      bootId,
+      clock,
+      log,
+    });
+    const tags = options.tagIndexes.flatMap((index) => options.dictionary.tags[index] ?? []);
+    const dictionary = encodeDictionary({ ...options.dictionary, tags });
+    await ring.putDictionary(dictionary);
+    return new ClassStore(options, ring, dictionary.hash);
+  }
+
+  private constructor(options: ClassStoreOptions, ring: Ring, dictionaryHash: string) {
+    const { buffer, share, clock, log, dictionary, tagIndexes } = options;
+    const { streamId } = ring.stream;
+    this.#options = options;
+    this.ring = ring;
+    this.#dictionaryHash = dictionaryHash;
+    const isWhole = tagIndexes.length === dictionary.tags.length;
+    this.#places = isWhole ? null : new Map(tagIndexes.map((index, place) => [index, place]));
+    const tags = tagIndexes.flatMap((index) => dictionary.tags[index] ?? []);
+    this.#names = new Set(tags.map(({ name }) => name));
+    this.#stations = new Set(tags.map(({ station }) => station));
+    this.#live = new LiveTable(tagIndexes.length);
+    const windowBytes = Math.floor(buffer.windowBytes * share);
+    const { spillAgeMs, store: policy } = buffer;
+    this.#backlog = new Backlog({ ring, policy, spillAgeMs, windowBytes, clock, log });
+    this.#assembler = new Assembler({
+      streamId,
+      dictionaryHash,
+      clock,
+      blockAgeMs: buffer.blockAgeMs,
+      seal: (block) => this.#backlog.accept(block),
+      hasRoom: () => this.#backlog.hasRoom,
+      numbered: (sample, sequence) => this.#live.update(sample, sequence),
+      overloadEnded: options.overloadEnded,
+    });
+  }
+
+  get status(): ClassStoreStatus {
+    return {
+      streamId: this.ring.stream.streamId,
+      producedTo: this.producedTo,
+      overloadCount: this.#assembler.overloadCount,
+      backlog: this.#backlog.stat(),
+    };
+  }
+
+  get producedTo(): number {
+    return this.#assembler.nextSequence - 1;
+  }
+
+  get backlog(): Backlog {
+    return this.#backlog;
+  }
+
+  /** What the uplink sends from. */
+  get source(): UplinkSource {
+    return {
+      backlog: this.#backlog,
+      live: this.#live,
+      dictionaryHash: this.#dictionaryHash,
+      streamId: this.ring.stream.streamId,
+      producedTo: () => this.producedTo,
+    };
+  }
+
+  /** Numbers those of the entries that concern tags of this store. */
+  accept(entries: readonly Entry[]): void {
+    this.#assembler.accept(this.#places === null ? entries : this.#own(entries, this.#places));
+  }
+
+  /** Durable sign of life; a disk that takes none is told to the log. */
+  markAlive(): void {
+    const { clock, log } = this.#options;
+    this.ring.markAlive(clock.wallUs(), this.#assembler.nextSequence).catch((error: unknown) => {
+      log.error({ error: describeError(error) }, 'the alive mark could not be stored');
+    });
+  }
+
+  /** Seals what was numbered. */
+  flush(): void {
+    this.#assembler.flush();
+  }
+
+  #own(entries: readonly Entry[], places: ReadonlyMap<number, number>): Entry[] {
+    return entries.flatMap((entry): Entry[] => {
+      if (isTimeGap(entry)) return this.#ownGap(entry);
+      const tagIndex = places.get(entry.tagIndex);
+      return tagIndex === undefined ? [] : [{ ...entry, tagIndex }];
+    });
+  }
+
+  /** A gap of a station concerns every store that has tags of it. */
+  #ownGap(gap: TimeGap): TimeGap[] {
+    if (gap.station !== null && !this.#stations.has(gap.station)) return [];
+    if (gap.tags.length === 0) return [gap];
+    const tags = gap.tags.filter((name) => this.#names.has(name));
+    return tags.length === 0 ? [] : [{ ...gap, tags }];
+  }
+}
