@@ -112,6 +112,26 @@ describe('store of a class', () => {
     ]);
   });
 
+  it('marks as alive only the time until which everything is safe', async () => {
+    const { clock, store } = await openStore([0, 1, 2, 3], { share: 1 });
+    const marks: number[] = [];
+    const { ring } = store;
+    const markAlive = ring.markAlive.bind(ring);
+    ring.markAlive = (wallUs, next) => {
+      marks.push(clock.wallUs() - wallUs);
+      return markAlive(wallUs, next);
+    };
+    store.backlog.linkUp();
+    await store.backlog.next(1);
+    store.markAlive();
+    store.accept([sample(0, 1)]);
+    await clock.advance(250 + 400);
+    store.markAlive();
+    await clock.advance(1000);
+    store.markAlive();
+    expect(marks, 'nothing in memory; a block of 400 ms; spilled').toEqual([250_000, 650_000, 250_000]);
+  });
+
   it('keeps alarms while measurements turn their own part of the ring over and over', async () => {
     const alarms = await openStore([1, 3], { share: 0.2 });
     const rest = await openStore([0, 2], { share: 0.8 });

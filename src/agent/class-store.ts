@@ -136,10 +136,15 @@ export class ClassStore {
     this.#assembler.accept(this.#places === null ? entries : this.#own(entries, this.#places));
   }
 
-  /** Durable sign of life; a disk that takes none is told to the log. */
+  /**
+   * Durable sign of life; a disk that takes none is told to the log. The mark is the time until which
+   * everything is safe: what a crash can still lose was observed after it.
+   */
   markAlive(): void {
-    const { clock, log } = this.#options;
-    this.ring.markAlive(clock.wallUs(), this.#assembler.nextSequence).catch((error: unknown) => {
+    const { clock, log, buffer } = this.#options;
+    const unsafeMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
+    const safeUntilUs = clock.wallUs() - Math.ceil(unsafeMs * 1000);
+    this.ring.markAlive(safeUntilUs, this.#assembler.nextSequence).catch((error: unknown) => {
       log.error({ error: describeError(error) }, 'the alive mark could not be stored');
     });
   }

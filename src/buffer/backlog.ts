@@ -85,6 +85,12 @@ export class Backlog {
     return this.#window.bytes < this.#options.windowBytes && this.#window.samples < WINDOW_SAMPLES_MAX;
   }
 
+  /** For how long the oldest block that is neither durable nor acknowledged is here, milliseconds; 0: none. */
+  get unsafeForMs(): number {
+    const oldest = this.#window.blocks.find(({ durable }) => !durable);
+    return oldest === undefined ? 0 : this.#options.clock.monotonicMs() - oldest.sinceMs;
+  }
+
   get state(): BacklogState {
     if (!this.#linkUp) return 'outage';
     const isBehind = this.#ringHasUnsent || this.#options.ring.stat().unacknowledgedSamples > 0;

@@ -160,6 +160,7 @@ export class KernelServer {
       this.#sessions.delete(sessionId);
       this.#endDataLane(session);
       if (![...this.#sessions.values()].some((other) => other.presence === presence)) presence.disconnected();
+      void this.storeObserved();
       log.info({ site, process, instance, remote: channel.remote }, 'agent disconnected');
     }
   }
