@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, type AgentOptions } from '../../../src/agent/agent.ts';
@@ -149,6 +149,7 @@ export class Setup implements AsyncDisposable {
       server,
       processes: this.site.processes,
       openDisk: openLevelDisk,
+      exists: existsSync,
       ...(openRing === undefined ? {} : { openRing }),
     });
   }
