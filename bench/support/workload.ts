@@ -35,7 +35,7 @@ function state(share: number): Behaviour {
 }
 
 /** Every bit of the mantissa is chance: nothing to compress but time and tag. */
-const noise: Behaviour = (_before, chance) => chance() * 1000;
+const noise: Behaviour = (_before, chance) => (chance() + chance() / 2 ** 32) * 1000;
 
 export type PlantName = 'mixed' | 'mixedBusy' | 'small' | 'noise' | 'bool';
 
