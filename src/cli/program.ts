@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { describeError, isKomError } from '../domain/errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { type Output, processOutput } from './output.ts';
+import { programVersion } from './version.ts';
 
 /** One subcommand: a file of this folder each. `action` sets the exit code through the context. */
 export type SubcommandFactory = (context: CommandContext) => Command;
@@ -35,7 +36,7 @@ Exit codes:
   0   done
   1   the answer is no: a proof failed, a check found damage
   2   the command line or a configuration file is not usable
-  69  something outside is not there: no running agent or Kernel, no file
+  69  something outside is not there: no running agent or Kernel
   70  a bug in kom itself`;
 
 /** Runs a command line and returns the exit code of the process. */
@@ -52,6 +53,7 @@ export async function runCommandLine(
   };
   const program = new Command('kom')
     .description('Store-and-forward communication agent: every sample once and in order, or a gap record.')
+    .version(programVersion())
     .addHelpText('after', EXIT_CODE_HELP)
     .exitOverride()
     .configureOutput({

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
@@ -8,6 +7,7 @@ import { createLog, type LogOptions } from '../world/real/log.ts';
 import { createRandom } from '../world/real/random.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
 import type { Transport } from '../world/transport.ts';
+import { programVersion } from './version.ts';
 
 /** The real world of a process of this program. */
 export interface RealWorld {
@@ -32,12 +32,6 @@ export function realWorld(log: LogOptions): RealWorld {
     bootId: bootId(random),
     programVersion: programVersion(),
   };
-}
-
-/** Version of this program, from its package. */
-export function programVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version?: unknown }).version ?? 'unknown');
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
