@@ -2,6 +2,7 @@ import { KomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Connection } from '../world/transport.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
+import { foreignProtocol } from './foreign.ts';
 import { FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_WELCOME, FrameSplitter } from './frame.ts';
 import type { ByeReason, Message } from './messages.ts';
 
@@ -88,7 +89,11 @@ export class Channel {
   }
 
   async *#read(): AsyncGenerator<Message> {
+    let isFirst = true;
     for await (const bytes of this.#connection) {
+      const foreign = isFirst ? foreignProtocol(bytes) : null;
+      if (foreign !== null) throw new KomError('KOM_FRAME_INVALID', `it looks like ${foreign}`);
+      isFirst = false;
       this.#heardMs = this.#clock.monotonicMs();
       for (const payload of this.#splitter.push(bytes)) yield decodeMessage(payload);
     }
