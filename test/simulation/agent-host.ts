@@ -1,0 +1,137 @@
+import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
+import type { Process, Site } from '../../src/config/model.ts';
+import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import type { SimulatedDisk } from '../../src/world/simulated/disk.ts';
+import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { Transport } from '../../src/world/transport.ts';
+import type { History } from './history.ts';
+import { Life, type WallClock } from './life.ts';
+import type { LineOptions } from './options.ts';
+import { type Plant, RunRecord } from './plant.ts';
+import { SERVER } from './site.ts';
+
+export const AGENT_HOST = 'agent';
+
+/** What one run of the agent is known by afterwards. */
+export interface AgentRun {
+  readonly record: RunRecord;
+  readonly life: Life;
+  readonly startedMs: number;
+  /** `null` when it was killed before it told. */
+  streamId: string | null;
+  end: 'running' | 'clean' | 'killed' | 'power-cut';
+  endedMs: number;
+}
+
+export interface AgentHostSetup {
+  readonly clock: SimulatedClock;
+  readonly disk: SimulatedDisk;
+  readonly transport: Transport;
+  readonly killConnections: () => void;
+  readonly seed: number;
+  readonly site: Site;
+  readonly process: Process;
+  readonly plant: Plant;
+  readonly lines: readonly LineOptions[];
+  readonly history: History;
+  /** Whatever the product threw where nothing may be thrown. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** A comm server: its disk and its wall clock stay, its processes come and go. */
+export class AgentHost {
+  readonly #setup: AgentHostSetup;
+  readonly wall: WallClock = { offsetUs: 0 };
+  readonly runs: AgentRun[] = [];
+  #instance: Instance | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(setup: AgentHostSetup) {
+    this.#setup = setup;
+  }
+
+  get run(): AgentRun | undefined {
+    const run = this.runs.at(-1);
+    return run?.end === 'running' ? run : undefined;
+  }
+
+  get status(): InstanceStatus | null {
+    return this.#instance?.status ?? null;
+  }
+
+  get isBusy(): boolean {
+    return this.#stopping !== null || (this.run !== undefined && this.#instance === null);
+  }
+
+  /** Starts a run; returns at once. */
+  start(): void {
+    const { clock, disk, transport, seed, history, plant, lines, failed } = this.#setup;
+    const number = this.runs.length + 1;
+    const life = new Life(clock, this.wall);
+    const run: AgentRun = {
+      ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs() },
+      ...{ streamId: null, end: 'running', endedMs: 0 },
+    };
+    this.runs.push(run);
+    history.note(`agent: run ${number} starts`);
+    const random = createSimulatedRandom(seed * 1009 + number);
+    Instance.start({
+      ...this.#setup,
+      server: SERVER,
+      disk: life.disk(disk),
+      transport: life.transport(transport),
+      clock: life.clock,
+      random,
+      log: history.log('agent'),
+      bootId: number.toString(16).padStart(32, '0'),
+      programVersion: 'simulated',
+      createDriver: async (line) => {
+        const options = lines.find(({ name }) => name === line.name);
+        if (options === undefined) throw new Error(`no line ${line.name}`);
+        return plant.driver(options, life, run.record);
+      },
+    }).then((instance) => {
+      this.#instance = instance;
+      run.streamId = instance.status.streamId;
+      history.note(`agent: run ${number} has stream ${run.streamId.slice(0, 8)}`);
+    }, failed);
+  }
+
+  stop(): void {
+    const run = this.run;
+    const instance = this.#instance;
+    if (run === undefined || instance === null || this.#stopping !== null) return;
+    const { history, clock, failed } = this.#setup;
+    history.note('agent: clean stop');
+    this.#stopping = instance.stop().then(() => {
+      history.note('agent: stopped');
+      run.life.kill();
+      this.#end(run, 'clean', clock.monotonicMs());
+    }, failed);
+  }
+
+  /** SIGKILL: the operating system keeps what was handed to it. */
+  kill(): void {
+    this.#cut('killed', () => this.#setup.disk.killProcess());
+  }
+
+  cutPower(): void {
+    this.#cut('power-cut', () => this.#setup.disk.cutPower());
+  }
+
+  #cut(how: 'killed' | 'power-cut', cutDisk: () => void): void {
+    const run = this.run;
+    this.#setup.history.note(`agent: ${how}`);
+    run?.life.kill();
+    this.#setup.killConnections();
+    cutDisk();
+    if (run !== undefined) this.#end(run, how, this.#setup.clock.monotonicMs());
+  }
+
+  #end(run: AgentRun, how: AgentRun['end'], endedMs: number): void {
+    run.end = how;
+    run.endedMs = endedMs;
+    this.#instance = null;
+    this.#stopping = null;
+  }
+}

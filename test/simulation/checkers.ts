@@ -1,0 +1,279 @@
+import { contiguousEnd, countOf, subtract } from '../../src/domain/coverage.ts';
+import { OPEN_END } from '../../src/domain/gap.ts';
+import { isUnobserved, isUsable, Quality } from '../../src/domain/quality.ts';
+import type { SampleValue } from '../../src/domain/sample.ts';
+import type { ArchivedGap } from '../../src/world/archive.ts';
+import type { AgentRun } from './agent-host.ts';
+import type { Evidence, Row, SampleRow, StreamEvidence } from './evidence.ts';
+import type { Seen, Served } from './plant.ts';
+import { TAGS } from './plant.ts';
+
+/*
+ * The checkers compare the plant's own record with the archive, and the archive with itself. They use nothing
+ * that the agent or the Kernel counted.
+ */
+
+export type Find = (text: string) => void;
+
+/** Rows of a stream are unique and are exactly what its coverage calls data; nothing is left unresolved. */
+export function checkCoverage(streamId: string, stream: StreamEvidence, find: Find): void {
+  const name = streamId.slice(0, 8);
+  let before = 0;
+  for (const { sequence } of stream.rows) {
+    if (sequence === before) find(`stream ${name}: number ${sequence} is in the archive twice`);
+    before = sequence;
+  }
+  const data = stream.coverage.filter(({ state }) => state === 'data');
+  const numbers = new Set(stream.rows.map(({ sequence }) => sequence));
+  if (numbers.size !== countOf(data))
+    find(`stream ${name}: ${numbers.size} numbers have rows, ${countOf(data)} are covered as data`);
+  const outside = [...numbers].find((at) => !data.some(({ first, last }) => first <= at && at <= last));
+  if (outside !== undefined) find(`stream ${name}: number ${outside} has a row and no coverage`);
+}
+
+/** Every number of a stream that is over is data or in a gap. */
+export function checkResolved(run: AgentRun, stream: StreamEvidence, find: Find): void {
+  const end = contiguousEnd(stream.coverage);
+  const last = stream.coverage.at(-1)?.last ?? 0;
+  if (end < last) find(`run ${nameOf(run)}: numbers from ${end + 1} on are neither data nor in a gap`);
+  const wasCut = run.end === 'killed' || run.end === 'power-cut';
+  if (wasCut && end !== OPEN_END) find(`run ${nameOf(run)}: it was cut off, and nothing says so`);
+}
+
+export interface RunContext {
+  readonly run: AgentRun;
+  readonly stream: StreamEvidence;
+  readonly gapsOfTag: Evidence['gapsOfTag'];
+  /** What was served later may still be on its way, true time. */
+  readonly untilMs: number;
+  /** The youngest reading that a cut may cost is not older than this; `null`: not bounded in this run. */
+  readonly lossBoundMs: number | null;
+  readonly find: Find;
+}
+
+/**
+ * Walks through the archived stream and the readings of the run side by side. Each row must be the next
+ * reading of its tag, and each reading that had to be reported is a row, or lies where numbers are missing
+ * that a gap declares, or in an interval that a time gap declares.
+ */
+export function checkRun(context: RunContext): void {
+  const { run, stream, find } = context;
+  const { served } = run.record;
+  const isMandatory = mandatory(served);
+  const places = placesOf(served);
+  const values = new Map<number, SampleValue>();
+  let next = 0;
+  let sequence = 0;
+  const passTo = (index: number) => {
+    for (; next < index; next++) note(values, served[next]);
+  };
+  for (const row of stream.rows) {
+    if (row.kind === 'time-gap' || isOfAgent(row)) continue;
+    const found = firstFrom(places.get(keyOf(row.tagIndex, row.value, row.deviceTimeUs)), next);
+    if (found === undefined) {
+      if (row.cause !== 'change' && values.get(row.tagIndex) === row.value) continue;
+      find(`run ${nameOf(run)}: number ${row.sequence} is out of order, doubled or foreign: ${show(row)}`);
+      continue;
+    }
+    const missing = readingsBetween(served, isMandatory, next, found);
+    checkMissing(context, missing, { first: sequence + 1, last: row.sequence - 1 });
+    checkHole(context, { sequence, row, skipped: served.slice(next, found) });
+    passTo(found + 1);
+    sequence = row.sequence;
+  }
+  const rest = readingsBetween(served, isMandatory, next, served.length);
+  const due = rest.filter(({ trueMs }) => trueMs <= context.untilMs);
+  checkMissing(context, due, { first: sequence + 1, last: OPEN_END });
+  checkLossBound(context, due, sequence);
+}
+
+interface Numbers {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Missing readings need as many missing numbers, or a time gap around each. */
+function checkMissing(context: RunContext, missing: readonly Served[], numbers: Numbers): void {
+  const { run, find } = context;
+  const unexplained = missing.filter((reading) => !isInTimeGap(reading, context.gapsOfTag));
+  if (unexplained.length === 0) return;
+  const declared = numbers.first > numbers.last ? 0 : countOf(gapsWithin(context.stream, numbers));
+  if (unexplained.length <= declared) return;
+  const [first] = unexplained;
+  find(
+    `run ${nameOf(run)}: ${unexplained.length} readings are lost between numbers ${numbers.first - 1} and ` +
+      `${numbers.last + 1}, where ${declared} are declared; the first: ${first && showServed(first)}`,
+  );
+}
+
+/** A gap is no cheat: it has no more numbers than there was to be numbered. */
+function checkHole(
+  context: RunContext,
+  hole: { sequence: number; row: SampleRow; skipped: readonly Served[] },
+): void {
+  const { run, stream, find } = context;
+  const missing = countOf(gapsWithin(stream, { first: hole.sequence + 1, last: hole.row.sequence - 1 }));
+  if (missing === 0) return;
+  const batches = (hole.skipped.at(-1)?.batch ?? 0) - (hole.skipped[0]?.batch ?? 0) + 2;
+  const possible = hole.skipped.length + (batches + run.record.losses) * 2 * TAGS.length * 4;
+  if (missing > possible) {
+    find(
+      `run ${nameOf(run)}: ${missing} numbers before ${hole.row.sequence} are declared lost, of ${possible}`,
+    );
+  }
+}
+
+/** What only the open end of a cut explains is not older than the bound on a cut's loss. */
+function checkLossBound(context: RunContext, due: readonly Served[], sequence: number): void {
+  const { run, stream, lossBoundMs, find } = context;
+  if (lossBoundMs === null || (run.end !== 'killed' && run.end !== 'power-cut')) return;
+  const closed = gapsWithin(stream, { first: sequence + 1, last: OPEN_END }).filter(
+    ({ last }) => last !== OPEN_END,
+  );
+  const old = due.filter(
+    (reading) =>
+      reading.trueMs < run.endedMs - lossBoundMs && !isInTimeGap(reading, context.gapsOfTag, 'overload'),
+  );
+  const [first] = old;
+  if (first === undefined || old.length <= countOf(closed)) return;
+  const ageMs = Math.round(run.endedMs - first.trueMs);
+  find(`run ${nameOf(run)}: a cut cost readings that were ${ageMs} ms old, the bound is ${lossBoundMs} ms`);
+}
+
+function gapsWithin(stream: StreamEvidence, { first, last }: Numbers): Numbers[] {
+  if (first > last) return [];
+  const missing = stream.coverage.filter(({ state }) => state !== 'data');
+  return missing
+    .map((range) => ({ first: Math.max(range.first, first), last: Math.min(range.last, last) }))
+    .filter((range) => range.first <= range.last);
+}
+
+/** Readings that report-by-exception must let through: the first good one, and every other value. */
+function mandatory(served: readonly Served[]): boolean[] {
+  const last = new Map<number, Served>();
+  return served.map((reading) => {
+    const before = last.get(reading.tagIndex);
+    last.set(reading.tagIndex, reading);
+    if (!isUsable(reading.quality)) return false;
+    return before === undefined || !isUsable(before.quality) || before.value !== reading.value;
+  });
+}
+
+function readingsBetween(
+  served: readonly Served[],
+  isMandatory: readonly boolean[],
+  ...[from, to]: readonly [number, number]
+): Served[] {
+  const found: Served[] = [];
+  for (let at = from; at < to; at++) {
+    const reading = served[at];
+    if (reading !== undefined && isMandatory[at]) found.push(reading);
+  }
+  return found;
+}
+
+function placesOf(served: readonly Served[]): Map<string, number[]> {
+  const places = new Map<string, number[]>();
+  for (const [at, { tagIndex, value, sourceTimeUs, wallUs }] of served.entries()) {
+    const key = keyOf(tagIndex, value, sourceTimeUs > 0 ? sourceTimeUs : wallUs);
+    const list = places.get(key);
+    if (list === undefined) places.set(key, [at]);
+    else list.push(at);
+  }
+  return places;
+}
+
+function firstFrom(places: readonly number[] | undefined, from: number): number | undefined {
+  return places?.find((at) => at >= from);
+}
+
+function keyOf(tagIndex: number, value: SampleValue, timeUs: number): string {
+  return `${tagIndex} ${typeof value} ${value} ${timeUs}`;
+}
+
+function note(values: Map<number, SampleValue>, reading: Served | undefined): void {
+  if (reading !== undefined) values.set(reading.tagIndex, reading.value);
+}
+
+/** What report-by-exception makes of a lost line. */
+function isOfAgent(row: Row): boolean {
+  return row.kind === 'sample' && row.quality === Quality.badNotConnected;
+}
+
+function isInTimeGap({ tagIndex, wallUs }: Served, gaps: Evidence['gapsOfTag'], reason?: string): boolean {
+  return (gaps[tagIndex] ?? []).some(
+    (gap) =>
+      gap.kind === 'time' &&
+      (reason === undefined || gap.reason === reason) &&
+      gap.fromUs <= wallUs &&
+      wallUs <= gap.toUs,
+  );
+}
+
+export interface StationContext {
+  readonly name: string;
+  readonly firstTag: number;
+  readonly seen: readonly Seen[];
+  /** Longest pause between two sights of a station that is well. */
+  readonly pauseMaxMs: number;
+  readonly evidence: Evidence;
+  readonly untilMs: number;
+  readonly find: Find;
+}
+
+/** Clocks and scheduling between the plant's record and the agent's. */
+const TOLERANCE_US = 1_000_000;
+
+/** Every interval in which nobody saw the station is declared for its tags. */
+export function checkObserved(context: StationContext): void {
+  const { name, firstTag, seen, pauseMaxMs, evidence, find } = context;
+  const declared = merged([...(evidence.gapsOfTag[firstTag] ?? []), ...badIntervals(evidence, firstTag)]);
+  for (const [at, from] of seen.entries()) {
+    const to = seen[at + 1];
+    if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs || to.trueMs > context.untilMs) continue;
+    // In an interval in which the wall clock was set, its times say little.
+    const stepUs = Math.abs(to.wallUs - from.wallUs - (to.trueMs - from.trueMs) * 1000);
+    if (stepUs > 1000) continue;
+    const whole = { first: from.wallUs, last: to.wallUs };
+    const holes = declared.map(({ fromUs, toUs }) => ({ first: fromUs, last: toUs }));
+    const openUs = countOf(subtract(whole, holes));
+    if (openUs <= pauseMaxMs * 1000 + TOLERANCE_US) continue;
+    const seconds = (ms: number) => `${(ms / 1000).toFixed(3)} s`;
+    find(
+      `station ${name} was not observed from ${seconds(from.trueMs)} to ${seconds(to.trueMs)}, ` +
+        `and ${seconds(openUs / 1000)} of it are not declared`,
+    );
+  }
+}
+
+/** A quality that says "nobody saw it" declares the time until the next row. */
+function badIntervals(evidence: Evidence, tagIndex: number): { fromUs: number; toUs: number }[] {
+  const rows = evidence.samplesOfTag[tagIndex] ?? [];
+  return rows.flatMap((row, at) =>
+    isUnobserved(row.quality)
+      ? [{ fromUs: row.sourceTimeUs, toUs: rows[at + 1]?.sourceTimeUs ?? row.sourceTimeUs }]
+      : [],
+  );
+}
+
+function merged(gaps: readonly Pick<ArchivedGap, 'fromUs' | 'toUs'>[]): { fromUs: number; toUs: number }[] {
+  const result: { fromUs: number; toUs: number }[] = [];
+  for (const { fromUs, toUs } of gaps.toSorted((a, b) => a.fromUs - b.fromUs)) {
+    const last = result.at(-1);
+    if (last !== undefined && fromUs <= last.toUs) last.toUs = Math.max(last.toUs, toUs);
+    else result.push({ fromUs, toUs });
+  }
+  return result;
+}
+
+function nameOf(run: AgentRun): string {
+  return `${run.streamId?.slice(0, 8) ?? 'without a stream'} (${run.end})`;
+}
+
+function show(row: SampleRow): string {
+  return `tag ${row.tagIndex} = ${String(row.value).slice(0, 20)} at ${row.sourceTimeUs}, ${row.cause}`;
+}
+
+function showServed({ tagIndex, value, trueMs }: Served): string {
+  return `tag ${tagIndex} = ${String(value).slice(0, 20)} at ${(trueMs / 1000).toFixed(3)} s`;
+}

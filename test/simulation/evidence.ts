@@ -1,0 +1,78 @@
+import type { Coverage } from '../../src/domain/coverage.ts';
+import { OPEN_END } from '../../src/domain/gap.ts';
+import type { SampleValue } from '../../src/domain/sample.ts';
+import type { ArchivedGap, ArchivedSample } from '../../src/world/archive.ts';
+import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
+import { TAGS } from './plant.ts';
+import { PROCESS, SITE } from './site.ts';
+
+/** A numbered entry of a stream as the archive has it. */
+export type Row = SampleRow | TimeGapRow;
+export interface SampleRow {
+  readonly kind: 'sample';
+  readonly sequence: number;
+  readonly tagIndex: number;
+  readonly value: SampleValue;
+  readonly quality: number;
+  readonly cause: string;
+  /** The device's time where it is kept beside the source time, else the source time. */
+  readonly deviceTimeUs: number;
+  readonly sourceTimeUs: number;
+}
+export interface TimeGapRow {
+  readonly kind: 'time-gap';
+  readonly sequence: number;
+  readonly gap: Extract<ArchivedGap, { kind: 'time' }>;
+}
+
+/** What the archive holds of one stream. */
+export interface StreamEvidence {
+  readonly coverage: Coverage;
+  /** By sequence; a number that is in twice is here twice. */
+  readonly rows: readonly Row[];
+}
+
+/** Everything in the archive that the checkers use. */
+export interface Evidence {
+  readonly streams: ReadonlyMap<string, StreamEvidence>;
+  /** By tag index. */
+  readonly gapsOfTag: readonly (readonly ArchivedGap[])[];
+  readonly samplesOfTag: readonly (readonly ArchivedSample[])[];
+}
+
+const ALWAYS = { fromUs: Number.MIN_SAFE_INTEGER, toUs: Number.MAX_SAFE_INTEGER };
+
+/** Reads the archive by its public interface. */
+export async function readEvidence(
+  archive: SimulatedArchive,
+  stations: readonly string[],
+): Promise<Evidence> {
+  const names = stations.flatMap((station) => TAGS.map((tag) => `${station}.${tag}`));
+  const rows = new Map<string, Row[]>();
+  const add = (streamId: string, row: Row) => {
+    const list = rows.get(streamId);
+    if (list === undefined) rows.set(streamId, [row]);
+    else list.push(row);
+  };
+  const gapsOfTag: ArchivedGap[][] = [];
+  const samplesOfTag: ArchivedSample[][] = [];
+  const timeGaps = new Map<string, Extract<ArchivedGap, { kind: 'time' }>>();
+  for (const [tagIndex, tag] of names.entries()) {
+    const samples = await archive.samples({ site: SITE, tag, ...ALWAYS, limit: OPEN_END });
+    samplesOfTag.push(samples);
+    for (const { streamId, sequence, value, quality, cause, deviceTimeUs, sourceTimeUs } of samples) {
+      const times = { sourceTimeUs, deviceTimeUs: deviceTimeUs ?? sourceTimeUs };
+      add(streamId, { kind: 'sample', sequence, tagIndex, value, quality, cause, ...times });
+    }
+    const gaps = await archive.gaps({ site: SITE, tag, ...ALWAYS });
+    gapsOfTag.push(gaps);
+    for (const gap of gaps) if (gap.kind === 'time') timeGaps.set(`${gap.streamId}/${gap.sequence}`, gap);
+  }
+  for (const gap of timeGaps.values()) add(gap.streamId, { kind: 'time-gap', sequence: gap.sequence, gap });
+  const streams = new Map<string, StreamEvidence>();
+  for (const { streamId, coverage } of await archive.streams(SITE, PROCESS)) {
+    const sorted = (rows.get(streamId) ?? []).sort((a, b) => a.sequence - b.sequence);
+    streams.set(streamId, { coverage, rows: sorted });
+  }
+  return { streams, gapsOfTag, samplesOfTag };
+}

@@ -1,0 +1,119 @@
+import { KomError } from '../../src/domain/errors.ts';
+import { KernelServer } from '../../src/kernel/server.ts';
+import type { Archive, ArchiveTransaction } from '../../src/world/archive.ts';
+import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
+import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
+import { createSimulatedRandom, type SimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { History } from './history.ts';
+import { Life, type WallClock } from './life.ts';
+import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
+
+export interface KernelHostSetup {
+  readonly clock: SimulatedClock;
+  readonly network: SimulatedNetwork;
+  readonly archive: SimulatedArchive;
+  readonly random: SimulatedRandom;
+  readonly commitMs: number;
+  readonly seed: number;
+  readonly history: History;
+  readonly failed: (error: unknown) => void;
+}
+
+/**
+ * The Kernel's machine: what its archive committed stays, its processes come and go. A transaction takes
+ * time, and is in the archive somewhere within it, so that a crash finds it there, or not, whole.
+ */
+export class KernelHost {
+  readonly #setup: KernelHostSetup;
+  readonly #wall: WallClock = { offsetUs: 0 };
+  #life: Life | null = null;
+  #server: KernelServer | null = null;
+  #starts = 0;
+  isArchiveAvailable = true;
+  /** Time of one transaction. */
+  commitMs: number;
+
+  constructor(setup: KernelHostSetup) {
+    this.#setup = setup;
+    this.commitMs = setup.commitMs;
+  }
+
+  get isRunning(): boolean {
+    return this.#life !== null;
+  }
+
+  start(): void {
+    const { clock, network, seed, history, failed } = this.#setup;
+    const life = new Life(clock, this.#wall);
+    this.#starts += 1;
+    this.#life = life;
+    history.note('kernel: starts');
+    const server = new KernelServer({
+      archive: life.archive(this.#archive()),
+      programVersion: 'simulated',
+      clock: life.clock,
+      random: createSimulatedRandom(seed * 2003 + this.#starts),
+      log: history.log('kernel'),
+    });
+    this.#server = server;
+    life
+      .transport(network.host(KERNEL_HOST))
+      .listen({ host: KERNEL_HOST, port: KERNEL_PORT }, (connection) => server.accept(connection))
+      .catch(failed);
+  }
+
+  crash(): void {
+    this.#setup.history.note('kernel: crashes');
+    this.#life?.kill();
+    this.#life = null;
+    this.#server = null;
+    this.#setup.network.killHost(KERNEL_HOST);
+  }
+
+  stall(ms: number): void {
+    this.#life?.stall(ms);
+  }
+
+  get archiveError(): string | null {
+    return this.#server?.archiveError ?? null;
+  }
+
+  #archive(): Archive {
+    const { archive, clock, random } = this.#setup;
+    const check = () => {
+      if (!this.isArchiveAvailable) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'simulated');
+    };
+    const delegate = {
+      dictionary: archive.dictionary.bind(archive),
+      coverage: archive.coverage.bind(archive),
+      samples: archive.samples.bind(archive),
+      qualityChanges: archive.qualityChanges.bind(archive),
+      gaps: archive.gaps.bind(archive),
+      streams: archive.streams.bind(archive),
+      tagStreams: archive.tagStreams.bind(archive),
+      tags: archive.tags.bind(archive),
+      stat: archive.stat.bind(archive),
+      close: async () => undefined,
+    };
+    return {
+      ...delegate,
+      putDictionary: async (hash, bytes, dictionary) => {
+        check();
+        await archive.putDictionary(hash, bytes, dictionary);
+      },
+      commit: async (transaction: ArchiveTransaction) => {
+        check();
+        const { commitMs } = this;
+        const beforeMs = commitMs * random.fraction();
+        const life = this.#life;
+        if (beforeMs > 0) await clock.sleep(beforeMs);
+        // A process that died meanwhile did not get so far.
+        if (life !== this.#life) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the process is gone');
+        check();
+        await archive.commit(transaction);
+        if (commitMs > 0) await clock.sleep(commitMs - beforeMs);
+      },
+    };
+  }
+}

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Fault } from './options.ts';
+import { runSeed, type SeedResult } from './run.ts';
+
+/*
+ * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
+ * npm run sim -- --seed S                  one seed, with its history if it fails
+ * --json: the last line is one JSON object, and nothing else is on standard output
+ */
+
+const SEEDS_DEFAULT = 200;
+const SEED_MAX = 2 ** 31;
+
+export function regressionSeeds(): number[] {
+  const text = readFileSync(new URL('./seeds.txt', import.meta.url), 'utf8');
+  return text.split('\n').flatMap((line) => (/^\d+/.test(line) ? [Number.parseInt(line, 10)] : []));
+}
+
+function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean } {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string' },
+      seed: { type: 'string' },
+      first: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const whole = (text: string, option: string): number => {
+    const number = Number(text);
+    if (!Number.isSafeInteger(number) || number < 0 || number > SEED_MAX) {
+      console.error(`${option} takes a whole number from 0 to ${SEED_MAX}, not ${text}`);
+      process.exit(2);
+    }
+    return number;
+  };
+  const { json } = values;
+  if (values.seed !== undefined) return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true };
+  const count = whole(values.seeds ?? String(SEEDS_DEFAULT), '--seeds');
+  const first = whole(values.first ?? String(Math.floor(Date.now() / 1000) % 1_000_000_000), '--first');
+  const fresh = Array.from({ length: count }, (_, at) => first + at);
+  return { seeds: fresh, json, isVerbose: false };
+}
+
+function tell(result: SeedResult): void {
+  console.error(`seed ${result.seed} FAILED`);
+  for (const finding of result.findings) console.error(`  ${finding}`);
+  console.error(`  options: ${JSON.stringify({ ...result.swarm, faults: [...result.swarm.faults] })}`);
+  console.error('  last events:');
+  for (const line of result.history.slice(-50)) console.error(`    ${line.slice(0, 300)}`);
+  console.error(`replay with: npm run sim -- --seed ${result.seed}\n`);
+}
+
+async function main(): Promise<void> {
+  const { seeds, json, isVerbose } = seedsToRun();
+  const startMs = performance.now();
+  const sum = { failures: 0, samples: 0, virtualMs: 0 };
+  const failed: number[] = [];
+  const faults: Partial<Record<Fault, number>> = {};
+  for (const seed of seeds) {
+    const result = await runSeed(seed);
+    sum.samples += result.samples;
+    sum.virtualMs += result.virtualMs;
+    for (const [kind, count] of Object.entries(result.faults) as [Fault, number][]) {
+      faults[kind] = (faults[kind] ?? 0) + count;
+    }
+    if (result.findings.length > 0) {
+      failed.push(seed);
+      tell(result);
+    } else if (isVerbose && !json) console.log(`seed ${seed} passes; history ${result.digest.slice(0, 16)}`);
+  }
+  const line = {
+    seeds: seeds.length,
+    first: seeds[0] ?? 0,
+    failures: failed.length,
+    failed: failed.slice(0, 20),
+    samples: sum.samples,
+    virtualHours: Math.round(sum.virtualMs / 36_000) / 100,
+    faults,
+    seconds: Math.round((performance.now() - startMs) / 10) / 100,
+  };
+  console.log(JSON.stringify(line));
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+await main();

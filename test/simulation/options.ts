@@ -1,0 +1,89 @@
+import type { StorePolicy } from '../../src/config/model.ts';
+import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
+
+/** Every fault the simulation can make. Each seed turns some of them on. */
+export const FAULTS = ['link-hang', 'link-reset', 'link-refuse', 'link-break', 'link-slow'] as const;
+export type Fault = (typeof FAULTS)[number];
+
+export interface StationOptions {
+  readonly name: string;
+  /** The process in the device makes a new value at this pace. */
+  readonly periodMs: number;
+  /** Polled lines only. */
+  readonly scanMs: number;
+  readonly noteBytes: number;
+}
+
+export interface LineOptions {
+  readonly name: string;
+  readonly kind: 'poll' | 'subscribe';
+  readonly publishMs: number;
+  readonly keepAliveMs: number;
+  readonly stations: readonly StationOptions[];
+}
+
+/** What one seed is like. */
+export interface Swarm {
+  readonly faults: ReadonlySet<Fault>;
+  /** Mean time between two faults. */
+  readonly faultEveryMs: number;
+  readonly runMs: number;
+  readonly lines: readonly LineOptions[];
+  readonly policy: StorePolicy;
+  readonly whenFull: 'drop-oldest' | 'refuse-newest';
+  readonly capacityBytes: number;
+  readonly windowBytes: number;
+  readonly blockAgeMs: number;
+  readonly spillAgeMs: number;
+  readonly aliveMarkMs: number;
+  readonly reportAtLeastEveryMs: number;
+  readonly syncMs: { readonly min: number; readonly max: number };
+  readonly latencyMs: number;
+  readonly bytesPerSecond: number;
+  readonly commitMs: number;
+}
+
+/** Draws the options of a seed: values far apart, because bugs hide in the corners. */
+export function drawSwarm(random: SimulatedRandom): Swarm {
+  const pick = <T>(values: readonly [T, ...T[]]): T => values[random.below(values.length)] ?? values[0];
+  const faults = new Set(FAULTS.filter(() => random.chance(0.4)));
+  if (random.chance(0.06)) faults.clear();
+  const blockAgeMs = pick([50, 250, 1000]);
+  const syncMax = pick([1, 20, 200, 2000]);
+  return {
+    faults,
+    faultEveryMs: pick([800, 3000, 8000]),
+    runMs: pick([6000, 15_000, 40_000]),
+    lines: drawLines(random, pick),
+    policy: pick(['always', 'on-outage']),
+    whenFull: pick(['drop-oldest', 'drop-oldest', 'refuse-newest']),
+    capacityBytes: pick([64 * 1024, 128 * 1024, 1024 * 1024, 16 * 1024 * 1024]),
+    windowBytes: pick([16 * 1024, 128 * 1024, 2 * 1024 * 1024]),
+    blockAgeMs,
+    spillAgeMs: pick([100, 500, 3000]),
+    aliveMarkMs: pick([250, 1000, 5000]),
+    reportAtLeastEveryMs: pick([2000, 600_000]),
+    syncMs: { min: Math.min(1, syncMax), max: syncMax },
+    latencyMs: pick([0.2, 5, 80]),
+    bytesPerSecond: pick([Number.POSITIVE_INFINITY, 1_000_000, 30_000]),
+    commitMs: pick([0, 6, 100, 800]),
+  };
+}
+
+type Pick = <T>(values: readonly [T, ...T[]]) => T;
+
+function drawLines(random: SimulatedRandom, pick: Pick): LineOptions[] {
+  const kinds = pick<LineOptions['kind'][]>([['poll'], ['subscribe'], ['poll', 'subscribe']]);
+  return kinds.map((kind, at) => ({
+    name: `L${at + 1}`,
+    kind,
+    publishMs: pick([50, 250, 1000]),
+    keepAliveMs: pick([1000, 3000]),
+    stations: Array.from({ length: 1 + random.below(2) }, (_, station) => ({
+      name: `${kind === 'poll' ? 'P' : 'S'}${at + 1}${station + 1}`,
+      periodMs: pick([50, 200, 1000]),
+      scanMs: pick([100, 300, 1000]),
+      noteBytes: pick([10, 60, 400]),
+    })),
+  }));
+}

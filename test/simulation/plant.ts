@@ -1,0 +1,314 @@
+import { createHash } from 'node:crypto';
+import { KomError } from '../../src/domain/errors.ts';
+import { Quality } from '../../src/domain/quality.ts';
+import type { Reading, SampleValue } from '../../src/domain/sample.ts';
+import type { Driver, Link, LinkBatch, UnseenInterval } from '../../src/drivers/driver.ts';
+import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { Life } from './life.ts';
+import type { LineOptions, StationOptions } from './options.ts';
+
+/** One value that a run of the agent took over from its driver, in the order of taking over. */
+export interface Served {
+  readonly tagIndex: number;
+  readonly station: string;
+  readonly value: SampleValue;
+  readonly quality: number;
+  readonly sourceTimeUs: number;
+  /** The agent's wall clock and the true time when it took it over. */
+  readonly wallUs: number;
+  readonly trueMs: number;
+  /** Number of the batch within the run. */
+  readonly batch: number;
+}
+
+/** When a station was seen alive: a good value, or a keep-alive. */
+export interface Seen {
+  readonly wallUs: number;
+  readonly trueMs: number;
+}
+
+/** The plant's record of one run of the agent. */
+export class RunRecord {
+  readonly served: Served[] = [];
+  batches = 0;
+  /** Line losses that the driver told. */
+  losses = 0;
+}
+
+/** Tags of a station, in this order. */
+export const TAGS = ['count', 'level', 'running', 'note'] as const;
+/** Notifications that a device keeps for a client that does not come. */
+const QUEUE_MAX = 40;
+const HEX_PER_DIGEST = 64;
+
+/** One simulated device. What it says depends on the true time, its faults, and nothing of the agent. */
+class Station {
+  readonly options: StationOptions;
+  readonly firstTag: number;
+  readonly seen: Seen[] = [];
+  isUnplugged = false;
+  clockOffsetUs = 0;
+  hasClock = true;
+  /** Puts the present state into the queue of the client, if there is one. */
+  notify: (() => void) | undefined;
+  #produced = 0;
+
+  constructor(options: StationOptions, firstTag: number) {
+    this.options = options;
+    this.firstTag = firstTag;
+  }
+
+  /** A polled device's process goes on by itself. */
+  advanceTo(trueMs: number): void {
+    this.#produced = Math.max(this.#produced, Math.floor(trueMs / this.options.periodMs));
+  }
+
+  produce(): void {
+    this.#produced += 1;
+  }
+
+  values(): SampleValue[] {
+    const n = this.#produced;
+    return [BigInt(n), n / 4, Math.floor(n / 3) % 2 === 1, this.#note(Math.floor(n / 5))];
+  }
+
+  /** Text that does not compress, so that a ring fills. */
+  #note(n: number): string {
+    let note = `${n} `;
+    for (let part = 0; note.length < this.options.noteBytes; part++) {
+      note += createHash('sha256').update(`${this.options.name} ${n} ${part}`).digest('base64');
+    }
+    return note.slice(0, Math.max(this.options.noteBytes, HEX_PER_DIGEST / 4));
+  }
+}
+
+export interface PlantSetup {
+  readonly clock: SimulatedClock;
+  readonly random: SimulatedRandom;
+  readonly lines: readonly LineOptions[];
+}
+
+/** All lines of the site, and their faults. */
+export class Plant {
+  readonly #setup: PlantSetup;
+  readonly #stations = new Map<string, Station>();
+  readonly #lost = new Set<string>();
+  readonly #onLost = new Map<string, Set<() => void>>();
+  #isProducing = true;
+
+  constructor(setup: PlantSetup) {
+    this.#setup = setup;
+    let firstTag = 0;
+    for (const options of setup.lines.flatMap((line) => line.stations)) {
+      this.#stations.set(options.name, new Station(options, firstTag));
+      firstTag += TAGS.length;
+    }
+  }
+
+  station(name: string): Station {
+    const station = this.#stations.get(name);
+    if (station === undefined) throw new Error(`no station ${name}`);
+    return station;
+  }
+
+  get stations(): readonly Station[] {
+    return [...this.#stations.values()];
+  }
+
+  /** Processes stand still: values go on being served, and do not change. */
+  stopProducing(): void {
+    this.#isProducing = false;
+  }
+
+  /** A polled device does not answer; a server tells that it lost the device. */
+  unplug(name: string, isUnplugged: boolean): void {
+    const station = this.station(name);
+    if (station.isUnplugged === isUnplugged) return;
+    station.isUnplugged = isUnplugged;
+    station.notify?.();
+  }
+
+  loseLine(name: string, isLost: boolean): void {
+    if (isLost) this.#lost.add(name);
+    else this.#lost.delete(name);
+    if (isLost) for (const tell of this.#onLost.get(name) ?? []) tell();
+  }
+
+  /** The driver of a line for one run of the agent. */
+  driver(line: LineOptions, life: Life, record: RunRecord): Driver {
+    return {
+      connect: async (signal) => {
+        await life.clock.sleep(5, signal);
+        if (this.#lost.has(line.name)) {
+          record.losses += 1;
+          throw new KomError('KOM_DEVICE_UNREACHABLE', line.name);
+        }
+        const way = { line, life, record, signal };
+        const link: Link = {
+          [Symbol.asyncIterator]: () => (line.kind === 'poll' ? this.#poll(way) : this.#subscribe(way)),
+          [Symbol.asyncDispose]: async () => undefined,
+        };
+        return link;
+      },
+    };
+  }
+
+  async *#poll(way: Way): AsyncGenerator<LinkBatch> {
+    const { line, life, signal } = way;
+    const startMs = life.clock.monotonicMs();
+    const due = new Map(line.stations.map((each, at) => [each.name, startMs + at * 7.3]));
+    const polled = new Map<string, { wallUs: number; monotonicMs: number }>();
+    while (!signal.aborted) {
+      const [name = '', dueMs = 0] = [...due].sort((a, b) => a[1] - b[1])[0] ?? [];
+      const waitMs = Math.max(0, dueMs - life.clock.monotonicMs());
+      await this.#nap(waitMs + 1 + this.#setup.random.fraction(), way);
+      if (signal.aborted) return;
+      if (this.#lost.has(line.name)) throw this.#lostError(way);
+      const station = this.station(name);
+      const nowMs = life.clock.monotonicMs();
+      due.set(name, Math.max(dueMs + station.options.scanMs, nowMs));
+      if (this.#isProducing) station.advanceTo(nowMs);
+      const wallUs = life.clock.wallUs();
+      const last = polled.get(name);
+      const isLate = last !== undefined && nowMs - last.monotonicMs > 2 * station.options.scanMs + 200;
+      const unseen = isLate && wallUs > last.wallUs ? [lateness(last.wallUs, wallUs)] : undefined;
+      polled.set(name, { wallUs, monotonicMs: nowMs });
+      const readings = readingsOf(station, wallUs);
+      yield this.#take(way, station, { readings, ...(unseen && { unseen }) });
+    }
+  }
+
+  async *#subscribe(way: Way): AsyncGenerator<LinkBatch> {
+    const { line, life, signal } = way;
+    const device = new Notifier(this.#setup.clock, () => this.#isProducing);
+    const stop = device.start(line.stations.map(({ name }) => this.station(name)));
+    let heardMs = life.clock.monotonicMs();
+    let heardUs = life.clock.wallUs();
+    try {
+      for (const { name } of line.stations) device.notify(this.station(name));
+      while (!signal.aborted) {
+        await this.#nap(line.publishMs + this.#setup.random.fraction(), way);
+        if (signal.aborted) return;
+        if (this.#lost.has(line.name)) throw this.#lostError(way);
+        const nowMs = life.clock.monotonicMs();
+        const isKeepAlive = nowMs - heardMs >= line.keepAliveMs;
+        for (const { name } of line.stations) {
+          const station = this.station(name);
+          const { readings, overflowed } = device.take(station);
+          if (readings.length === 0 && !isKeepAlive) continue;
+          const unchanged = { unchangedUntilUs: life.clock.wallUs() };
+          const isUnseen = overflowed && life.clock.wallUs() > heardUs;
+          const unseen = isUnseen ? [lateness(heardUs, life.clock.wallUs())] : undefined;
+          yield this.#take(way, station, { readings, ...unchanged, ...(unseen && { unseen }) });
+        }
+        if (isKeepAlive) heardMs = nowMs;
+        heardUs = life.clock.wallUs();
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  /** Sleeps; ends early when the line is lost or the agent stops. */
+  async #nap(ms: number, way: Way): Promise<void> {
+    const told = Promise.withResolvers<void>();
+    const tell = () => told.resolve();
+    const tellers = this.#onLost.get(way.line.name) ?? new Set();
+    this.#onLost.set(way.line.name, tellers.add(tell));
+    way.signal.addEventListener('abort', tell, { once: true });
+    const timer = way.life.clock.schedule('driver', ms, tell);
+    await way.life.see(told.promise);
+    timer.cancel();
+    way.signal.removeEventListener('abort', tell);
+    tellers.delete(tell);
+  }
+
+  #lostError(way: Way): KomError {
+    way.record.losses += 1;
+    return new KomError('KOM_DEVICE_UNREACHABLE', way.line.name);
+  }
+
+  /** The moment at which the agent has a batch: it is recorded here and nowhere else. */
+  #take(way: Way, station: Station, news: Omit<LinkBatch, 'station'>): LinkBatch {
+    const { record, life } = way;
+    const at = { wallUs: life.clock.wallUs(), trueMs: this.#setup.clock.monotonicMs() };
+    const name = station.options.name;
+    record.batches += 1;
+    for (const reading of news.readings) {
+      record.served.push({ ...reading, ...at, station: name, batch: record.batches });
+    }
+    if (!station.isUnplugged) station.seen.push(at);
+    return { station: name, ...news };
+  }
+}
+
+interface Way {
+  readonly line: LineOptions;
+  readonly life: Life;
+  readonly record: RunRecord;
+  readonly signal: AbortSignal;
+}
+
+/** A server with a bounded queue for each of its stations; it runs on the true time. */
+class Notifier {
+  readonly #clock: SimulatedClock;
+  readonly #isProducing: () => boolean;
+  readonly #queues = new Map<string, { readings: Reading[][]; overflowed: boolean }>();
+
+  constructor(clock: SimulatedClock, isProducing: () => boolean) {
+    this.#clock = clock;
+    this.#isProducing = isProducing;
+  }
+
+  start(stations: readonly Station[]): () => void {
+    const timers = stations.map((station) => {
+      station.notify = () => this.notify(station);
+      return this.#clock.repeat('device', station.options.periodMs, () => {
+        if (!this.#isProducing() || station.isUnplugged) return;
+        station.produce();
+        this.notify(station);
+      });
+    });
+    return () => {
+      for (const timer of timers) timer.cancel();
+      for (const station of stations) station.notify = undefined;
+    };
+  }
+
+  notify(station: Station): void {
+    const queue = this.#queueOf(station);
+    const timeUs = station.hasClock ? this.#clock.wallUs() + station.clockOffsetUs : 0;
+    queue.readings.push(readingsOf(station, timeUs));
+    if (queue.readings.length <= QUEUE_MAX) return;
+    queue.readings.shift();
+    queue.overflowed = true;
+  }
+
+  take(station: Station): { readings: Reading[]; overflowed: boolean } {
+    const queue = this.#queueOf(station);
+    this.#queues.delete(station.options.name);
+    return { readings: queue.readings.flat(), overflowed: queue.overflowed };
+  }
+
+  #queueOf(station: Station): { readings: Reading[][]; overflowed: boolean } {
+    const { name } = station.options;
+    const queue = this.#queues.get(name) ?? { readings: [], overflowed: false };
+    this.#queues.set(name, queue);
+    return queue;
+  }
+}
+
+function readingsOf(station: Station, timeUs: number): Reading[] {
+  const isDead = station.isUnplugged;
+  return station.values().map((value, at) => ({
+    tagIndex: station.firstTag + at,
+    sourceTimeUs: timeUs,
+    value: isDead ? null : value,
+    quality: isDead ? Quality.badTimeout : Quality.good,
+  }));
+}
+
+function lateness(fromUs: number, toUs: number): UnseenInterval {
+  return { tagIndexes: [], fromUs, toUs, reason: 'overload' };
+}

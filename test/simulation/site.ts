@@ -1,0 +1,78 @@
+import type { ModbusLine, ModbusTag, Process, Server, Site } from '../../src/config/model.ts';
+import type { ValueType } from '../../src/domain/dictionary.ts';
+import type { LineOptions, Swarm } from './options.ts';
+import { TAGS } from './plant.ts';
+
+export const SITE = 'Simulated';
+export const PROCESS = 'KomA';
+export const KERNEL_HOST = 'kernel';
+export const KERNEL_PORT = 3119;
+export const SERVER: Server = {
+  name: 'ServerKom1',
+  instance: 1,
+  dataDirectory: '/data',
+  controlSocket: '/run/kom/agent',
+};
+
+const TYPES: readonly ValueType[] = ['int64', 'float64', 'bool', 'text'];
+
+/** The site of a seed. What only a real Modbus driver reads has any value. */
+export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: Process } {
+  let index = 0;
+  const nextIndex = () => index++;
+  const process: Process = {
+    name: PROCESS,
+    servers: [SERVER.name],
+    buffer: {
+      store: swarm.policy,
+      capacityBytes: swarm.capacityBytes,
+      freeDiskFloorBytes: 0,
+      whenFull: swarm.whenFull,
+      powerCutLossMaxMs: 10_000,
+      blockAgeMs: swarm.blockAgeMs,
+      spillAgeMs: swarm.spillAgeMs,
+      aliveMarkMs: swarm.aliveMarkMs,
+      windowBytes: swarm.windowBytes,
+      alarmShare: 0,
+    },
+    uplink: {
+      heartbeatMs: 500,
+      silenceMaxMs: 3000,
+      connectTimeoutMs: 3000,
+      reconnectDelayMinMs: 200,
+      reconnectDelayMaxMs: 3000,
+      liveIntervalMs: 1000,
+    },
+    lines: swarm.lines.map((line) => lineOf(line, swarm, nextIndex)),
+  };
+  const kernels = [{ host: KERNEL_HOST, port: KERNEL_PORT, insecure: true }];
+  const site = { name: SITE, hash: '5'.repeat(32), kernels, servers: [SERVER], processes: [process] };
+  return { site, process };
+}
+
+function lineOf(line: LineOptions, swarm: Swarm, nextIndex: () => number): ModbusLine {
+  return {
+    driver: 'modbus',
+    name: line.name,
+    reconnectDelayMinMs: 200,
+    reconnectDelayMaxMs: 3000,
+    channel: { kind: 'tcp', address: { host: line.name, port: 502 } },
+    ...{ responseTimeoutMs: 500, retries: 1, requestGapMs: 0, degradeAfterCycles: 3, probeIntervalMs: 1000 },
+    stations: line.stations.map(({ name, scanMs }) => ({
+      ...{ name, mode: 'on', unit: 1, maxRegistersPerRequest: 125, maxBitsPerRequest: 2000, maxGap: 0 },
+      tags: TAGS.map((tag, at) => ({
+        ...tagDefaults(nextIndex(), swarm.reportAtLeastEveryMs, scanMs),
+        name: `${name}.${tag}`,
+        type: TYPES[at] ?? 'text',
+      })),
+    })),
+  };
+}
+
+function tagDefaults(index: number, reportAtLeastEveryMs: number, scanMs: number): Omit<ModbusTag, 'type'> {
+  return {
+    ...{ index, name: '', class: 'measurement', engineeringUnit: '', description: '', formerly: [] },
+    ...{ deadband: 0, reportAtLeastEveryMs, origin: 'simulation', table: 'holding-register', address: 0 },
+    ...{ rawType: 'uint16', bitIndex: 0, wordOrder: 'big', byteOrder: 'big', scale: 1, offset: 0, scanMs },
+  };
+}
