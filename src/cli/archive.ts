@@ -88,6 +88,8 @@ function queryFormat({ csv, json }: QueryOptions): QueryFormat {
   return csv === true ? 'csv' : 'table';
 }
 
+const HEADING = ['time', 'value', 'quality', 'cause', 'state', 'until', 'reason'];
+
 /**
  * Lines of an answer. In CSV and the table a segment that is not data is a row of its own, with `until` set
  * and no value, so that nobody draws a line over a hole; in JSON every segment is there.
@@ -97,8 +99,11 @@ export async function* renderQuery(
   format: QueryFormat,
 ): AsyncGenerator<string> {
   const row = format === 'csv' ? csvRow : tableRow;
-  if (format !== 'json') yield row(['time', 'value', 'quality', 'cause', 'state', 'until', 'reason']);
+  let isFirst = true;
   for await (const line of lines) {
+    // Behind the first line of the answer, so that a question without one prints no heading.
+    if (isFirst && format !== 'json') yield row(HEADING);
+    isFirst = false;
     if (format === 'json') yield JSON.stringify(line);
     else {
       const cells = cellsOf(line);

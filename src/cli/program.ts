@@ -54,18 +54,14 @@ export async function runCommandLine(
   const program = new Command('kom')
     .description('Store-and-forward communication agent: every sample once and in order, or a gap record.')
     .version(programVersion())
-    .addHelpText('after', EXIT_CODE_HELP)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => output.line(text.trimEnd()),
-      writeErr: (text) => output.note(text.trimEnd()),
-    });
+    .addHelpText('after', EXIT_CODE_HELP);
   const wanted = args.find((arg) => !arg.startsWith('-')) ?? '';
-  const names = wanted in SUBCOMMANDS ? [wanted] : Object.keys(SUBCOMMANDS);
+  const names = Object.hasOwn(SUBCOMMANDS, wanted) ? [wanted] : Object.keys(SUBCOMMANDS);
   for (const name of names) {
     const factory = await SUBCOMMANDS[name]?.();
-    if (factory !== undefined) program.addCommand(factory(context).exitOverride());
+    if (factory !== undefined) program.addCommand(factory(context));
   }
+  govern(program, output);
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
@@ -75,4 +71,13 @@ export async function runCommandLine(
     return error.code === 'KOM_NOT_RUNNING' ? ExitCode.unavailable : ExitCode.usage;
   }
   return exitCode;
+}
+
+/** A command that is added takes over nothing of its parent: each one is told not to exit and where to print. */
+function govern(command: Command, output: Output): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => output.line(text.trimEnd()),
+    writeErr: (text) => output.note(text.trimEnd()),
+  });
+  for (const subcommand of command.commands) govern(subcommand, output);
 }
