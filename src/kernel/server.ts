@@ -9,7 +9,7 @@ import {
   type StreamCoverage,
 } from '../uplink/messages.ts';
 import type { Archive } from '../world/archive.ts';
-import type { Clock } from '../world/clock.ts';
+import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
@@ -43,7 +43,10 @@ interface AgentSession {
   readonly hello: Hello;
   readonly control: Channel;
   data: Channel | null;
+  isDataOver: boolean;
   saidGoodbye: boolean;
+  /** Ends the data lane of an agent that said goodbye. */
+  farewell: Timer | null;
   readonly presence: ProcessPresence;
   readonly streamIds: ReadonlySet<string>;
 }
@@ -141,7 +144,9 @@ export class KernelServer {
       hello,
       control: channel,
       data: null,
+      isDataOver: false,
       saidGoodbye: false,
+      farewell: null,
       presence,
       streamIds,
     };
@@ -178,6 +183,8 @@ export class KernelServer {
     try {
       await new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log }).run();
     } finally {
+      session.isDataOver = true;
+      session.farewell?.cancel();
       // Without its data lane a session delivers nothing: the agent begins a new one.
       session.control.destroy();
     }
@@ -207,9 +214,12 @@ export class KernelServer {
 
   /** An agent that said goodbye may still be delivering its last blocks; it closes the data lane itself. */
   #endDataLane(session: AgentSession): void {
-    if (session.saidGoodbye) {
-      this.#options.clock.schedule('last blocks', FAREWELL_MAX_MS, () => session.data?.destroy());
-    } else session.data?.destroy();
+    const { data, isDataOver, saidGoodbye } = session;
+    if (data === null || isDataOver) return;
+    if (!saidGoodbye) data.destroy();
+    else {
+      session.farewell = this.#options.clock.schedule('last blocks', FAREWELL_MAX_MS, () => data.destroy());
+    }
   }
 
   #beat(channel: Channel): void {

@@ -196,7 +196,9 @@ describe('with a running agent and Kernel', () => {
     expect(health.code).toBe(1);
     expect(health.out).toMatch(/^unhealthy: no running process/);
 
+    const stoppingMs = performance.now();
     const kernelStopped = await kernel.kill('SIGINT');
+    expect(performance.now() - stoppingMs, 'nothing holds a Kernel whose agents are gone').toBeLessThan(2000);
     expect(kernelStopped).toMatchObject({ code: 0, stderr: '' });
     expect(kernel.log.at(-1)?.msg).toBe('stopped');
     const offline = await run('archive', 'query', '--tag', 'P1.volume', '--kernel', kernelFile(), '--json');
