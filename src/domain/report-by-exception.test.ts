@@ -141,6 +141,17 @@ describe('report by exception', () => {
     expect(sample).toMatchObject({ cause: 'snapshot', sourceTimeUs: 9 * SECOND_US, deviceTimeUs: SECOND_US });
   });
 
+  it('stores a change that a repeat has overtaken behind it, so that the old value does not come last', () => {
+    const report = new ReportByException(tags, null);
+    report.report({ station: 'P2', readings: [reading(3, 1, 10)] }, at(10));
+    report.stationConnected('P2');
+    report.report({ station: 'P2', readings: [reading(3, 1, 10)] }, at(20));
+    const news = { station: 'P2', readings: [reading(3, 2, 19)] };
+    const [change] = report.report(news, at(21));
+    expect(change).toMatchObject({ value: 2, cause: 'change', sourceTimeUs: 21 * SECOND_US });
+    expect(change).toMatchObject({ deviceTimeUs: 19 * SECOND_US });
+  });
+
   it('repeats what a keep-alive confirms: snapshots that are due, and periods', () => {
     const report = new ReportByException(tags, null);
     report.report({ station: 'P2', readings: [reading(3, 7, 1)] }, at(1));

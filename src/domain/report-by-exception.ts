@@ -228,7 +228,8 @@ function hasChanged(tag: ReportedTag, last: Sample, reading: Reading): boolean {
 
 /**
  * A repeated value whose device time is not newer than what was reported is stored at the time of the read,
- * with the device's time beside it; a change keeps the device's time as it is.
+ * with the device's time beside it. A change keeps the device's time, unless such a repeat was stored behind
+ * that time already: then it is stored like one, so that the value which it replaced does not come after it.
  */
 function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, now: Now): Sample {
   const { tagIndex, value, quality, sourceTimeUs } = reading;
@@ -236,7 +237,9 @@ function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, n
     Number.isSafeInteger(sourceTimeUs) && sourceTimeUs >= 0 && sourceTimeUs <= SOURCE_TIME_MAX_US;
   if (!inRange) return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause };
   const notNewer = last !== undefined && sourceTimeUs <= last.sourceTimeUs;
-  if (cause === 'change' || !notNewer) return { tagIndex, sourceTimeUs, value, quality, cause };
+  const isOvertaken = last?.deviceTimeUs !== undefined && sourceTimeUs > last.deviceTimeUs;
+  if (!notNewer || (cause === 'change' && !isOvertaken))
+    return { tagIndex, sourceTimeUs, value, quality, cause };
   return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
 }
 
