@@ -226,6 +226,22 @@ describe.each(['tcp', 'rtu-over-tcp'] as const)('Modbus over %s', (kind) => {
     });
     expect(width(widest ?? [])).toBeGreaterThan(300_000);
   });
+
+  it('declares the time in which the whole process stood still', async () => {
+    const tags = [modbusTag({ scanMs: 20 }), modbusTag({ index: 1, address: 200, scanMs: 10_000 })];
+    const { line } = await simulate(modbusLine({ channel, stations: [modbusStation({ tags })] }));
+    let stoodStill = { fromUs: 0, toUs: 0 };
+    const batches = await poll(line, 2500, () => {
+      if (stoodStill.fromUs > 0) return false;
+      stoodStill = { fromUs: clock.wallUs(), toUs: clock.wallUs() + 1_500_000 };
+      while (clock.wallUs() < stoodStill.toUs);
+      return false;
+    });
+    const unseen = batches.flatMap((batch) => batch.unseen ?? []);
+    expect(unseen).toMatchObject([{ tagIndexes: [0], reason: 'overload' }]);
+    expect(unseen[0]?.fromUs).toBeLessThanOrEqual(stoodStill.fromUs);
+    expect(unseen[0]?.toUs).toBeGreaterThanOrEqual(stoodStill.toUs);
+  });
 });
 
 function width([from = 0, to = 0]: readonly number[]): number {

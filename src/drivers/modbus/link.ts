@@ -2,7 +2,7 @@ import type { ModbusLine, ModbusTag } from '../../config/model.ts';
 import { KomError } from '../../domain/errors.ts';
 import { Quality } from '../../domain/quality.ts';
 import type { Reading } from '../../domain/sample.ts';
-import type { Clock } from '../../world/clock.ts';
+import type { Clock, Timer } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
 import type { Link, LinkBatch, UnseenInterval } from '../driver.ts';
 import type { Channel, Outcome } from './channel.ts';
@@ -15,6 +15,9 @@ import { decodeValue } from './values.ts';
 const QUEUE_BATCHES_MAX = 256;
 /** Pause before a unit that said it is busy is asked again. */
 const BUSY_PAUSE_MS = 50;
+/** How often the link sees that it runs, and by how much later it may before the process stood still. */
+const STALL_CHECK_MS = 250;
+const STALL_MS = 1000;
 
 /** What a link needs of the world. */
 export interface LinkWorld {
@@ -34,6 +37,8 @@ export class ModbusLink implements Link {
   /** When each request was last asked; what lies between that and the end of a pause was not seen. */
   readonly #lastAsked = new WeakMap<Slot, { readonly ms: number; readonly us: number }>();
   #pauseEndMs = Number.NEGATIVE_INFINITY;
+  readonly #stallTimer: Timer;
+  #ranMs: number;
   #failure: unknown = null;
   #wakeConsumer: (() => void) | null = null;
   #wakePoller: (() => void) | null = null;
@@ -44,7 +49,9 @@ export class ModbusLink implements Link {
     this.#channel = channel;
     this.#clock = world.clock;
     this.#log = world.log;
-    this.#schedule = new LineSchedule(line, world.clock.monotonicMs());
+    this.#ranMs = world.clock.monotonicMs();
+    this.#schedule = new LineSchedule(line, this.#ranMs);
+    this.#stallTimer = world.clock.repeat('stall check', STALL_CHECK_MS, () => this.#noticeStall());
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<LinkBatch, void, undefined> {
@@ -71,6 +78,7 @@ export class ModbusLink implements Link {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#stallTimer.cancel();
     this.#wakePoller?.();
     this.#wakeConsumer?.();
     await this.#channel.close();
@@ -100,14 +108,27 @@ export class ModbusLink implements Link {
     this.#pauseEndMs = this.#clock.monotonicMs();
   }
 
+  /** A process that was stopped, or had no processor, polled nothing meanwhile: that ends as a pause does. */
+  #noticeStall(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const lateMs = nowMs - this.#ranMs - STALL_CHECK_MS;
+    this.#ranMs = nowMs;
+    if (lateMs < STALL_MS) return;
+    this.#pauseEndMs = nowMs;
+    this.#log.warn({ line: this.#line.name, lateMs: Math.round(lateMs) }, 'polling stood still');
+  }
+
   async #serve(slot: Slot): Promise<void> {
+    this.#noticeStall();
     const startMs = this.#clock.monotonicMs();
     const missed = this.#schedule.start(slot, startMs);
     const last = this.#lastAsked.get(slot);
     const outcome = await this.#ask(slot);
+    this.#noticeStall();
     const at: Moment = { ms: this.#clock.monotonicMs(), us: this.#clock.wallUs() };
     this.#lastAsked.set(slot, at);
-    if (missed > 0 && last !== undefined && last.ms < this.#pauseEndMs) this.#reportUnseen(slot, last, at);
+    const wasPaused = missed > 0 || startMs < this.#pauseEndMs;
+    if (wasPaused && last !== undefined && last.ms < this.#pauseEndMs) this.#reportUnseen(slot, last, at);
     if (outcome.kind === 'data') {
       this.#noteAnswer(slot, at);
       this.#push(slot, readingsOf(slot, outcome.data, at.us));
