@@ -11,6 +11,7 @@ const CLASS_ALL = 0;
 const RECORD_PREFIX_BYTES = 2;
 const POSITION_BYTES = 8;
 const DICTIONARY_KEY_PREFIX = 0xff;
+const DICTIONARY_HASH_BYTES = 16;
 
 /** What a block takes in a segment beside its own bytes: key, prefix, and LevelDB's framing. */
 export const RECORD_OVERHEAD_BYTES = 40;
@@ -30,6 +31,12 @@ export function positionOf(key: Uint8Array): number | undefined {
 
 export function dictionaryKey(hash: string): Uint8Array {
   return Uint8Array.from([DICTIONARY_KEY_PREFIX, ...Buffer.from(hash, 'hex')]);
+}
+
+/** Hash of a dictionary's key; `undefined` for another key. */
+export function dictionaryHashOf(key: Uint8Array): string | undefined {
+  if (key[0] !== DICTIONARY_KEY_PREFIX || key.length !== 1 + DICTIONARY_HASH_BYTES) return undefined;
+  return Buffer.from(key.subarray(1)).toString('hex');
 }
 
 export function encodeBlockRecord(block: Block): Uint8Array {

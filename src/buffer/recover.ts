@@ -7,7 +7,7 @@ import { cutOff, type StreamRecord, withStored } from './chain.ts';
 import { type CoreSetup, nextPlace, withGaps } from './core.ts';
 import { META_NAME, type MetaState } from './meta.ts';
 import { PROBE_NAME, takesWrites } from './probe.ts';
-import { dictionaryKey, positionKey, positionOf } from './record.ts';
+import { positionOf } from './record.ts';
 import { type Scan, scanSegment } from './scan.ts';
 import {
   emptySegment,
@@ -22,7 +22,6 @@ import {
 
 /** Directories that file systems and operators put beside ours. */
 const NOT_OURS = ['quarantine', 'lost+found', PROBE_NAME];
-const DICTIONARY_HASH_BYTES = 16;
 const UNKNOWN_ID = '0'.repeat(32);
 
 /**
@@ -118,15 +117,10 @@ async function readable<T>(
 }
 
 /** Facts of a segment from nothing but itself. */
-async function scanWhole(store: Store, number: number): Promise<Scan> {
+export async function scanWhole(store: Store, number: number): Promise<Scan> {
   const [first] = await store.read({ limit: 1 });
   const position = first === undefined ? undefined : positionOf(first.key);
-  const scan = await scanSegment(store, emptySegment(number, position ?? FIRST_SEQUENCE));
-  const dictionaries = await store.read({ gt: positionKey(Number.MAX_SAFE_INTEGER) });
-  const hashes = dictionaries
-    .filter(({ key }) => key.length === DICTIONARY_HASH_BYTES + dictionaryKey('').length)
-    .map(({ key }) => Buffer.from(key.subarray(1)).toString('hex'));
-  return { ...scan, facts: { ...scan.facts, dictionaries: hashes } };
+  return await scanSegment(store, emptySegment(number, position ?? FIRST_SEQUENCE));
 }
 
 function withScanned(state: MetaState, { facts, lost }: Scan): MetaState {

@@ -1,7 +1,7 @@
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Store } from '../world/store.ts';
 import type { StreamRecord } from './chain.ts';
-import { decodeBlockRecord, positionKey, positionOf } from './record.ts';
+import { decodeBlockRecord, dictionaryHashOf, positionKey, positionOf } from './record.ts';
 import { gapsOfRanges, lastOf, type SegmentFacts, withBlock, withUnreadable } from './segment.ts';
 
 const READ_BYTES = 1024 * 1024;
@@ -13,7 +13,7 @@ export interface Scan {
 }
 
 /**
- * Reads the blocks of a segment behind those that its facts know of. `stream` is the one that may have blocks
+ * Reads the blocks of a segment behind those that its facts know of, and which dictionaries it has. `stream` is the one that may have blocks
  * there without `facts` having any; it bounds what an unreadable block at the front can have held.
  * @throws KomError KOM_STORE_READ
  */
@@ -31,7 +31,9 @@ export async function scanSegment(
       lte: positionKey(Number.MAX_SAFE_INTEGER),
       limitBytes: READ_BYTES,
     });
-    if (records.length === 0) return { facts: known, lost };
+    if (records.length === 0) {
+      return { facts: { ...known, dictionaries: await dictionariesOf(store) }, lost };
+    }
     for (const { key, value } of records) {
       const position = positionOf(key) ?? known.lastPosition + 1;
       while (known.lastPosition + 1 < position) {
@@ -53,6 +55,12 @@ export async function scanSegment(
       known = withBlock(known, block);
     }
   }
+}
+
+/** Hashes of the dictionaries in a segment: one may have come with a block behind the known ones. */
+async function dictionariesOf(store: Store): Promise<string[]> {
+  const records = await store.read({ gt: positionKey(Number.MAX_SAFE_INTEGER) });
+  return records.flatMap(({ key }) => dictionaryHashOf(key) ?? []);
 }
 
 /** Highest sequence of a stream that is known to be stored before the scan got here; 0 for none. */
