@@ -4,8 +4,10 @@ import type { EncodedDictionary } from '../domain/dictionary.ts';
 import { describeError, invariant, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { StreamInfo } from '../domain/stream.ts';
+import type { StoreRecord } from '../world/store.ts';
 import { Appender } from './append.ts';
 import { type RingCore, withGaps } from './core.ts';
+import { type RingFacts, recordsBehind } from './facts.ts';
 import { Reader } from './reader.ts';
 import type { AppendResult, Ring, RingPosition, RingRead, RingStat, RingStream } from './ring.ts';
 import { isAcknowledged } from './segment.ts';
@@ -115,6 +117,18 @@ export class DurableRing implements Ring {
 
   stat(): RingStat {
     return ringStat(this.#core);
+  }
+
+  facts(): RingFacts {
+    const { streams, segments, gaps, setup } = this.#core;
+    return { streams, segments, gaps, lost: setup.meta.state.totals.lost };
+  }
+
+  records(segment: number, after: RingPosition, limitBytes: number): Promise<readonly StoreRecord[] | null> {
+    return this.#job(async () => {
+      if (!this.#core.segments.some(({ number }) => number === segment)) return null;
+      return await recordsBehind(this.#core.setup.stores, { segment, after, limitBytes });
+    });
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,9 @@ import type { EncodedDictionary } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { StreamInfo } from '../domain/stream.ts';
+import type { StoreRecord } from '../world/store.ts';
 import { DICTIONARIES_MAX } from './append.ts';
+import type { RingFacts } from './facts.ts';
 import type {
   AppendResult,
   Ring,
@@ -125,6 +127,7 @@ export class LateRing implements Ring {
       blocks: 0,
       samples: 0,
       unacknowledgedSamples: 0,
+      unacknowledgedBytes: 0,
       oldestUs: null,
       newestUs: null,
       oldestUnacknowledgedUs: null,
@@ -134,6 +137,18 @@ export class LateRing implements Ring {
       state: 'volatile',
       lastError: this.#error,
     };
+  }
+
+  facts(): RingFacts {
+    return this.#ring?.facts() ?? { streams: [], segments: [], gaps: [], lost: {} };
+  }
+
+  async records(
+    segment: number,
+    after: RingPosition,
+    limitBytes: number,
+  ): Promise<readonly StoreRecord[] | null> {
+    return (await this.#ring?.records(segment, after, limitBytes)) ?? null;
   }
 
   async close(): Promise<void> {

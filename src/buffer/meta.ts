@@ -132,6 +132,17 @@ export async function openMeta(
   throw new Error('not reached: the last attempt returns or throws');
 }
 
+/** What a meta database says, changing nothing; `null` where there is none. @throws KomError KOM_STORE_OPEN */
+export async function readMeta(disk: Disk): Promise<MetaState | null> {
+  if (!(await disk.list()).includes(META_NAME)) return null;
+  const store = await openStore(disk);
+  try {
+    return stateOf((await readAll(store)).records);
+  } finally {
+    await store.close();
+  }
+}
+
 function openStore(disk: Disk): Promise<Store> {
   return disk.open(META_NAME, { writeBufferBytes: WRITE_BUFFER_BYTES });
 }

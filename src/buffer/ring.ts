@@ -6,6 +6,8 @@ import type { SequenceGap, SequenceGapReason } from '../domain/gap.ts';
 import type { StreamInfo } from '../domain/stream.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import type { StoreRecord } from '../world/store.ts';
+import type { RingFacts } from './facts.ts';
 
 /** Place of a block in the ring: ascending over all streams and segments, from 1, never used twice. */
 export type RingPosition = number;
@@ -82,6 +84,8 @@ export interface RingStat {
   readonly samples: number;
   /** Not acknowledged; exact in samples of blocks that were read or acknowledged whole. */
   readonly unacknowledgedSamples: number;
+  /** On disk, of segments that are not wholly acknowledged. */
+  readonly unacknowledgedBytes: number;
   /** Source times of what is held, integer µs; `null` when the ring is empty. */
   readonly oldestUs: number | null;
   readonly newestUs: number | null;
@@ -163,6 +167,13 @@ export interface Ring {
   /** Clean end: no number above `lastSequence` was given. Only `close`, reads and acks may follow. */
   endStream(lastSequence: number, wallUs: number): Promise<void>;
   stat(): RingStat;
+  /** What the ring knows of its streams, segments and losses, acknowledged ones included. */
+  facts(): RingFacts;
+  /**
+   * Records of a segment as they are on the disk, behind a position; nothing is repaired or declared.
+   * `null`: the segment is gone. @throws KomError KOM_STORE_READ, KOM_STORE_OPEN
+   */
+  records(segment: number, after: RingPosition, limitBytes: number): Promise<readonly StoreRecord[] | null>;
   /** Makes the watermarks durable as far as the disk allows and releases the databases. */
   close(): Promise<void>;
 }

@@ -28,6 +28,7 @@ export function ringStat(core: RingCore): RingStat {
     segments: segments.length,
     blocks: sum((segment) => segment.blocks),
     samples: sum((segment) => segment.samples),
+    unacknowledgedBytes: waiting.reduce((total, segment) => total + segment.bytes, 0),
     unacknowledgedSamples: sum((segment) => unacknowledgedSamples(segment, ackedThrough)),
     oldestUs: least(runs),
     newestUs: runs.length === 0 ? null : Math.max(...runs.map((run) => run.toUs)),

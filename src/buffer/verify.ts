@@ -1,0 +1,169 @@
+import { type Block, lastSequence } from '../domain/block/block.ts';
+import { decodeBlock, isTimeGapAt } from '../domain/block/codec.ts';
+import { joinTouching, type SequenceRange, subtract } from '../domain/coverage.ts';
+import { describeError, isKomError } from '../domain/errors.ts';
+import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import type { RingInspection } from './facts.ts';
+import { decodeBlockRecord, positionOf } from './record.ts';
+import { lastOf, type SegmentFacts, segmentName } from './segment.ts';
+
+const READ_BYTES = 1024 * 1024;
+
+/** Something in a ring that is not as it should be. */
+export interface RingProblem {
+  /** Name of the segment's directory; `null` for a matter of a whole stream. */
+  readonly segment: string | null;
+  /** Ring position; `null` for a matter of a whole segment or stream. */
+  readonly position: number | null;
+  readonly streamId: string | null;
+  readonly what: string;
+}
+
+/** What a verification read. */
+export interface VerifiedRing {
+  readonly segments: number;
+  readonly blocks: number;
+  readonly samples: number;
+  readonly bytes: number;
+  readonly problems: number;
+}
+
+/**
+ * Reads every block: CRC, columns, dictionary, order, and whether every number of every stream has its place:
+ * acknowledged, held, or declared lost. Yields what is wrong; returns what was read. Memory is bounded by one
+ * read and the ranges held.
+ */
+export async function* verifyRing(inspection: RingInspection): AsyncGenerator<RingProblem, VerifiedRing> {
+  const facts = await inspection.facts();
+  const held = new Map<string, SequenceRange[]>();
+  const total = { segments: 0, blocks: 0, samples: 0, bytes: 0, problems: 0 };
+  const hold = (streamId: string, range: SequenceRange): void => {
+    held.set(streamId, joinTouching([...(held.get(streamId) ?? []), range]));
+  };
+  for (const segment of facts.segments) {
+    const check = new SegmentCheck(inspection, segment);
+    for await (const found of check.run()) {
+      if ('what' in found) {
+        total.problems += 1;
+        yield found;
+        continue;
+      }
+      const { header, bytes } = found;
+      const before = held.get(header.streamId)?.at(-1)?.last ?? 0;
+      if (header.firstSequence <= before) {
+        total.problems += 1;
+        yield check.problem(`sequence ${header.firstSequence} stands behind ${before}`, header.streamId);
+        continue;
+      }
+      hold(header.streamId, { first: header.firstSequence, last: lastSequence(header) });
+      total.blocks += 1;
+      total.samples += header.count;
+      total.bytes += bytes.length;
+    }
+    total.segments += 1;
+    // Evicted or delivered since the facts were told: what it held had its place.
+    if (check.isGone)
+      for (const run of segment.runs) for (const range of run.ranges) hold(run.streamId, range);
+  }
+  for (const { info, ackedThrough, durableThrough } of facts.streams) {
+    const { streamId } = info;
+    const first = Math.max(FIRST_SEQUENCE, ackedThrough + 1);
+    if (first > durableThrough) continue;
+    const declared = facts.gaps
+      .filter((gap) => gap.streamId === streamId)
+      .map((gap) => ({ first: gap.firstSequence, last: gap.lastSequence }));
+    const places = [...(held.get(streamId) ?? []), ...declared].sort((a, b) => a.first - b.first);
+    for (const hole of subtract({ first, last: durableThrough }, joinTouching(places))) {
+      total.problems += 1;
+      const what = `numbers ${hole.first} to ${hole.last} are neither held nor acknowledged nor declared lost`;
+      yield { segment: null, position: null, streamId, what };
+    }
+  }
+  return total;
+}
+
+/** One segment of a verification. */
+class SegmentCheck {
+  /** The segment went away while it was read. */
+  isGone = false;
+  readonly #inspection: RingInspection;
+  readonly #facts: SegmentFacts;
+  readonly #tagCounts = new Map<string, number | null>();
+  #position: number;
+
+  constructor(inspection: RingInspection, facts: SegmentFacts) {
+    this.#inspection = inspection;
+    this.#facts = facts;
+    this.#position = facts.firstPosition - 1;
+  }
+
+  problem(what: string, streamId: string | null, position: number | null = this.#position): RingProblem {
+    return { segment: segmentName(this.#facts.number), position, streamId, what };
+  }
+
+  async *run(): AsyncGenerator<RingProblem | Block> {
+    const { number, lastPosition } = this.#facts;
+    while (this.#position < lastPosition) {
+      let records: Awaited<ReturnType<RingInspection['records']>>;
+      try {
+        records = await this.#inspection.records(number, this.#position, READ_BYTES);
+      } catch (error) {
+        if (!isKomError(error)) throw error;
+        yield this.problem(`it does not read: ${error.message}`, null, null);
+        return;
+      }
+      this.isGone = records === null;
+      if (records === null || records.length === 0) break;
+      for (const { key, value } of records) {
+        const position = positionOf(key) ?? this.#position + 1;
+        if (position > lastPosition) return;
+        if (position > this.#position + 1) yield this.#missing(this.#position + 1, position - 1);
+        this.#position = position;
+        yield* this.#checkRecord(value);
+      }
+    }
+    if (!this.isGone && this.#position < lastPosition) yield this.#missing(this.#position + 1, lastPosition);
+  }
+
+  #missing(first: number, last: number): RingProblem {
+    const runs = this.#facts.runs.filter((run) => run.firstPosition <= last && run.lastPosition >= first);
+    const of = runs.map((run) => `${run.streamId} up to ${lastOf(run)}`).join(', ');
+    const streamId = runs[0]?.streamId ?? null;
+    return this.problem(`positions ${first} to ${last} are missing (${of || 'no stream'})`, streamId, first);
+  }
+
+  async *#checkRecord(value: Uint8Array): AsyncGenerator<RingProblem | Block> {
+    const block = decodeBlockRecord(value);
+    if (block === undefined) {
+      yield this.problem('the block does not pass its CRC', null);
+      return;
+    }
+    const { streamId, dictionaryHash } = block.header;
+    try {
+      const decoded = decodeBlock(block);
+      const tagCount = await this.#tagCount(dictionaryHash);
+      if (tagCount === null) yield this.problem(`its dictionary ${dictionaryHash} is not there`, streamId);
+      else if (decoded.tagIndexes.some((tag, at) => tag >= tagCount && !isTimeGapAt(decoded, at))) {
+        yield this.problem('a tag is not in the dictionary', streamId);
+      }
+      yield block;
+    } catch (error) {
+      if (!isKomError(error, 'KOM_BLOCK_CORRUPT')) throw error;
+      yield this.problem(`the block does not decode: ${describeError(error)}`, streamId);
+    }
+  }
+
+  /** How many tags a dictionary names; `null` if it cannot be had. */
+  async #tagCount(hash: string): Promise<number | null> {
+    const known = this.#tagCounts.get(hash);
+    if (known !== undefined) return known;
+    let count: number | null = null;
+    try {
+      count = (await this.#inspection.dictionary(hash)).tags.length;
+    } catch (error) {
+      if (!isKomError(error)) throw error;
+    }
+    this.#tagCounts.set(hash, count);
+    return count;
+  }
+}
