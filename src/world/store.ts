@@ -3,6 +3,7 @@
  *
  * Crash contract (that of LevelDB): after a power cut a database holds every batch up to its last synced
  * one and an unbroken prefix, possibly empty, of the batches after it. A batch is there whole or not at all.
+ * What a database holds when it is opened is durable when `open` resolves.
  */
 export interface Disk {
   /** Names of the directories that are there (in `folder`, if given), sorted. A name has at most one `/`. */

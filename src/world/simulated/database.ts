@@ -41,9 +41,11 @@ export class SimulatedDatabase {
     for (const writes of this.#unsynced.splice(0, batches)) applyTo(this.#durable, writes);
   }
 
+  /** An open: LevelDB makes a synced table of what it finds in its log. */
   recover(random: SimulatedRandom): void {
     if (this.#failed !== null && random.chance(0.5)) this.write(this.#failed);
     this.#failed = null;
+    this.synced(this.#unsynced.length);
   }
 
   loseUnsynced(random: SimulatedRandom): void {
