@@ -13,6 +13,7 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Transport } from '../world/transport.ts';
+import type { NamedStore } from './buffer-handlers.ts';
 import { ClassStore, type ClassStoreStatus } from './class-store.ts';
 
 /** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
@@ -121,14 +122,23 @@ export class Instance {
     };
   }
 
+  /** Its stores by name. */
+  get namedStores(): NamedStore[] {
+    const { name: process } = this.#options.process;
+    const main: NamedStore = { process, part: 'main', store: this.#main };
+    return this.#alarms === null ? [main] : [main, { process, part: 'alarms', store: this.#alarms }];
+  }
+
   /** Clean stop: lines closed, everything numbered delivered or in the ring, the streams ended. */
   async stop(): Promise<void> {
+    // Nothing is observed from here on, however long it takes until the rest is delivered or stored.
+    const endedAtUs = this.#options.clock.wallUs();
     this.#fieldStop.abort();
     await this.#field;
     this.#aliveTimer.cancel();
     for (const store of this.#stores) store.flush();
     await this.#farewell();
-    for (const store of this.#stores) await this.#endStream(store);
+    for (const store of this.#stores) await this.#endStream(store, endedAtUs);
     this.#uplinkStop.abort();
     await this.#uplinkRun;
     for (const { ring } of this.#stores) await ring.close();
@@ -139,10 +149,12 @@ export class Instance {
     return this.#alarms === null ? [this.#main] : [this.#alarms, this.#main];
   }
 
-  async #endStream({ backlog, ring, producedTo: lastSequence }: ClassStore): Promise<void> {
-    const { clock, log } = this.#options;
+  async #endStream(
+    { backlog, ring, producedTo: lastSequence }: ClassStore,
+    endedAtUs: number,
+  ): Promise<void> {
+    const { log } = this.#options;
     await backlog.close();
-    const endedAtUs = clock.wallUs();
     try {
       await ring.endStream(lastSequence, endedAtUs);
       await this.#uplink.sendStreamEnd({ streamId: ring.stream.streamId, lastSequence, endedAtUs });
