@@ -7,7 +7,12 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Listener, Transport } from '../world/transport.ts';
+import { bufferHandlers } from './buffer-handlers.ts';
 import { Instance, type InstanceOptions, type InstanceStatus } from './instance.ts';
+
+const DAY_MS = 86_400_000;
+/** A rate over less than this says nothing about a day. */
+const FLASH_RATE_MIN_MS = 60_000;
 
 export interface AgentOptions {
   readonly site: Site;
@@ -26,6 +31,8 @@ export interface AgentOptions {
   readonly log: Log;
   readonly bootId: string;
   readonly programVersion: string;
+  /** Bytes that this process made the disks write; `null` where nobody counts them. */
+  readonly flashBytes?: () => number | null;
 }
 
 export interface AgentStatus {
@@ -33,16 +40,30 @@ export interface AgentStatus {
   readonly server: string;
   readonly version: string;
   readonly instances: readonly InstanceStatus[];
+  readonly flash: FlashStatus;
+}
+
+/** Wear of the flash by this process, logs and whatever else it writes included. */
+export interface FlashStatus {
+  readonly runMs: number;
+  /** Since the start; `null` where the system does not count. */
+  readonly writtenBytes: number | null;
+  /** At the present average; `null` in the first minute. */
+  readonly bytesPerDay: number | null;
+  /** Bytes written for each byte that the rings wanted stored; `null` before the first. */
+  readonly writeAmplification: number | null;
 }
 
 /** All instances of one comm server in one operating-system process, with one control socket. */
 export class Agent {
   readonly #options: AgentOptions;
   readonly #instances: Instance[] = [];
+  readonly #startedMs: number;
   #control: Listener | null = null;
 
   private constructor(options: AgentOptions) {
     this.#options = options;
+    this.#startedMs = options.clock.monotonicMs();
   }
 
   /** @throws KomError KOM_ALREADY_RUNNING, KOM_STORE_LOCKED when another process does this job */
@@ -72,6 +93,7 @@ export class Agent {
       server: server.name,
       version: programVersion,
       instances: this.#instances.map((instance) => instance.status),
+      flash: this.#flash(),
     };
   }
 
@@ -97,12 +119,28 @@ export class Agent {
     });
   }
 
+  #flash(): FlashStatus {
+    const { clock, flashBytes } = this.#options;
+    const runMs = clock.monotonicMs() - this.#startedMs;
+    const writtenBytes = flashBytes?.() ?? null;
+    const stores = this.#instances.flatMap((instance) => instance.namedStores);
+    const wantedBytes = stores.reduce((sum, { store }) => sum + store.ring.stat().writtenBytes, 0);
+    if (writtenBytes === null) return { runMs, writtenBytes, bytesPerDay: null, writeAmplification: null };
+    return {
+      runMs,
+      writtenBytes,
+      bytesPerDay: runMs < FLASH_RATE_MIN_MS ? null : (writtenBytes / runMs) * DAY_MS,
+      writeAmplification: wantedBytes === 0 ? null : writtenBytes / wantedBytes,
+    };
+  }
+
   #handlers(): Readonly<Record<string, ControlHandler>> {
     const status = (): AgentStatus => this.status;
     return {
       status: async function* () {
         yield status();
       },
+      ...bufferHandlers(() => this.#instances.flatMap((instance) => instance.namedStores)),
     };
   }
 }

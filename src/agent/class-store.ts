@@ -6,6 +6,7 @@ import type { BufferSettings } from '../config/model.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError } from '../domain/errors.ts';
+import { type BufferPace, BufferPacer } from '../domain/rate.ts';
 import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
 import { LiveTable } from '../uplink/live-table.ts';
 import type { UplinkSource } from '../uplink/session.ts';
@@ -38,6 +39,8 @@ export interface ClassStoreStatus {
   readonly producedTo: number;
   readonly overloadCount: number;
   readonly backlog: BacklogStat;
+  /** Rates, and how long the ring goes on like this. */
+  readonly pace: BufferPace;
 }
 
 /**
@@ -55,6 +58,7 @@ export class ClassStore {
   readonly #places: ReadonlyMap<number, number> | null;
   readonly #names: ReadonlySet<string>;
   readonly #stations: ReadonlySet<string>;
+  readonly #pacer = new BufferPacer();
 
   /** Opens the ring, which always succeeds but for a living owner. @throws KomError KOM_STORE_LOCKED */
   static async open(options: ClassStoreOptions): Promise<ClassStore> {
@@ -104,11 +108,15 @@ export class ClassStore {
   }
 
   get status(): ClassStoreStatus {
+    const backlog = this.#backlog.stat();
+    this.#pacer.note(this.#options.clock.monotonicMs(), backlog.counters);
+    const freeBytes = backlog.ring.capacityBytes - backlog.ring.unacknowledgedBytes;
     return {
       streamId: this.ring.stream.streamId,
       producedTo: this.producedTo,
       overloadCount: this.#assembler.overloadCount,
-      backlog: this.#backlog.stat(),
+      backlog,
+      pace: this.#pacer.pace({ freeBytes, waitingSamples: backlog.samples }),
     };
   }
 
@@ -142,6 +150,7 @@ export class ClassStore {
    */
   markAlive(): void {
     const { clock, log, buffer } = this.#options;
+    this.#pacer.note(clock.monotonicMs(), this.#backlog.stat().counters);
     const unsafeMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
     const safeUntilUs = clock.wallUs() - Math.ceil(unsafeMs * 1000);
     this.ring.markAlive(safeUntilUs, this.#assembler.nextSequence).catch((error: unknown) => {

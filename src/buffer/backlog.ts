@@ -3,9 +3,11 @@ import { type Block, lastSequence } from '../domain/block/block.ts';
 import { joinTouching, type SequenceRange, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
+import type { BufferCounters } from '../domain/rate.ts';
 import { FIRST_SEQUENCE, type StreamInfo } from '../domain/stream.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
 import { Window } from './window.ts';
 
@@ -49,6 +51,10 @@ export interface BacklogStat {
   readonly windowSamples: number;
   /** Held and not acknowledged, window and ring. */
   readonly samples: number;
+  /** Since the start. */
+  readonly counters: BufferCounters;
+  /** Ranges that were asked for again and are not given out yet. */
+  readonly replays: number;
   readonly ring: RingStat;
 }
 
@@ -60,6 +66,11 @@ export interface BacklogStat {
 export class Backlog {
   readonly #options: BacklogOptions;
   readonly #window = new Window();
+  readonly #replays: Replays;
+  #accepted = { samples: 0, bytes: 0 };
+  #delivered = 0;
+  /** How far each stream was acknowledged when `#delivered` was counted. */
+  readonly #deliveredThrough = new Map<string, number>();
   readonly #spillTimer: Timer;
   #linkUp = false;
   #closing = false;
@@ -77,6 +88,7 @@ export class Backlog {
 
   constructor(options: BacklogOptions) {
     this.#options = options;
+    this.#replays = new Replays(options.ring);
     this.#spillTimer = options.clock.repeat('spill check', SPILL_CHECK_MS, () => this.#spillSoon());
   }
 
@@ -101,6 +113,8 @@ export class Backlog {
   accept(block: Block): void {
     this.#window.push(block, this.#options.clock.monotonicMs());
     this.#lastAccepted = lastSequence(block.header);
+    this.#accepted.samples += block.header.count;
+    this.#accepted.bytes += block.bytes.length;
     this.#spillSoon();
     this.#signalMore();
   }
@@ -146,7 +160,17 @@ export class Backlog {
       bytes += block.bytes.length;
     }
     this.#raiseSent(blocks);
-    return blocks;
+    return blocks.length > 0 ? blocks : await this.#replays.next(limitBytes);
+  }
+
+  /**
+   * What the ring holds of a range is given out once more, as the same bytes, behind everything that is due;
+   * the Kernel trims what it has. A session that ends meanwhile ends what it was sending of it.
+   * @throws KomError KOM_USAGE
+   */
+  replay(request: ReplayRequest): void {
+    this.#replays.add(request);
+    this.#signalMore();
   }
 
   /** Resolves when there may be something new for `next` or `gaps`. */
@@ -158,6 +182,7 @@ export class Backlog {
   acknowledge(streamId: string, throughSequence: number): void {
     const { ring, log } = this.#options;
     let through = throughSequence;
+    this.#countDelivered(streamId, throughSequence);
     if (streamId === ring.stream.streamId) {
       through = Math.min(throughSequence, this.#lastAccepted);
       this.#ackedThrough = Math.max(this.#ackedThrough, through);
@@ -225,6 +250,12 @@ export class Backlog {
       windowBytes: this.#window.bytes,
       windowSamples: this.#window.samples,
       samples: ring.unacknowledgedSamples + onlyInWindow,
+      counters: {
+        acceptedSamples: this.#accepted.samples,
+        acceptedBytes: this.#accepted.bytes,
+        deliveredSamples: this.#delivered,
+      },
+      replays: this.#replays.count,
       ring,
     };
   }
@@ -236,6 +267,22 @@ export class Backlog {
     this.#signalMore();
     await this.#spilling;
     await this.#spill();
+  }
+
+  /** What an acknowledgement adds; the first one of a stream in this run may tell what was known before. */
+  #countDelivered(streamId: string, throughSequence: number): void {
+    const { ring } = this.#options;
+    let before = this.#deliveredThrough.get(streamId);
+    let last = this.#lastAccepted;
+    if (before === undefined || streamId !== ring.stream.streamId) {
+      const stream = ring.streams().find(({ info }) => info.streamId === streamId);
+      if (stream === undefined) return;
+      before ??= stream.ackedThrough;
+      if (streamId !== ring.stream.streamId) last = stream.durableThrough;
+    }
+    const through = Math.max(before, Math.min(throughSequence, last));
+    this.#delivered += through - before;
+    this.#deliveredThrough.set(streamId, through);
   }
 
   #isUnsent(block: Block): boolean {

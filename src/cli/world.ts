@@ -4,6 +4,7 @@ import type { Random } from '../world/random.ts';
 import { bootId } from '../world/real/boot.ts';
 import { createClock } from '../world/real/clock.ts';
 import { createLog, type LogOptions } from '../world/real/log.ts';
+import { flashBytes } from '../world/real/process-io.ts';
 import { createRandom } from '../world/real/random.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
 import type { Transport } from '../world/transport.ts';
@@ -17,6 +18,8 @@ export interface RealWorld {
   readonly log: Log;
   readonly bootId: string;
   readonly programVersion: string;
+  /** See `process-io.ts`. */
+  readonly flashBytes: () => number | null;
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -31,6 +34,7 @@ export function realWorld(log: LogOptions): RealWorld {
     log: createLog(log),
     bootId: bootId(random),
     programVersion: programVersion(),
+    flashBytes,
   };
 }
 
