@@ -14,7 +14,6 @@ import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Transport } from '../world/transport.ts';
 import type { NamedStore } from './buffer-handlers.ts';
-import type { NamedStore } from './buffer-handlers.ts';
 import { ClassStore, type ClassStoreStatus } from './class-store.ts';
 
 /** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
@@ -121,13 +120,6 @@ export class Instance {
       alarms: this.#alarms?.status ?? null,
       lines: [...this.#lines].map(([name, state]) => ({ name, ...state })),
     };
-  }
-
-  /** Its stores by name. */
-  get namedStores(): NamedStore[] {
-    const { name: process } = this.#options.process;
-    const main: NamedStore = { process, part: 'main', store: this.#main };
-    return this.#alarms === null ? [main] : [main, { process, part: 'alarms', store: this.#alarms }];
   }
 
   /** Its stores by name. */
