@@ -45,6 +45,13 @@ export interface HeldStream {
   readonly lastSequence: number | null;
 }
 
+/** What a Kernel has of a stream: everything through a number, and ranges behind that. */
+interface KernelCoverage {
+  readonly streamId: string;
+  readonly throughSequence: number;
+  readonly held: readonly SequenceRange[];
+}
+
 export interface BacklogStat {
   readonly state: BacklogState;
   readonly windowBytes: number;
@@ -101,6 +108,12 @@ export class Backlog {
   get unsafeForMs(): number {
     const oldest = this.#window.blocks.find(({ durable }) => !durable);
     return oldest === undefined ? 0 : this.#options.clock.monotonicMs() - oldest.sinceMs;
+  }
+
+  /** Everything up to this sequence of the running stream is durable here or acknowledged. */
+  get safeThrough(): number {
+    const oldest = this.#window.blocks.find(({ durable }) => !durable);
+    return oldest === undefined ? this.#lastAccepted : oldest.block.header.firstSequence - 1;
   }
 
   get state(): BacklogState {
@@ -205,6 +218,35 @@ export class Backlog {
   /** Durable gap records that no Kernel has acknowledged. */
   gaps(): readonly SequenceGap[] {
     return this.#options.ring.gaps();
+  }
+
+  /**
+   * What a Kernel acknowledged and this one does not have: it was restored from a backup, or it is another.
+   * What follows a crash is for the Kernel to declare.
+   */
+  regressed({ streamId, throughSequence, held }: KernelCoverage): SequenceGap[] {
+    const { ring, clock } = this.#options;
+    const stream = ring.streams().find(({ info }) => info.streamId === streamId);
+    if (stream === undefined) return [];
+    const fromUs = stream.info.startedAtUs;
+    const last = Math.min(stream.ackedThrough, stream.ended?.lastSequence ?? this.#ackedThrough);
+    if (last <= throughSequence) return [];
+    const heldFromUs = ring.stat().oldestUnacknowledgedUs ?? this.#window.blocks[0]?.block.header.fromUs ?? 0;
+    const runsUntilUs = heldFromUs > fromUs ? heldFromUs : clock.wallUs();
+    const toUs = Math.max(fromUs, stream.ended?.atUs ?? runsUntilUs);
+    const span = { streamId, reason: 'kernel-regressed', fromUs, toUs } as const;
+    return subtract({ first: throughSequence + 1, last }, held).map((range) => ({
+      ...span,
+      firstSequence: range.first,
+      lastSequence: range.last,
+      countAtMost: range.last - range.first + 1,
+    }));
+  }
+
+  /** Blocks from the ring that hold numbers of a range, the first ones, acknowledged or not. */
+  async recorded(streamId: string, range: SequenceRange, limitBytes: number): Promise<Block[]> {
+    const { blocks } = await this.#options.ring.read(streamId, range, limitBytes);
+    return blocks.map(({ block }) => block);
   }
 
   /** The Kernel will never take this range: it becomes a gap. */

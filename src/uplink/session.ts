@@ -2,6 +2,7 @@ import type { Backlog, BacklogState } from '../buffer/backlog.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
 import { describeError, invariant, KomError } from '../domain/errors.ts';
+import type { SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Channel } from './channel.ts';
@@ -45,6 +46,8 @@ export interface SessionOptions {
   /** The most urgent first: what it has goes before what the others have. */
   readonly sources: readonly UplinkSource[];
   readonly streamStates: () => StreamState[];
+  /** What the Kernel had when it welcomed. */
+  readonly coverage: readonly StreamCoverage[];
   readonly settings: UplinkSettings;
   readonly clock: Clock;
   readonly log: Log;
@@ -213,7 +216,12 @@ export class Session {
   }
 
   async #sendBacklog(): Promise<void> {
-    const { sources } = this.#options;
+    const { sources, coverage } = this.#options;
+    for (const { backlog } of sources) {
+      for (const gap of coverage.flatMap((each) => backlog.regressed(each))) {
+        await this.#sendAgain(gap, backlog);
+      }
+    }
     while (!this.#isOver) {
       const acked = this.#acked.promise;
       const more = sources.map(({ backlog }) => backlog.more());
@@ -224,6 +232,25 @@ export class Session {
         await Promise.race([...more, acked]);
       }
     }
+  }
+
+  /** What the Kernel lost since it acknowledged it: the ring may still hold it, and the rest is a gap. */
+  async #sendAgain(gap: SequenceGap, backlog: Backlog): Promise<void> {
+    const { streamId, firstSequence, lastSequence: last } = gap;
+    this.#options.log.warn({ streamId, firstSequence, last }, 'the Kernel lost what it had acknowledged');
+    for (let first = firstSequence; first <= last && !this.#isOver; ) {
+      const acked = this.#acked.promise;
+      const roomBytes = this.#flight.roomBytes;
+      if (roomBytes === 0) {
+        await acked;
+        continue;
+      }
+      const blocks = await backlog.recorded(streamId, { first, last }, Math.min(roomBytes, READ_BYTES_MAX));
+      for (const block of blocks) await this.#sendBlock(block, backlog);
+      const end = blocks.at(-1)?.header;
+      first = end === undefined ? last + 1 : lastSequence(end) + 1;
+    }
+    await this.#options.data.send({ type: 'gap', gap });
   }
 
   /** Sends what the most urgent source has; false if none has anything. */

@@ -137,6 +137,7 @@ export class Uplink {
       control,
       data,
       streamStates: () => this.#streamStates(),
+      coverage: welcome.coverage,
     });
     this.#kernel = formatAddress(address);
     this.#sinceUs = clock.wallUs();
