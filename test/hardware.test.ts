@@ -136,7 +136,7 @@ const HARDENING: Readonly<Record<string, string>> = {
   Restart: 'always',
   KillSignal: 'SIGTERM',
   KillMode: 'mixed',
-  Environment: 'NODE_ENV=production',
+  Environment: 'NODE_OPTIONS=--max-semi-space-size=1 NODE_ENV=production',
 };
 
 /** Values by section and key, each in the order of the file. */
