@@ -72,6 +72,21 @@ describe('proof', () => {
     expect(prove([...complete].reverse())).toEqual(clean);
   });
 
+  it('knows a value whose source time is old and which was served after the end of the proof', () => {
+    const untilUs = 8 * SECOND_US + 500_000;
+    const earlier = (timeUs: number): number => Math.max(0, timeUs - 2 * SECOND_US);
+    const early = complete.map((each) => ({ ...each, sourceTimeUs: earlier(each.sourceTimeUs) }));
+    const upToEight = { ...clean, produced: 8, found: 8 };
+    expect(prove(early, { untilUs })).toEqual(upToEight);
+    expect(prove(early.slice(0, 8), { untilUs })).toEqual(upToEight);
+    const invented = [
+      ...early.slice(0, 8),
+      row(42, 9, { sourceTimeUs: 7 * SECOND_US + 200 }),
+      ...early.slice(8),
+    ];
+    expect(prove(invented, { untilUs })).toMatchObject({ foreign: 1 });
+  });
+
   it('does not count a repeated value as a duplicate when it is a snapshot or a period', () => {
     const rows = [...complete, row(10, 11, { cause: 'periodic', sourceTimeUs: 11 * SECOND_US })];
     expect(prove(rows)).toEqual(clean);

@@ -73,9 +73,14 @@ const TOLERANCE_US = 1_000_000;
 
 /** Proves one tag. */
 export function proveTag(input: ProofInput): TagProof {
+  const { untilUs, scanMs } = input;
   const runs = servedRuns(
-    input.served.filter(({ servedAtUs }) => servedAtUs <= input.untilUs),
-    input.scanMs,
+    input.served.filter(({ servedAtUs }) => servedAtUs <= untilUs),
+    scanMs,
+  );
+  const later = servedRuns(
+    input.served.filter(({ servedAtUs }) => servedAtUs > untilUs),
+    scanMs,
   );
   const rows = inStreamOrder(input.archived, input.streamOrder);
   const findings: string[] = [];
@@ -84,7 +89,7 @@ export function proveTag(input: ProofInput): TagProof {
   };
   const repeated = countRepeated(rows, find);
   const disorder = countDisorder(rows, find);
-  const matched = match(runs, archivedRuns(rows), { ...input, find });
+  const matched = match(runs, archivedRuns(rows), { ...input, later, find });
   return {
     tag: input.tag,
     produced: runs.length,
@@ -173,6 +178,8 @@ function countDisorder(rows: readonly ArchivedRow[], find: (text: string) => voi
 }
 
 interface MatchContext {
+  /** Served after `untilUs`: it need not be in the archive yet, and may be. */
+  readonly later: readonly ServedRun[];
   readonly gaps: readonly DeclaredGap[];
   readonly untilUs: number;
   readonly find: (text: string) => void;
@@ -220,8 +227,12 @@ function match(
       find(`${String(run.value)}, served at ${run.fromUs}, is not in the archive`);
     }
   }
-  const rest = archived.slice(at).filter((row) => row.sourceTimeUs <= untilUs - TOLERANCE_US);
-  for (const row of rest) countExtra(row, served, counts, find);
+  let laterAt = 0;
+  for (const row of archived.slice(at)) {
+    const found = context.later.findIndex(({ value }, n) => n >= laterAt && sameValue(value, row.value));
+    if (found >= 0) laterAt = found + 1;
+    else if (row.sourceTimeUs <= untilUs - TOLERANCE_US) countExtra(row, served, counts, find);
+  }
   return counts;
 }
 
