@@ -21,6 +21,7 @@ const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = 
   run: async () => (await import('./run.ts')).runCommand,
   kernel: async () => (await import('./kernel.ts')).kernelCommand,
   status: async () => (await import('./status.ts')).statusCommand,
+  buffer: async () => (await import('./buffer.ts')).bufferCommand,
   archive: async () => {
     const { archiveCommand } = await import('./archive.ts');
     const { openArchiveQueries } = await import('./archive-source.ts');

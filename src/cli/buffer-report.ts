@@ -1,0 +1,172 @@
+import type { ClassStoreStatus } from '../agent/class-store.ts';
+import type { RingFacts } from '../buffer/facts.ts';
+import { type SegmentFacts, unacknowledgedSamples } from '../buffer/segment.ts';
+import { countOf, joinTouching, type SequenceRange } from '../domain/coverage.ts';
+import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { formatDuration, formatSize, formatTimeUs } from '../domain/units.ts';
+
+/** One ring for `kom buffer stat`; what an agent at rest cannot know is `null`. */
+export interface BufferReport {
+  readonly name: string;
+  readonly capacityBytes: number | null;
+  readonly diskBytes: number | null;
+  readonly fill: number | null;
+  readonly segments: number;
+  readonly blocks: number;
+  readonly samples: number;
+  readonly unacknowledgedSamples: number;
+  readonly oldestUs: number | null;
+  readonly newestUs: number | null;
+  readonly oldestUnacknowledgedUs: number | null;
+  readonly streams: readonly StreamReport[];
+  /** Losses that no Kernel has acknowledged. */
+  readonly gaps: readonly SequenceGap[];
+  /** All losses since the ring was made, delivered ones included; samples by reason. */
+  readonly lostByReason: RingFacts['lost'];
+  readonly status: ClassStoreStatus | null;
+}
+
+interface StreamReport {
+  readonly streamId: string;
+  readonly startedAtUs: number;
+  readonly end: 'runs' | 'clean' | 'cut-off';
+  readonly ackedThrough: number;
+  readonly durableThrough: number;
+  readonly held: readonly SequenceRange[];
+  readonly samples: number;
+  /** Where a segment holds several streams, by the share of its blocks. */
+  readonly bytes: number;
+  readonly fromUs: number | null;
+  readonly toUs: number | null;
+}
+
+/** Puts together what facts and a running agent tell. */
+export function reportOf(
+  facts: RingFacts,
+  view: {
+    readonly name: string;
+    readonly capacityBytes: number | null;
+    readonly diskBytes: number | null;
+    readonly status: ClassStoreStatus | null;
+  },
+): BufferReport {
+  const { segments } = facts;
+  const acked = new Map(facts.streams.map((stream) => [stream.info.streamId, stream.ackedThrough]));
+  const ackedThrough = (streamId: string): number => acked.get(streamId) ?? 0;
+  const waiting = segments.filter((segment) => unacknowledgedSamples(segment, ackedThrough) > 0);
+  const sum = (of: (segment: SegmentFacts) => number) =>
+    segments.reduce((total, segment) => total + of(segment), 0);
+  const { capacityBytes, diskBytes } = view;
+  return {
+    name: view.name,
+    capacityBytes,
+    diskBytes,
+    fill: capacityBytes === null || diskBytes === null ? null : diskBytes / capacityBytes,
+    segments: segments.length,
+    blocks: sum((segment) => segment.blocks),
+    samples: sum((segment) => segment.samples),
+    unacknowledgedSamples: sum((segment) => unacknowledgedSamples(segment, ackedThrough)),
+    oldestUs: edge(segments, 'fromUs'),
+    newestUs: edge(segments, 'toUs'),
+    oldestUnacknowledgedUs: edge(waiting, 'fromUs'),
+    streams: facts.streams.map((stream) => streamReport(stream, segments, view.status !== null)),
+    gaps: facts.gaps,
+    lostByReason: facts.lost,
+    status: view.status,
+  };
+}
+
+function streamReport(
+  { info, ended, ackedThrough, durableThrough }: RingFacts['streams'][number],
+  segments: readonly SegmentFacts[],
+  isLive: boolean,
+): StreamReport {
+  const own = segments.flatMap((segment) =>
+    segment.runs
+      .filter((run) => run.streamId === info.streamId)
+      .map((run) => ({
+        run,
+        bytes: (segment.bytes * (run.lastPosition - run.firstPosition + 1)) / Math.max(1, segment.blocks),
+      })),
+  );
+  const runs = own.map(({ run }) => run);
+  const held = joinTouching(runs.flatMap((run) => run.ranges).toSorted((a, b) => a.first - b.first));
+  return {
+    streamId: info.streamId,
+    startedAtUs: info.startedAtUs,
+    end: ended === null ? (isLive ? 'runs' : 'cut-off') : ended.cleanly ? 'clean' : 'cut-off',
+    ackedThrough,
+    durableThrough,
+    held,
+    samples: countOf(held),
+    bytes: Math.round(own.reduce((sum, { bytes }) => sum + bytes, 0)),
+    fromUs: runs.length === 0 ? null : Math.min(...runs.map((run) => run.fromUs)),
+    toUs: runs.length === 0 ? null : Math.max(...runs.map((run) => run.toUs)),
+  };
+}
+
+function edge(segments: readonly SegmentFacts[], side: 'fromUs' | 'toUs'): number | null {
+  const times = segments.flatMap((segment) => segment.runs.map((run) => run[side]));
+  if (times.length === 0) return null;
+  return side === 'fromUs' ? Math.min(...times) : Math.max(...times);
+}
+
+/** The report for a person. */
+export function* reportLines(report: BufferReport, nowUs: number): Generator<string> {
+  const { status } = report;
+  yield `${report.name}: ${status === null ? 'at rest' : status.backlog.state}`;
+  const size = report.diskBytes === null ? 'unknown' : formatSize(report.diskBytes);
+  const fill = report.fill === null ? '' : ` (${(report.fill * 100).toFixed(1)} %)`;
+  const capacity = report.capacityBytes === null ? '' : ` of ${formatSize(report.capacityBytes)}${fill}`;
+  yield `  held         ${size}${capacity}, ${report.samples} samples in ${report.blocks} blocks,` +
+    ` ${report.segments} segments`;
+  yield `  waiting      ${report.unacknowledgedSamples} samples not acknowledged` +
+    (report.oldestUnacknowledgedUs === null ? '' : `, oldest ${age(report.oldestUnacknowledgedUs, nowUs)}`);
+  if (report.oldestUs !== null && report.newestUs !== null) {
+    yield `  times        ${formatTimeUs(report.oldestUs)} to ${formatTimeUs(report.newestUs)}`;
+  }
+  if (status !== null) yield* paceLines(status);
+  for (const stream of report.streams) yield* streamLines(stream, nowUs);
+  yield* lossLines(report);
+}
+
+/** Pace and health of a store for a person; `kom status` has the same lines. */
+export function* paceLines({ backlog, pace }: ClassStoreStatus): Generator<string> {
+  const { ring } = backlog;
+  const rate = (value: number | null, unit: string): string =>
+    value === null ? 'unknown' : `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
+  const bytes = pace.bytesPerS === null ? '' : `, ${formatSize(pace.bytesPerS)}/s`;
+  const left =
+    pace.fullInMs === null ? '' : `; in an outage the ring is full in ${formatDuration(pace.fullInMs)}`;
+  yield `  inflow       ${rate(pace.samplesPerS, 'samples/s')}${bytes}${left}`;
+  const end = pace.drainedInMs === null ? '' : `, done in ${formatDuration(pace.drainedInMs)}`;
+  yield `  drain        ${rate(pace.deliveredPerS, 'samples/s')}${end}`;
+  yield `  disk         ${ring.state}${ring.lastError === null ? '' : `, last error: ${ring.lastError}`};` +
+    ` ${formatSize(ring.writtenBytes)} written since the start,` +
+    ` slowest sync of the last hour ${formatDuration(ring.slowestSyncMs)}`;
+}
+
+function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {
+  const end = { runs: 'runs', clean: 'ended cleanly', 'cut-off': 'was cut off' }[stream.end];
+  yield `  stream       ${stream.streamId}, since ${formatTimeUs(stream.startedAtUs)}, ${end}`;
+  const ranges = stream.held.map(({ first, last }) => `${first}–${last}`).join(', ');
+  const oldest = stream.fromUs === null ? '' : `, oldest ${age(stream.fromUs, nowUs)}`;
+  yield `    holds      ${ranges === '' ? 'nothing' : `${ranges}: ${stream.samples} samples, ${formatSize(stream.bytes)}${oldest}`}`;
+  const acked = stream.ackedThrough === OPEN_END ? 'all' : `through ${stream.ackedThrough}`;
+  yield `    watermarks acknowledged ${acked}, durable through ${stream.durableThrough}`;
+}
+
+function* lossLines({ lostByReason, gaps }: BufferReport): Generator<string> {
+  const totals = Object.entries(lostByReason);
+  if (totals.length === 0) yield '  lost         nothing';
+  for (const [reason, count] of totals) yield `  lost         ${count} samples, ${reason}, in all`;
+  for (const gap of gaps) {
+    const last = gap.lastSequence === OPEN_END ? 'the end' : String(gap.lastSequence);
+    yield `    not told   ${gap.streamId} ${gap.firstSequence}–${last}, ${gap.reason}, at most ${gap.countAtMost}` +
+      ` samples, ${formatTimeUs(gap.fromUs)} to ${formatTimeUs(gap.toUs)}`;
+  }
+}
+
+function age(timeUs: number, nowUs: number): string {
+  return `${formatTimeUs(timeUs)} (${formatDuration(Math.max(0, nowUs - timeUs) / 1000)} ago)`;
+}

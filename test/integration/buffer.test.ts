@@ -1,0 +1,166 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { bufferHandlers } from '../../src/agent/buffer-handlers.ts';
+import { ClassStore } from '../../src/agent/class-store.ts';
+import { runCommandLine } from '../../src/cli/program.ts';
+import type { Entry } from '../../src/domain/sample.ts';
+import { serveControl } from '../../src/ops/control.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { createClock } from '../../src/world/real/clock.ts';
+import { openLevelDisk } from '../../src/world/real/level-disk.ts';
+import { createRandom } from '../../src/world/real/random.ts';
+import { createTcpTransport } from '../../src/world/real/tcp-transport.ts';
+
+const START_US = Date.UTC(2026, 10, 22, 12) * 1000;
+const BIG = 9_007_199_254_740_993n;
+let directory = '';
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'kom-buffer-'));
+});
+
+afterEach(() => rmSync(directory, { recursive: true }));
+
+async function kom(...args: string[]): Promise<{ code: number; out: string[]; notes: string[] }> {
+  const out: string[] = [];
+  const notes: string[] = [];
+  const code = await runCommandLine(['buffer', ...args], {
+    line: (text) => out.push(...text.split('\n')),
+    note: (text) => notes.push(text),
+    isTerminal: false,
+    columns: 100,
+  });
+  return { code, out, notes };
+}
+
+async function openStore(): Promise<ClassStore> {
+  const tag = { station: 'P1', class: 'measurement', unit: '', formerly: [] } as const;
+  return await ClassStore.open({
+    disk: await openLevelDisk(join(directory, 'KomA')),
+    buffer: {
+      store: 'always',
+      capacityBytes: 10_000_000,
+      freeDiskFloorBytes: 0,
+      alarmShare: 0,
+      whenFull: 'drop-oldest',
+      powerCutLossMaxMs: 1000,
+      blockAgeMs: 20,
+      spillAgeMs: 500,
+      aliveMarkMs: 5000,
+      windowBytes: 1_000_000,
+    },
+    share: 1,
+    dictionary: {
+      site: 'S',
+      process: 'KomA',
+      tags: [
+        { ...tag, name: 'P1.flow', type: 'float64' },
+        { ...tag, name: 'P1.count', type: 'int64' },
+      ],
+    },
+    tagIndexes: [0, 1],
+    clock: createClock(),
+    random: createRandom(),
+    log: silentLog,
+    bootId: 'b'.repeat(32),
+    overloadEnded: () => {},
+  });
+}
+
+async function fill(store: ClassStore): Promise<void> {
+  const entries: Entry[] = Array.from({ length: 1000 }, (_, at) => ({
+    tagIndex: at % 2,
+    sourceTimeUs: START_US + at * 1000,
+    value: at % 2 === 0 ? at / 10 : BIG + BigInt(at),
+    quality: 0,
+    cause: 'change',
+  }));
+  const gap = { station: 'P1', tags: [], fromUs: START_US, toUs: START_US + 5, reason: 'overload' } as const;
+  store.accept([...entries, { ...gap, count: 7 }]);
+  for (let tries = 0; store.ring.stat().samples < 1001 && tries < 500; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function close(store: ClassStore): Promise<void> {
+  await store.backlog.close();
+  await store.ring.endStream(1001, START_US);
+  await store.ring.close();
+}
+
+function listen(store: ClassStore, path: string) {
+  return serveControl({
+    transport: createTcpTransport(),
+    path,
+    handlers: bufferHandlers(() => [{ process: 'KomA', part: 'main', store }]),
+    clock: createClock(),
+    log: silentLog,
+  });
+}
+
+it('answers the same through a running agent and from the directory', async () => {
+  const store = await openStore();
+  await fill(store);
+  const socket = join(directory, 'kom.sock');
+  const listener = await listen(store, socket);
+  const running = await kom('export', '--socket', socket);
+  const verified = await kom('verify', '--json', '--socket', socket);
+  const [live] = (await kom('stat', '--json', '--socket', socket)).out.map((line) => JSON.parse(line));
+  await listener.close();
+  await close(store);
+
+  expect(running.out).toHaveLength(1002);
+  expect(running.out[0]).toMatch(/^kind,time,until,tag,value,/);
+  const place = `,change,,,${store.ring.stream.streamId},2,,`;
+  expect(running.out[2]).toBe(`sample,2026-11-22T12:00:00.001000Z,,P1.count,9007199254740994,Good${place}`);
+  expect(running.out[1001]).toMatch(/^time-gap,2026-11-22T12:00:00.000000Z,.*,P1\.\*,,,,overload,7,/);
+  expect(JSON.parse(verified.out[0] ?? '')).toMatchObject({ samples: 1001, problems: 0 });
+  expect(live).toMatchObject({ capacityBytes: 10_000_000, samples: 1001, unacknowledgedSamples: 1001 });
+  expect(live.status.backlog.counters).toMatchObject({ acceptedSamples: 1001, deliveredSamples: 0 });
+
+  const dir = join(directory, 'KomA');
+  const before = readdirSync(dir);
+  expect((await kom('export', '--dir', dir)).out).toEqual(running.out);
+  const [rest] = (await kom('stat', '--json', '--dir', dir)).out.map((line) => JSON.parse(line));
+  expect(rest).toMatchObject({ samples: 1001, status: null, streams: [{ end: 'clean', samples: 1001 }] });
+  expect(await kom('verify', '--dir', dir)).toMatchObject({ code: 0 });
+  expect(readdirSync(dir)).toEqual(before);
+  const text = await kom('stat', '--dir', dir);
+  expect(text.out.join('\n')).toMatch(/at rest\n {2}held .* 1001 samples/);
+});
+
+it('replays through the running agent only', async () => {
+  const store = await openStore();
+  await fill(store);
+  const { streamId } = store.ring.stream;
+  const { backlog } = store;
+  backlog.linkUp();
+  while ((await backlog.next(1e6)).length > 0);
+  backlog.acknowledge(streamId, 1001);
+  const socket = join(directory, 'kom.sock');
+  const listener = await listen(store, socket);
+  const from = '2026-11-22T12:00:00.100Z';
+  expect(await kom('replay', '--socket', socket, '--from', from)).toMatchObject({ code: 0 });
+  expect(backlog.stat().replays).toBe(1);
+  expect((await backlog.next(1e6)).map(({ header }) => header.firstSequence)).toEqual([1]);
+  expect(await kom('replay', '--socket', socket, '--stream', 'xyz')).toMatchObject({ code: 2 });
+  expect(await kom('replay', '--socket', socket)).toMatchObject({ code: 2 });
+  await listener.close();
+  expect(await kom('stat', '--socket', socket)).toMatchObject({ code: 69 });
+  const locked = await kom('stat', '--dir', join(directory, 'KomA'));
+  expect(locked.notes.join()).toContain('KOM_STORE_LOCKED');
+  await close(store);
+  expect(await kom('replay', '--dir', join(directory, 'KomA'), '--stream', streamId)).toMatchObject({
+    code: 69,
+  });
+});
+
+it('makes nothing where no ring is', async () => {
+  const dir = join(directory, 'empty');
+  expect(await kom('stat', '--dir', dir)).toMatchObject({ code: 2 });
+  mkdirSync(dir);
+  expect(await kom('verify', '--dir', dir)).toMatchObject({ code: 2 });
+  expect(readdirSync(dir)).toEqual([]);
+});
