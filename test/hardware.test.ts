@@ -136,7 +136,6 @@ const HARDENING: Readonly<Record<string, string>> = {
   Restart: 'always',
   KillSignal: 'SIGTERM',
   KillMode: 'mixed',
-  Environment: 'NODE_OPTIONS=--max-semi-space-size=1 NODE_ENV=production',
 };
 
 /** Values by section and key, each in the order of the file. */
@@ -170,6 +169,7 @@ describe.each(UNITS)('%s', (name) => {
     const state = unit.get('Service.StateDirectory')?.[0];
     expect(unit.get('Service.ReadWritePaths')).toEqual([`/var/lib/${state}`]);
     expect(unit.get('Service.User')).toEqual(['kom']);
+    expect(unit.get('Service.Environment')).toContain('NODE_ENV=production');
   });
 
   it('names the program as it is', () => {
