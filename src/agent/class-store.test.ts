@@ -123,12 +123,12 @@ describe('store of a class', () => {
     };
     store.backlog.linkUp();
     await store.backlog.next(1);
-    store.markAlive();
+    store.markAlive(null);
     store.accept([sample(0, 1)]);
     await clock.advance(250 + 400);
-    store.markAlive();
+    store.markAlive(null);
     await clock.advance(1000);
-    store.markAlive();
+    store.markAlive(null);
     expect(marks, 'nothing in memory; a block of 400 ms; spilled').toEqual([250_000, 650_000, 250_000]);
   });
 

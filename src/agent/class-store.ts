@@ -58,6 +58,10 @@ export class ClassStore {
   readonly #places: ReadonlyMap<number, number> | null;
   readonly #names: ReadonlySet<string>;
   readonly #stations: ReadonlySet<string>;
+  /** At the last alive mark there was a time since this moment that was not observed and not declared. */
+  #undeclaredSinceUs: number | null;
+  /** It is declared by an entry up to this number, and must be declared again if that entry is lost. */
+  #declared: { readonly sinceUs: number; readonly throughSequence: number } | null = null;
   readonly #pacer = new BufferPacer();
 
   /** Opens the ring, which always succeeds but for a living owner. @throws KomError KOM_STORE_LOCKED */
@@ -85,6 +89,7 @@ export class ClassStore {
     const { streamId } = ring.stream;
     this.#options = options;
     this.ring = ring;
+    this.#undeclaredSinceUs = ring.stream.previous?.aliveUntilUs ?? null;
     this.#dictionaryHash = dictionaryHash;
     const isWhole = tagIndexes.length === dictionary.tags.length;
     this.#places = isWhole ? null : new Map(tagIndexes.map((index, place) => [index, place]));
@@ -103,7 +108,10 @@ export class ClassStore {
       seal: (block) => this.#backlog.accept(block),
       hasRoom: () => this.#backlog.hasRoom,
       numbered: (sample, sequence) => this.#live.update(sample, sequence),
-      overloadEnded: options.overloadEnded,
+      overloadEnded: (fromUs) => {
+        this.#declaredSince(fromUs);
+        options.overloadEnded();
+      },
     });
   }
 
@@ -146,21 +154,36 @@ export class ClassStore {
 
   /**
    * Durable sign of life; a disk that takes none is told to the log. The mark is the time until which
-   * everything is safe: what a crash can still lose was observed after it.
+   * everything is safe: what a crash can still lose was observed after it. `undeclaredSinceUs`: since then
+   * there is a time that is not observed and not yet declared, so the next run has to declare it.
    */
-  markAlive(): void {
+  markAlive(undeclaredSinceUs: number | null): void {
     const { clock, log, buffer } = this.#options;
-    this.#pacer.note(clock.monotonicMs(), this.#backlog.stat().counters);
+    const before = this.#undeclaredSinceUs;
+    this.#undeclaredSinceUs = earlier(undeclaredSinceUs, this.#assembler.overloadSinceUs);
+    if (before !== null && before < (this.#undeclaredSinceUs ?? Number.MAX_SAFE_INTEGER)) {
+      this.#declaredSince(before);
+    }
+    if (this.#declared !== null && this.#declared.throughSequence <= this.#backlog.safeThrough) {
+      this.#declared = null;
+    }
     const unsafeMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
     const safeUntilUs = clock.wallUs() - Math.ceil(unsafeMs * 1000);
-    this.ring.markAlive(safeUntilUs, this.#assembler.nextSequence).catch((error: unknown) => {
+    const notSafe = earlier(this.#undeclaredSinceUs, this.#declared?.sinceUs ?? null);
+    const untilUs = Math.min(safeUntilUs, notSafe ?? safeUntilUs);
+    this.ring.markAlive(untilUs, this.#assembler.nextSequence).catch((error: unknown) => {
       log.error({ error: describeError(error) }, 'the alive mark could not be stored');
     });
   }
 
-  /** Seals what was numbered. */
-  flush(): void {
-    this.#assembler.flush();
+  #declaredSince(sinceUs: number): void {
+    const earliest = earlier(sinceUs, this.#declared?.sinceUs ?? null) ?? sinceUs;
+    this.#declared = { sinceUs: earliest, throughSequence: this.producedTo };
+  }
+
+  /** Seals what was numbered; nothing more comes. */
+  finish(): void {
+    this.#assembler.finish();
   }
 
   #own(entries: readonly Entry[], places: ReadonlyMap<number, number>): Entry[] {
@@ -178,4 +201,8 @@ export class ClassStore {
     const tags = gap.tags.filter((name) => this.#names.has(name));
     return tags.length === 0 ? [] : [{ ...gap, tags }];
   }
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }

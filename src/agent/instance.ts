@@ -22,6 +22,12 @@ const FAREWELL_CHECK_MS = 20;
 /** Share of a store for alarms that a former site file asked for: room enough to give out what it holds. */
 const FORMER_ALARM_SHARE = 0.1;
 
+/** Tags that nobody has seen since the start have that declared at this pace, integer µs. */
+const UNDECLARED_MAX_US = 60_000_000;
+
+/** Pace of the beat by which a stop sees that the whole process stood still before it. */
+const BEAT_MS = 500;
+
 export interface InstanceOptions {
   readonly site: Site;
   readonly server: Server;
@@ -69,6 +75,8 @@ export class Instance {
   readonly #fieldStop = new AbortController();
   readonly #uplinkStop = new AbortController();
   readonly #aliveTimer: Timer;
+  readonly #beatTimer: Timer;
+  #beat: Now;
   #field: Promise<unknown> = Promise.resolve();
   #uplinkRun: Promise<void> = Promise.resolve();
 
@@ -106,9 +114,11 @@ export class Instance {
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
     });
-    this.#aliveTimer = clock.repeat('alive mark', process.buffer.aliveMarkMs, () => {
-      for (const store of this.#stores) store.markAlive();
+    this.#beat = this.#now();
+    this.#beatTimer = clock.repeat('beat', BEAT_MS, () => {
+      this.#beat = this.#now();
     });
+    this.#aliveTimer = clock.repeat('alive mark', process.buffer.aliveMarkMs, () => this.#markAlive());
   }
 
   get status(): InstanceStatus {
@@ -132,11 +142,12 @@ export class Instance {
   /** Clean stop: lines closed, everything numbered delivered or in the ring, the streams ended. */
   async stop(): Promise<void> {
     // Nothing is observed from here on, however long it takes until the rest is delivered or stored.
-    const endedAtUs = this.#options.clock.wallUs();
+    const endedAtUs = this.#awakeUntilUs();
+    this.#beatTimer.cancel();
     this.#fieldStop.abort();
     await this.#field;
     this.#aliveTimer.cancel();
-    for (const store of this.#stores) store.flush();
+    for (const store of this.#stores) store.finish();
     await this.#farewell();
     for (const store of this.#stores) await this.#endStream(store, endedAtUs);
     this.#uplinkStop.abort();
@@ -167,6 +178,22 @@ export class Instance {
   /** Values that were refused during an overload count as reported; each must be reported again. */
   #demandSnapshots(): void {
     for (const station of this.#report.stations()) this.#report.stationConnected(station);
+  }
+
+  /** Wall time until which lines could be served: now, or when the process last was not standing still. */
+  #awakeUntilUs(): number {
+    const now = this.#now();
+    return now.monotonicMs - this.#beat.monotonicMs > 2 * BEAT_MS ? this.#beat.wallUs : now.wallUs;
+  }
+
+  #markAlive(): void {
+    const now = this.#now();
+    const sinceUs = this.#report.stoppedSinceUs;
+    // Not at once: most starts see every tag within a second, and declare the whole pause in one piece then.
+    if (sinceUs !== null && now.wallUs - sinceUs > UNDECLARED_MAX_US) {
+      this.#accept(this.#report.declareStopped(now));
+    }
+    for (const store of this.#stores) store.markAlive(this.#report.stoppedSinceUs);
   }
 
   #accept(entries: readonly Entry[]): void {

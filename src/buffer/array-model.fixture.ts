@@ -69,7 +69,8 @@ export function started(model: Model, streamId: string, atUs: number, rules: Mod
     durable: 0,
     acked: 0,
     ackedDurable: 0,
-    aliveUs: atUs,
+    // Until it has a mark of its own, a run vouches for no more than the one before it.
+    aliveUs: streams.at(-1)?.aliveUs ?? atUs,
     endedAt: null,
     lost: new Map(),
   };

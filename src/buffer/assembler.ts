@@ -21,7 +21,7 @@ export interface AssemblerOptions {
   /** Sees each sample with its number, for the live lane. */
   readonly numbered: (sample: Sample, sequence: number) => void;
   /** The loss of an overload was declared: what was reported meanwhile must be reported again. */
-  readonly overloadEnded: () => void;
+  readonly overloadEnded: (fromUs: number) => void;
 }
 
 /**
@@ -50,6 +50,11 @@ export class Assembler {
     return this.#overload?.count ?? 0;
   }
 
+  /** Since when entries are refused, wall time in integer µs; `null`: they are not. */
+  get overloadSinceUs(): number | null {
+    return this.#overload?.fromUs ?? null;
+  }
+
   /** Numbers the entries of one batch. */
   accept(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
@@ -60,6 +65,12 @@ export class Assembler {
     }
     if (this.#overload !== null) this.#declareOverload(this.#overload);
     for (const entry of entries) this.#number(entry);
+  }
+
+  /** The last of this stream: an overload that goes on is declared, and everything sealed. */
+  finish(): void {
+    if (this.#overload !== null) this.#declareOverload(this.#overload);
+    this.flush();
   }
 
   /** Seals what there is, so that nothing numbered is outside of a block. */
@@ -90,7 +101,7 @@ export class Assembler {
       reason: 'overload',
       count: overload.count,
     });
-    this.#options.overloadEnded();
+    this.#options.overloadEnded(overload.fromUs);
   }
 
   #number(entry: Entry): void {

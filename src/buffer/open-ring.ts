@@ -90,7 +90,8 @@ function newStream(others: readonly StreamRecord[], options: RingOptions, stream
     durableThrough: 0,
     evictedThrough: 0,
     nextSequence: FIRST_SEQUENCE,
-    aliveUntilUs: stream.startedAtUs,
+    // What was not observed before this run is declared within it, and must be again if it is cut off first.
+    aliveUntilUs: last?.ended?.atUs ?? stream.startedAtUs,
     ended: null,
   };
 }

@@ -107,6 +107,23 @@ describe('report by exception', () => {
     expect(pollP1(report, 3, [1, 10, 0])).toEqual(['0=1 change @3']);
   });
 
+  it('tells what was not observed since the last run, and declares it when asked, once', () => {
+    const report = new ReportByException(tags, 100 * SECOND_US);
+    expect(new ReportByException(tags, null).stoppedSinceUs).toBe(null);
+    expect(report.stoppedSinceUs).toBe(100 * SECOND_US);
+    pollP1(report, 130, [1, 10, 0]);
+    expect(report.stoppedSinceUs).toBe(100 * SECOND_US);
+    expect(brief(report.declareStopped(at(160)))).toEqual(['gap agent-stopped P2 [] 100-160']);
+    expect(report.stoppedSinceUs).toBe(160 * SECOND_US);
+    const readings = [reading(3, 7, 170)];
+    expect(brief(report.report({ station: 'P2', readings }, at(170)))).toEqual([
+      'gap agent-stopped P2 [] 160-170',
+      '3=7 snapshot @170',
+    ]);
+    expect(report.stoppedSinceUs).toBe(null);
+    expect(report.declareStopped(at(180))).toEqual([]);
+  });
+
   it('declares the time since the last run, for every station when it is first seen', () => {
     const report = new ReportByException(tags, 100 * SECOND_US);
     expect(pollP1(report, 130, [1, 10, 0])[0]).toBe('gap agent-stopped P1 [] 100-130');

@@ -119,6 +119,30 @@ export class ReportByException {
     return entries;
   }
 
+  /**
+   * Since when tags were not observed that this run has not observed at all yet, integer µs: the earliest. Not
+   * declared so far, so it must not be forgotten if this run is cut off. `null`: there is no such tag.
+   */
+  get stoppedSinceUs(): number | null {
+    let earliestUs: number | null = null;
+    for (const { unobserved } of this.#states) {
+      if (unobserved?.reason !== 'agent-stopped') continue;
+      earliestUs = Math.min(earliestUs ?? unobserved.sinceUs, unobserved.sinceUs);
+    }
+    return earliestUs;
+  }
+
+  /** Declares that time up to now; for tags that are not observed for long after a start, or never. */
+  declareStopped(now: Now): TimeGap[] {
+    const gaps = new GapCollector(this.#tags);
+    for (const [index, state] of this.#states.entries()) {
+      if (state.unobserved?.reason !== 'agent-stopped') continue;
+      gaps.add(index, state.unobserved.sinceUs, now.wallUs, 'agent-stopped');
+      state.unobserved = { ...state.unobserved, sinceUs: now.wallUs };
+    }
+    return gaps.gaps(this.#indexesByStation);
+  }
+
   #unseen(station: string, unseen: NonNullable<StationNews['unseen']>[number], gaps: GapCollector): void {
     const indexes =
       unseen.tagIndexes.length > 0 ? unseen.tagIndexes : (this.#indexesByStation.get(station) ?? []);
