@@ -1,7 +1,7 @@
 import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
 import type { Process, Site } from '../../src/config/model.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
-import type { SimulatedDisk } from '../../src/world/simulated/disk.ts';
+import type { DiskImage, SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Transport } from '../../src/world/transport.ts';
 import type { History } from './history.ts';
@@ -21,6 +21,8 @@ export interface AgentRun {
   streamId: string | null;
   end: 'running' | 'clean' | 'killed' | 'power-cut';
   endedMs: number;
+  /** A clean stop had begun. */
+  wasStopping: boolean;
 }
 
 export interface AgentHostSetup {
@@ -45,6 +47,7 @@ export class AgentHost {
   readonly runs: AgentRun[] = [];
   #instance: Instance | null = null;
   #stopping: Promise<void> | null = null;
+  #startsAgain = false;
 
   constructor(setup: AgentHostSetup) {
     this.#setup = setup;
@@ -70,7 +73,7 @@ export class AgentHost {
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
       ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs() },
-      ...{ streamId: null, end: 'running', endedMs: 0 },
+      ...{ streamId: null, end: 'running', endedMs: 0, wasStopping: false },
     };
     this.runs.push(run);
     history.note(`agent: run ${number} starts`);
@@ -97,16 +100,32 @@ export class AgentHost {
     }, failed);
   }
 
+  /** Starts a run now, or as soon as the clean stop that is under way is over. */
+  startWhenStopped(): void {
+    if (this.run === undefined) this.start();
+    else if (this.#stopping !== null) this.#startsAgain = true;
+  }
+
   stop(): void {
     const run = this.run;
     const instance = this.#instance;
     if (run === undefined || instance === null || this.#stopping !== null) return;
     const { history, clock, failed } = this.#setup;
-    history.note('agent: clean stop');
-    this.#stopping = instance.stop().then(() => {
+    run.wasStopping = true;
+    // A signal is seen when the event loop comes to it.
+    const signalled = new Promise<void>((resolve) => {
+      run.life.clock.schedule('signal', 0, resolve);
+    });
+    const stopped = signalled.then(() => {
+      history.note('agent: clean stop');
+      return instance.stop();
+    });
+    this.#stopping = stopped.then(() => {
       history.note('agent: stopped');
       run.life.kill();
+      const startsAgain = this.#startsAgain;
       this.#end(run, 'clean', clock.monotonicMs());
+      if (startsAgain) this.start();
     }, failed);
   }
 
@@ -117,6 +136,12 @@ export class AgentHost {
 
   cutPower(): void {
     this.#cut('power-cut', () => this.#setup.disk.cutPower());
+  }
+
+  /** The machine is switched off and comes back with an older copy of its disk. */
+  restoreImage(image: DiskImage): void {
+    this.cutPower();
+    this.#setup.disk.restore(image);
   }
 
   #cut(how: 'killed' | 'power-cut', cutDisk: () => void): void {
@@ -133,5 +158,6 @@ export class AgentHost {
     run.endedMs = endedMs;
     this.#instance = null;
     this.#stopping = null;
+    this.#startsAgain = false;
   }
 }

@@ -36,7 +36,7 @@ export function checkResolved(run: AgentRun, stream: StreamEvidence, find: Find)
   const end = contiguousEnd(stream.coverage);
   const last = stream.coverage.at(-1)?.last ?? 0;
   if (end < last) find(`run ${nameOf(run)}: numbers from ${end + 1} on are neither data nor in a gap`);
-  const wasCut = run.end === 'killed' || run.end === 'power-cut';
+  const wasCut = (run.end === 'killed' || run.end === 'power-cut') && !run.wasStopping;
   if (wasCut && end !== OPEN_END) find(`run ${nameOf(run)}: it was cut off, and nothing says so`);
 }
 

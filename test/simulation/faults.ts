@@ -1,10 +1,12 @@
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import type { DiskImage, SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { StoreWrite } from '../../src/world/store.ts';
 import { AGENT_HOST, type AgentHost } from './agent-host.ts';
 import type { History } from './history.ts';
 import type { KernelHost } from './kernel-host.ts';
-import type { Fault, Swarm } from './options.ts';
+import { DISK_FAULTS, type Fault, type Swarm } from './options.ts';
 import type { Plant } from './plant.ts';
 import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
 
@@ -15,6 +17,7 @@ export interface FaultSetup {
   readonly agent: AgentHost;
   readonly kernel: KernelHost;
   readonly plant: Plant;
+  readonly disk: SimulatedDisk;
   readonly swarm: Swarm;
   readonly history: History;
 }
@@ -25,6 +28,7 @@ export class Faults {
   readonly counts: Partial<Record<Fault, number>> = {};
   readonly #healers = new Set<() => void>();
   #isOver = false;
+  #image: DiskImage = new Map();
 
   constructor(setup: FaultSetup) {
     this.#setup = setup;
@@ -35,7 +39,9 @@ export class Faults {
   heal(): void {
     this.#isOver = true;
     for (const heal of this.#healers) heal();
-    const { network } = this.#setup;
+    const { network, agent, kernel } = this.#setup;
+    if (!kernel.isRunning) kernel.start();
+    if (agent.run === undefined) agent.start();
     network.setLink(AGENT_HOST, KERNEL_HOST, { latencyMs: 1, bytesPerSecond: Number.POSITIVE_INFINITY });
   }
 
@@ -54,6 +60,14 @@ export class Faults {
   #make(kind: Fault): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
     this.#setup.history.note(`fault: ${kind}`);
+    if (kind.startsWith('link-')) this.#makeLinkFault(kind);
+    else if (kind.startsWith('kernel-') || kind === 'archive-unavailable') this.#makeKernelFault(kind);
+    else if (['station-unplugged', 'line-lost', 'device-clock'].includes(kind)) this.#makePlantFault(kind);
+    else if (DISK_FAULTS.includes(kind)) this.#makeDiskFault(kind);
+    else this.#makeAgentFault(kind);
+  }
+
+  #makeLinkFault(kind: Fault): void {
     const { network, random, swarm } = this.#setup;
     switch (kind) {
       case 'link-hang':
@@ -68,7 +82,7 @@ export class Faults {
       case 'link-break':
         network.breakNext(AGENT_HOST, KERNEL_HOST, 1 + random.below(20_000));
         break;
-      case 'link-slow': {
+      default: {
         const { latencyMs, bytesPerSecond } = swarm;
         network.setLink(AGENT_HOST, KERNEL_HOST, { latencyMs: 400, bytesPerSecond: 3000 });
         this.#until('slowness', () =>
@@ -76,6 +90,121 @@ export class Faults {
         );
       }
     }
+  }
+
+  #makeKernelFault(kind: Fault): void {
+    const { kernel, random } = this.#setup;
+    if (kind === 'archive-unavailable') {
+      kernel.isArchiveAvailable = false;
+      this.#until('archive', () => {
+        kernel.isArchiveAvailable = true;
+      });
+    } else if (kind === 'kernel-stall') kernel.stall(random.fraction() * 15_000);
+    else if (kernel.isRunning) {
+      kernel.crash();
+      this.#until('kernel down', () => {
+        if (!kernel.isRunning) kernel.start();
+      });
+    }
+  }
+
+  #makePlantFault(kind: Fault): void {
+    const { plant, random, swarm } = this.#setup;
+    const station = plant.stations[random.below(plant.stations.length)];
+    const line = swarm.lines[random.below(swarm.lines.length)];
+    if (station === undefined || line === undefined) return;
+    const { name } = station.options;
+    if (kind === 'station-unplugged') {
+      plant.unplug(name, true);
+      this.#until(`${name} unplugged`, () => plant.unplug(name, false));
+    } else if (kind === 'line-lost') {
+      plant.loseLine(line.name, true);
+      this.#until(`${line.name} lost`, () => plant.loseLine(line.name, false));
+    } else if (random.chance(0.5)) station.clockOffsetUs = Math.round((random.fraction() - 0.7) * 60_000_000);
+    else {
+      station.hasClock = false;
+      this.#until(`${name} without a clock`, () => {
+        station.hasClock = true;
+      });
+    }
+  }
+
+  #makeAgentFault(kind: Fault): void {
+    const { agent, random } = this.#setup;
+    switch (kind) {
+      case 'agent-kill':
+        agent.kill();
+        this.#startLater();
+        break;
+      case 'power-cut':
+        agent.cutPower();
+        this.#startLater();
+        break;
+      case 'agent-stop':
+        agent.stop();
+        this.#startLater();
+        break;
+      case 'agent-stall':
+        agent.run?.life.stall(random.fraction() * 8000);
+        break;
+      default:
+        agent.wall.offsetUs += Math.round((random.fraction() - 0.5) * 20_000_000);
+    }
+  }
+
+  #startLater(): void {
+    const { agent } = this.#setup;
+    this.#until('agent down', () => agent.startWhenStopped());
+  }
+
+  #makeDiskFault(kind: Fault): void {
+    const { disk, agent } = this.#setup;
+    switch (kind) {
+      case 'disk-full':
+        disk.totalBytes = [...disk.image().values()].flat().reduce((sum, each) => sum + bytesOf(each), 0);
+        this.#until('disk full', () => {
+          disk.totalBytes = Number.MAX_SAFE_INTEGER;
+        });
+        break;
+      case 'disk-error':
+      case 'disk-read-only':
+        disk.failing = kind === 'disk-error' ? 'all' : 'write';
+        this.#until('disk', () => {
+          disk.failing = 'nothing';
+        });
+        break;
+      case 'image-restored':
+        // The image is of an earlier time: it was taken the last time that this fault came up.
+        if (this.#image.size > 0) {
+          agent.restoreImage(this.#image);
+          this.#startLater();
+        }
+        this.#image = disk.image();
+        break;
+      default:
+        this.#damage(kind);
+    }
+  }
+
+  #damage(kind: Fault): void {
+    const { disk, random, agent } = this.#setup;
+    const segments = disk.names.filter((name) => name.startsWith('segment-'));
+    const segment = segments[random.below(segments.length)];
+    if (kind === 'bit-flip') {
+      const name = random.chance(0.2) ? 'meta' : segment;
+      const keys = name === undefined || !disk.names.includes(name) ? [] : disk.keys(name);
+      const key = keys[random.below(keys.length)];
+      const bits = key === undefined || name === undefined ? 0 : 8 * (disk.value(name, key)?.length ?? 0);
+      if (key !== undefined && name !== undefined) disk.flipBit(name, key, random.below(bits));
+      return;
+    }
+    // A database that is open goes on working; what is wrong with it shows at the next start.
+    const name = kind === 'meta-lost' ? 'meta' : segment;
+    if (name === undefined || !disk.names.includes(name)) return;
+    agent.kill();
+    if (kind === 'meta-lost' && random.chance(0.5)) void disk.remove('meta');
+    else disk.damage(name, random.chance(0.5) ? 'repairable' : 'beyond-repair');
+    this.#startLater();
   }
 
   /** Ends a fault after a while that is sometimes short and sometimes long, or when all is healed. */
@@ -91,4 +220,8 @@ export class Faults {
     };
     this.#healers.add(heal);
   }
+}
+
+function bytesOf(write: StoreWrite): number {
+  return write.type === 'put' ? write.value.length + 16 : 0;
 }

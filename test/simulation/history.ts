@@ -3,7 +3,7 @@ import type { Log, LogFields } from '../../src/world/log.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 
 /** Lines that are kept for a person; the hash covers all of them. */
-const LINES_KEPT = 60;
+const LINES_KEPT = 2000;
 
 /** What happened, in order: for the reader of a failing seed, and as proof that a seed repeats itself. */
 export class History {

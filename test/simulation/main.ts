@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { Fault } from './options.ts';
+import { FAULTS, type Fault } from './options.ts';
 import { runSeed, type SeedResult } from './run.ts';
 
 /*
  * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
  * npm run sim -- --seed S                  one seed, with its history if it fails
+ * --faults a,b: only these faults, for narrowing down
  * --json: the last line is one JSON object, and nothing else is on standard output
  */
 
@@ -17,12 +18,13 @@ export function regressionSeeds(): number[] {
   return text.split('\n').flatMap((line) => (/^\d+/.test(line) ? [Number.parseInt(line, 10)] : []));
 }
 
-function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean } {
+function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean; faults: readonly Fault[] } {
   const { values } = parseArgs({
     options: {
       seeds: { type: 'string' },
       seed: { type: 'string' },
       first: { type: 'string' },
+      faults: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -35,30 +37,33 @@ function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean } {
     return number;
   };
   const { json } = values;
-  if (values.seed !== undefined) return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true };
+  const names = values.faults?.split(',') ?? FAULTS;
+  const faults = FAULTS.filter((fault) => names.includes(fault));
+  if (values.seed !== undefined)
+    return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true, faults };
   const count = whole(values.seeds ?? String(SEEDS_DEFAULT), '--seeds');
   const first = whole(values.first ?? String(Math.floor(Date.now() / 1000) % 1_000_000_000), '--first');
   const fresh = Array.from({ length: count }, (_, at) => first + at);
-  return { seeds: fresh, json, isVerbose: false };
+  return { seeds: fresh, json, isVerbose: false, faults };
 }
 
-function tell(result: SeedResult): void {
+function tell(result: SeedResult, lines: number): void {
   console.error(`seed ${result.seed} FAILED`);
   for (const finding of result.findings) console.error(`  ${finding}`);
   console.error(`  options: ${JSON.stringify({ ...result.swarm, faults: [...result.swarm.faults] })}`);
   console.error('  last events:');
-  for (const line of result.history.slice(-50)) console.error(`    ${line.slice(0, 300)}`);
+  for (const line of result.history.slice(-lines)) console.error(`    ${line.slice(0, 300)}`);
   console.error(`replay with: npm run sim -- --seed ${result.seed}\n`);
 }
 
 async function main(): Promise<void> {
-  const { seeds, json, isVerbose } = seedsToRun();
+  const { seeds, json, isVerbose, faults: allowed } = seedsToRun();
   const startMs = performance.now();
   const sum = { failures: 0, samples: 0, virtualMs: 0 };
   const failed: number[] = [];
   const faults: Partial<Record<Fault, number>> = {};
   for (const seed of seeds) {
-    const result = await runSeed(seed);
+    const result = await runSeed(seed, allowed);
     sum.samples += result.samples;
     sum.virtualMs += result.virtualMs;
     for (const [kind, count] of Object.entries(result.faults) as [Fault, number][]) {
@@ -66,7 +71,7 @@ async function main(): Promise<void> {
     }
     if (result.findings.length > 0) {
       failed.push(seed);
-      tell(result);
+      tell(result, isVerbose ? 2000 : 50);
     } else if (isVerbose && !json) console.log(`seed ${seed} passes; history ${result.digest.slice(0, 16)}`);
   }
   const line = {

@@ -2,7 +2,31 @@ import type { StorePolicy } from '../../src/config/model.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 
 /** Every fault the simulation can make. Each seed turns some of them on. */
-export const FAULTS = ['link-hang', 'link-reset', 'link-refuse', 'link-break', 'link-slow'] as const;
+export const FAULTS = [
+  'link-hang',
+  'link-reset',
+  'link-refuse',
+  'link-break',
+  'link-slow',
+  'kernel-crash',
+  'kernel-stall',
+  'archive-unavailable',
+  'station-unplugged',
+  'line-lost',
+  'device-clock',
+  'agent-kill',
+  'agent-stop',
+  'agent-stall',
+  'power-cut',
+  'wall-step',
+  'disk-full',
+  'disk-error',
+  'disk-read-only',
+  'bit-flip',
+  'segment-damaged',
+  'meta-lost',
+  'image-restored',
+] as const;
 export type Fault = (typeof FAULTS)[number];
 
 export interface StationOptions {
@@ -20,6 +44,21 @@ export interface LineOptions {
   readonly publishMs: number;
   readonly keepAliveMs: number;
   readonly stations: readonly StationOptions[];
+}
+
+/** Faults after which a loss is bounded by nothing: what was durable may be gone. */
+export const DISK_FAULTS: readonly Fault[] = [
+  'disk-full',
+  'disk-error',
+  'disk-read-only',
+  'bit-flip',
+  'segment-damaged',
+  'meta-lost',
+  'image-restored',
+];
+
+export function touchesDisk(faults: ReadonlySet<Fault>): boolean {
+  return DISK_FAULTS.some((fault) => faults.has(fault));
 }
 
 /** What one seed is like. */
@@ -44,10 +83,13 @@ export interface Swarm {
 }
 
 /** Draws the options of a seed: values far apart, because bugs hide in the corners. */
-export function drawSwarm(random: SimulatedRandom): Swarm {
+export function drawSwarm(random: SimulatedRandom, allowed: readonly Fault[] = FAULTS): Swarm {
   const pick = <T>(values: readonly [T, ...T[]]): T => values[random.below(values.length)] ?? values[0];
-  const faults = new Set(FAULTS.filter(() => random.chance(0.4)));
-  if (random.chance(0.06)) faults.clear();
+  const isLinkOnly = random.chance(0.1);
+  const share = pick([0.1, 0.3, 0.6]);
+  const candidates = allowed.filter((fault) => !isLinkOnly || fault.startsWith('link-'));
+  const faults = new Set(candidates.filter(() => random.chance(share)));
+  if (random.chance(0.04)) faults.clear();
   const blockAgeMs = pick([50, 250, 1000]);
   const syncMax = pick([1, 20, 200, 2000]);
   return {

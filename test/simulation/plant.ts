@@ -174,14 +174,15 @@ export class Plant {
       const isLate = last !== undefined && nowMs - last.monotonicMs > 2 * station.options.scanMs + 200;
       const unseen = isLate && wallUs > last.wallUs ? [lateness(last.wallUs, wallUs)] : undefined;
       polled.set(name, { wallUs, monotonicMs: nowMs });
+      const seen = station.isUnplugged ? [] : [{ wallUs, trueMs: nowMs }];
       const readings = readingsOf(station, wallUs);
-      yield this.#take(way, station, { readings, ...(unseen && { unseen }) });
+      yield this.#take(way, station, { readings, seen, ...(unseen && { unseen }) });
     }
   }
 
   async *#subscribe(way: Way): AsyncGenerator<LinkBatch> {
     const { line, life, signal } = way;
-    const device = new Notifier(this.#setup.clock, () => this.#isProducing);
+    const device = new Notifier(this.#setup.clock, life, () => this.#isProducing);
     const stop = device.start(line.stations.map(({ name }) => this.station(name)));
     let heardMs = life.clock.monotonicMs();
     let heardUs = life.clock.wallUs();
@@ -195,12 +196,13 @@ export class Plant {
         const isKeepAlive = nowMs - heardMs >= line.keepAliveMs;
         for (const { name } of line.stations) {
           const station = this.station(name);
-          const { readings, overflowed } = device.take(station);
+          const { readings, overflowed, seen } = device.take(station);
           if (readings.length === 0 && !isKeepAlive) continue;
+          if (!station.isUnplugged) seen.push({ wallUs: life.clock.wallUs(), trueMs: nowMs });
           const unchanged = { unchangedUntilUs: life.clock.wallUs() };
           const isUnseen = overflowed && life.clock.wallUs() > heardUs;
           const unseen = isUnseen ? [lateness(heardUs, life.clock.wallUs())] : undefined;
-          yield this.#take(way, station, { readings, ...unchanged, ...(unseen && { unseen }) });
+          yield this.#take(way, station, { readings, seen, ...unchanged, ...(unseen && { unseen }) });
         }
         if (isKeepAlive) heardMs = nowMs;
         heardUs = life.clock.wallUs();
@@ -230,17 +232,23 @@ export class Plant {
   }
 
   /** The moment at which the agent has a batch: it is recorded here and nowhere else. */
-  #take(way: Way, station: Station, news: Omit<LinkBatch, 'station'>): LinkBatch {
+  #take(way: Way, station: Station, news: News): LinkBatch {
     const { record, life } = way;
     const at = { wallUs: life.clock.wallUs(), trueMs: this.#setup.clock.monotonicMs() };
-    const name = station.options.name;
+    const { name } = station.options;
+    const { seen, ...batch } = news;
     record.batches += 1;
-    for (const reading of news.readings) {
+    for (const reading of batch.readings) {
       record.served.push({ ...reading, ...at, station: name, batch: record.batches });
     }
-    if (!station.isUnplugged) station.seen.push(at);
-    return { station: name, ...news };
+    station.seen.push(...seen);
+    return { station: name, ...batch };
   }
+}
+
+/** A batch and what it proves to have been observed. */
+interface News extends Omit<LinkBatch, 'station'> {
+  readonly seen: readonly Seen[];
 }
 
 interface Way {
@@ -250,14 +258,21 @@ interface Way {
   readonly signal: AbortSignal;
 }
 
+interface Queue {
+  readonly notifications: { readonly readings: Reading[]; readonly seen: Seen | null }[];
+  overflowed: boolean;
+}
+
 /** A server with a bounded queue for each of its stations; it runs on the true time. */
 class Notifier {
   readonly #clock: SimulatedClock;
+  readonly #life: Life;
   readonly #isProducing: () => boolean;
-  readonly #queues = new Map<string, { readings: Reading[][]; overflowed: boolean }>();
+  readonly #queues = new Map<string, Queue>();
 
-  constructor(clock: SimulatedClock, isProducing: () => boolean) {
+  constructor(clock: SimulatedClock, life: Life, isProducing: () => boolean) {
     this.#clock = clock;
+    this.#life = life;
     this.#isProducing = isProducing;
   }
 
@@ -265,35 +280,43 @@ class Notifier {
     const timers = stations.map((station) => {
       station.notify = () => this.notify(station);
       return this.#clock.repeat('device', station.options.periodMs, () => {
-        if (!this.#isProducing() || station.isUnplugged) return;
-        station.produce();
-        this.notify(station);
+        if (this.#life.isDead) stop();
+        else if (this.#isProducing() && !station.isUnplugged) {
+          station.produce();
+          this.notify(station);
+        }
       });
     });
-    return () => {
+    const stop = () => {
       for (const timer of timers) timer.cancel();
-      for (const station of stations) station.notify = undefined;
     };
+    return stop;
   }
 
   notify(station: Station): void {
     const queue = this.#queueOf(station);
-    const timeUs = station.hasClock ? this.#clock.wallUs() + station.clockOffsetUs : 0;
-    queue.readings.push(readingsOf(station, timeUs));
-    if (queue.readings.length <= QUEUE_MAX) return;
-    queue.readings.shift();
+    const timeUs = station.hasClock ? this.#clock.wallUs() + station.clockOffsetUs : -1;
+    const at = { wallUs: this.#life.clock.wallUs(), trueMs: this.#clock.monotonicMs() };
+    const seen = station.isUnplugged ? null : at;
+    queue.notifications.push({ readings: readingsOf(station, timeUs), seen });
+    if (queue.notifications.length <= QUEUE_MAX) return;
+    queue.notifications.shift();
     queue.overflowed = true;
   }
 
-  take(station: Station): { readings: Reading[]; overflowed: boolean } {
-    const queue = this.#queueOf(station);
+  take(station: Station): { readings: Reading[]; seen: Seen[]; overflowed: boolean } {
+    const { notifications, overflowed } = this.#queueOf(station);
     this.#queues.delete(station.options.name);
-    return { readings: queue.readings.flat(), overflowed: queue.overflowed };
+    return {
+      readings: notifications.flatMap(({ readings }) => readings),
+      seen: notifications.flatMap(({ seen }) => seen ?? []),
+      overflowed,
+    };
   }
 
-  #queueOf(station: Station): { readings: Reading[][]; overflowed: boolean } {
+  #queueOf(station: Station): Queue {
     const { name } = station.options;
-    const queue = this.#queues.get(name) ?? { readings: [], overflowed: false };
+    const queue = this.#queues.get(name) ?? { notifications: [], overflowed: false };
     this.#queues.set(name, queue);
     return queue;
   }

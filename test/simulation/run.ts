@@ -10,7 +10,7 @@ import { readEvidence } from './evidence.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import { KernelHost } from './kernel-host.ts';
-import { drawSwarm, type Fault, type Swarm } from './options.ts';
+import { drawSwarm, FAULTS, type Fault, type Swarm, touchesDisk } from './options.ts';
 import { Plant } from './plant.ts';
 import { siteOf } from './site.ts';
 
@@ -35,14 +35,14 @@ const WINDOW_EXCESS_BYTES = 64 * 1024;
 const TIMERS_MAX = 100;
 
 /** Runs one seed from its first event to its verdict. */
-export async function runSeed(seed: number): Promise<SeedResult> {
+export async function runSeed(seed: number, allowed: readonly Fault[] = FAULTS): Promise<SeedResult> {
   const findings: string[] = [];
   const find = (text: string) => {
     if (findings.length < FINDINGS_MAX) findings.push(text);
   };
   const stray = (error: unknown) => find(`unexpected: ${stackOf(error)}`);
   process.on('unhandledRejection', stray);
-  const world = makeWorld(seed, stray);
+  const world = makeWorld(seed, allowed, stray);
   try {
     await live(world, find);
     await check(world, find);
@@ -66,9 +66,9 @@ export async function runSeed(seed: number): Promise<SeedResult> {
 
 type World = ReturnType<typeof makeWorld>;
 
-function makeWorld(seed: number, failed: (error: unknown) => void) {
+function makeWorld(seed: number, allowed: readonly Fault[], failed: (error: unknown) => void) {
   const random = createSimulatedRandom(seed);
-  const swarm = drawSwarm(random);
+  const swarm = drawSwarm(random, allowed);
   const source = (salt: number) => createSimulatedRandom(seed * 31 + salt);
   const clock = new SimulatedClock();
   const history = new History(clock);
@@ -90,7 +90,17 @@ function makeWorld(seed: number, failed: (error: unknown) => void) {
     transport: network.host(AGENT_HOST),
     killConnections: () => network.killHost(AGENT_HOST),
   });
-  const faults = new Faults({ clock, random: source(5), network, agent, kernel, plant, swarm, history });
+  const faults = new Faults({
+    clock,
+    random: source(5),
+    network,
+    agent,
+    kernel,
+    plant,
+    disk,
+    swarm,
+    history,
+  });
   return { seed, swarm, clock, history, network, disk, archive, plant, kernel, agent, faults, untilMs: 0 };
 }
 
@@ -166,6 +176,7 @@ function mayLoseNothing(swarm: Swarm): boolean {
 }
 
 function lossBoundMs({ swarm }: World): number | null {
+  if (touchesDisk(swarm.faults) || swarm.faults.has('agent-stall')) return null;
   const spillAgeMs = swarm.policy === 'always' ? 0 : swarm.spillAgeMs;
   return swarm.blockAgeMs + spillAgeMs + 8 * swarm.syncMs.max + 1000;
 }

@@ -18,7 +18,8 @@ import type { SimulatedRandom } from './random.ts';
  * - `flipBit`: one bit of a stored value changes;
  * - `forget`: one key vanishes, as when a repair drops it;
  * - `damage`: a database does not open until it is repaired, or not even then;
- * - `lock`: another living process holds a database.
+ * - `lock`: another living process holds a database;
+ * - `restore`: the whole disk becomes what it was when `image` was taken.
  * Renaming and removing are durable at once.
  */
 export class SimulatedDisk implements Disk {
@@ -160,6 +161,35 @@ export class SimulatedDisk implements Disk {
       .map((key) => Uint8Array.from(Buffer.from(key, 'hex')));
   }
 
+  /** Names of all databases, with their folders. */
+  get names(): readonly string[] {
+    return [...this.#databases.keys()].sort();
+  }
+
+  /** What is stored, for a checker. */
+  value(name: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#existing(name).get(hex(key));
+  }
+
+  /** Everything that is on the disk now, as a copy of it would have it. */
+  image(): DiskImage {
+    const records = (name: string): StoreWrite[] =>
+      this.keys(name).map((key) => ({ type: 'put', key, value: this.value(name, key) ?? new Uint8Array() }));
+    return new Map(this.names.map((name) => [name, records(name)]));
+  }
+
+  /** The disk is replaced by an older copy; whatever was open is gone. */
+  restore(image: DiskImage): void {
+    this.#generation += 1;
+    this.#databases.clear();
+    for (const [name, writes] of image) {
+      const database = new SimulatedDatabase();
+      if (writes.length > 0) database.write(writes);
+      database.synced(database.unsynced);
+      this.#databases.set(name, database);
+    }
+  }
+
   #existing(name: string): SimulatedDatabase {
     const database = this.#databases.get(name);
     if (database === undefined) throw new KomError('KOM_STORE_OPEN', name);
@@ -188,6 +218,9 @@ export class SimulatedDisk implements Disk {
     if (max > 0) await this.#clock.sleep(min + this.#random.fraction() * (max - min));
   }
 }
+
+/** A copy of a disk: what each database holds. */
+export type DiskImage = ReadonlyMap<string, readonly StoreWrite[]>;
 
 interface StoreSetup {
   readonly name: string;
