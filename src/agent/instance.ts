@@ -165,7 +165,11 @@ export class Instance {
     endedAtUs: number,
   ): Promise<void> {
     const { log } = this.#options;
-    await backlog.close();
+    if (!(await backlog.close())) {
+      // Without an end the next start tells of a crash, and the Kernel declares what is lost now.
+      log.error({ lastSequence }, 'the disk did not take what is in memory: the stream stays without an end');
+      return;
+    }
     try {
       await ring.endStream(lastSequence, endedAtUs);
       await this.#uplink.sendStreamEnd({ streamId: ring.stream.streamId, lastSequence, endedAtUs });

@@ -201,4 +201,30 @@ describe('backlog', () => {
     next.backlog.linkUp();
     expect(ranges(await takeAll(next.backlog))).toBe('1-3');
   });
+
+  it('gives everything out again after a rewind that comes while the ring is read', async () => {
+    const { clock, backlog, assembler } = await setUp('on-outage');
+    for (let block = 0; block < 6; block++) {
+      assembler.accept(samples(1, block));
+      await clock.advance(300);
+    }
+    backlog.linkUp();
+    expect(ranges(await backlog.next(1))).toBe('1-1');
+    const reading = backlog.next(1);
+    backlog.rewind();
+    expect(ranges(await clock.runUntil(reading))).toBe('1-1');
+    expect(ranges(await takeAll(backlog))).toBe('2-2 3-3 4-4 5-5 6-6');
+  });
+
+  it('says at its close when the disk did not take everything', async () => {
+    const { disk, backlog, assembler } = await setUp('on-outage');
+    assembler.accept(samples(3));
+    assembler.flush();
+    disk.failing = 'write';
+    expect(await backlog.close()).toBe(false);
+    const other = await setUp('on-outage', { seed: 8 });
+    other.assembler.accept(samples(3));
+    other.assembler.flush();
+    expect(await other.backlog.close()).toBe(true);
+  });
 });

@@ -1,12 +1,12 @@
 import type { StorePolicy } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
-import { joinTouching, type SequenceRange, subtract } from '../domain/coverage.ts';
+import type { SequenceRange } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { BufferCounters } from '../domain/rate.ts';
-import { FIRST_SEQUENCE, type StreamInfo } from '../domain/stream.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
 import { Window } from './window.ts';
@@ -30,26 +30,6 @@ export interface BacklogOptions {
   readonly windowBytes: number;
   readonly clock: Clock;
   readonly log: Log;
-}
-
-/** What a Kernel is told of a stream that this store holds or must account for. */
-export interface HeldStream {
-  readonly info: StreamInfo;
-  readonly held: readonly SequenceRange[];
-  /** Oldest source time held and not acknowledged, integer µs; 0 for none. */
-  readonly heldFromUs: number;
-  readonly endedAtUs: number | null;
-  /**
-   * For a stream that is over: its last durable sequence. The running stream's is the assembler's to tell.
-   */
-  readonly lastSequence: number | null;
-}
-
-/** What a Kernel has of a stream: everything through a number, and ranges behind that. */
-interface KernelCoverage {
-  readonly streamId: string;
-  readonly throughSequence: number;
-  readonly held: readonly SequenceRange[];
 }
 
 export interface BacklogStat {
@@ -85,6 +65,8 @@ export class Backlog {
   #ringCursor: RingPosition | null = null;
   /** The ring may hold blocks that were not given out since the last rewind. */
   #ringHasUnsent = true;
+  /** Counts the rewinds: what was read before one is read again. */
+  #rewinds = 0;
   /** Given out since the last rewind: blocks of the running stream up to this sequence. */
   #sentThrough = 0;
   /** Acknowledged: the running stream up to this sequence. */
@@ -145,6 +127,7 @@ export class Backlog {
 
   /** What was given out and not acknowledged is given out again. */
   rewind(): void {
+    this.#rewinds++;
     this.#ringCursor = null;
     this.#sentThrough = this.#ackedThrough;
     this.#ringHasUnsent = true;
@@ -157,7 +140,9 @@ export class Backlog {
    */
   async next(limitBytes: number): Promise<Block[]> {
     while (this.#ringHasUnsent) {
+      const rewinds = this.#rewinds;
       const read = await this.#options.ring.readUnacknowledged(this.#ringCursor, limitBytes);
+      if (rewinds !== this.#rewinds) continue;
       this.#ringCursor = read.after;
       if (!read.more) this.#ringHasUnsent = false;
       const blocks = read.blocks.map(({ block }) => block).filter((block) => this.#isUnsent(block));
@@ -220,27 +205,15 @@ export class Backlog {
     return this.#options.ring.gaps();
   }
 
-  /**
-   * What a Kernel acknowledged and this one does not have: it was restored from a backup, or it is another.
-   * What follows a crash is for the Kernel to declare.
-   */
-  regressed({ streamId, throughSequence, held }: KernelCoverage): SequenceGap[] {
+  /** Of what was acknowledged, that which this Kernel does not have. */
+  regressed(coverage: KernelCoverage): SequenceGap[] {
     const { ring, clock } = this.#options;
-    const stream = ring.streams().find(({ info }) => info.streamId === streamId);
-    if (stream === undefined) return [];
-    const fromUs = stream.info.startedAtUs;
-    const last = Math.min(stream.ackedThrough, stream.ended?.lastSequence ?? this.#ackedThrough);
-    if (last <= throughSequence) return [];
-    const heldFromUs = ring.stat().oldestUnacknowledgedUs ?? this.#window.blocks[0]?.block.header.fromUs ?? 0;
-    const runsUntilUs = heldFromUs > fromUs ? heldFromUs : clock.wallUs();
-    const toUs = Math.max(fromUs, stream.ended?.atUs ?? runsUntilUs);
-    const span = { streamId, reason: 'kernel-regressed', fromUs, toUs } as const;
-    return subtract({ first: throughSequence + 1, last }, held).map((range) => ({
-      ...span,
-      firstSequence: range.first,
-      lastSequence: range.last,
-      countAtMost: range.last - range.first + 1,
-    }));
+    const windowFromUs = this.#window.blocks[0]?.block.header.fromUs;
+    return regressedGaps(ring, coverage, {
+      ackedThrough: this.#ackedThrough,
+      heldFromUs: ring.stat().oldestUnacknowledgedUs ?? windowFromUs ?? 0,
+      nowUs: clock.wallUs(),
+    });
   }
 
   /** Blocks from the ring that hold numbers of a range, the first ones, acknowledged or not. */
@@ -264,21 +237,7 @@ export class Backlog {
 
   /** Every stream of the store, oldest first; the last one runs. */
   streams(): HeldStream[] {
-    const current = this.#options.ring.stream.streamId;
-    const ringFromUs = this.#options.ring.stat().oldestUnacknowledgedUs;
-    const windowFromUs = this.#window.blocks[0]?.block.header.fromUs;
-    return this.#options.ring.streams().map(({ info, held, ackedThrough, durableThrough, ended }) => {
-      const ranges =
-        info.streamId === current ? joinTouching([...held, ...this.#windowRange()].sort(byFirst)) : held;
-      const acked = ackedThrough >= FIRST_SEQUENCE ? [{ first: FIRST_SEQUENCE, last: ackedThrough }] : [];
-      return {
-        info,
-        held: ranges.flatMap((range) => subtract(range, acked)),
-        heldFromUs: ringFromUs ?? (info.streamId === current ? (windowFromUs ?? 0) : 0),
-        endedAtUs: ended?.cleanly ? ended.atUs : null,
-        lastSequence: info.streamId === current ? null : (ended?.lastSequence ?? durableThrough),
-      };
-    });
+    return heldStreams(this.#options.ring, this.#window.blocks);
   }
 
   stat(): BacklogStat {
@@ -302,13 +261,17 @@ export class Backlog {
     };
   }
 
-  /** Writes everything that is not acknowledged to the ring and stops. The ring stays open. */
-  async close(): Promise<void> {
+  /**
+   * Writes everything that is not acknowledged to the ring and stops. The ring stays open. False: the disk did
+   * not take it all, so the stream does not end cleanly.
+   */
+  async close(): Promise<boolean> {
     this.#closing = true;
     this.#spillTimer.cancel();
     this.#signalMore();
     await this.#spilling;
     await this.#spill();
+    return this.#window.blocks.every(({ durable }) => durable);
   }
 
   /** What an acknowledgement adds; the first one of a stream in this run may tell what was known before. */
@@ -336,12 +299,6 @@ export class Backlog {
     for (const { header } of blocks) {
       if (header.streamId === this.#options.ring.stream.streamId) this.#sentThrough = lastSequence(header);
     }
-  }
-
-  #windowRange(): SequenceRange[] {
-    const first = this.#window.blocks[0]?.block.header.firstSequence;
-    const last = this.#window.blocks.at(-1)?.block.header;
-    return first === undefined || last === undefined ? [] : [{ first, last: lastSequence(last) }];
   }
 
   #spillSoon(): void {
@@ -420,8 +377,4 @@ export class Backlog {
     this.#more.resolve();
     this.#more = Promise.withResolvers<void>();
   }
-}
-
-function byFirst(a: SequenceRange, b: SequenceRange): number {
-  return a.first - b.first;
 }

@@ -1,4 +1,4 @@
-import type { HeldStream } from '../buffer/backlog.ts';
+import type { HeldStream } from '../buffer/held-streams.ts';
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
 import { backoffDelaysMs } from '../domain/backoff.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
