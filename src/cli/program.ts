@@ -74,7 +74,7 @@ export async function runCommandLine(
   return exitCode;
 }
 
-/** A command that is added takes over nothing of its parent: each one is told not to exit and where to print. */
+/** A command that is added takes over nothing of its parent: each is told not to exit and where to print. */
 function govern(command: Command, output: Output): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => output.line(text.trimEnd()),

@@ -83,7 +83,7 @@ const FOREIGN: Readonly<Record<string, { bytes: Uint8Array; reason: RegExp; isLa
   },
 };
 
-test('foreign talk on the Kernel port ends that connection with a plain reason, and nothing else', async () => {
+test('foreign talk on the Kernel port ends that connection with a reason, and nothing else', async () => {
   await using setup = await Setup.start();
   const { sinceUs } = (await setup.status()).uplink;
   const names = Object.keys(FOREIGN);

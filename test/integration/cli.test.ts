@@ -178,7 +178,7 @@ describe('with a running agent and Kernel', () => {
     expect(taken.stderr).not.toContain('    at ');
   });
 
-  test('stopped with Ctrl-C: exit code 0, JSON on every line, and the archive answers without its Kernel', async () => {
+  test('stopped with Ctrl-C: exit code 0, all JSON, and the archive answers by itself', async () => {
     const stopped = await agent.kill('SIGINT');
     expect(stopped).toMatchObject({ code: 0, stderr: '' });
     const lines = agent.log;

@@ -10,7 +10,7 @@ import { collect, mixedStations, opcuaLine, recording, sleep, temporaryDirectory
 const clock = createClock();
 const world = { clock, log: silentLog };
 
-test('what the driver delivers is what the server queued: 100 tags, mixed rates, 10 s', async () => {
+test('what the driver delivers is what the server queued: 100 tags, mixed rates, 6 s', async () => {
   await using directory = await temporaryDirectory();
   const recorder = recording();
   const line = opcuaLine({ pkiDirectory: directory.path, stations: mixedStations(2, 50) });
@@ -19,7 +19,7 @@ test('what the driver delivers is what the server queued: 100 tags, mixed rates,
   const changesBefore = simulator.changes();
   const link = await driver.connect(new AbortController().signal);
   const collected = collect(link);
-  await sleep(10_000);
+  await sleep(6000);
   const changes = simulator.changes() - changesBefore;
   const served = recorder.values.slice();
   await sleep(500);
@@ -42,7 +42,7 @@ test('what the driver delivers is what the server queued: 100 tags, mixed rates,
     const times = got.map((reading) => reading.sourceTimeUs);
     expect(times, tag.name).toEqual([...new Set(times)].sort((a, b) => a - b));
   }
-  expect(served.length).toBeGreaterThan(1000);
+  expect(served.length).toBeGreaterThan(600);
   // Points change slower than they are sampled, so nearly every change was served, plus the first values.
   expect(served.length).toBeGreaterThan(changes * 0.97);
   expect(collected.batches.every((batch) => batch.unseen === undefined)).toBe(true);
