@@ -38,7 +38,8 @@ function asJson(figures: readonly Figure[]): Record<string, unknown> {
 }
 
 function* asTable(figures: readonly Figure[]): Generator<string> {
-  yield `${process.platform} ${process.arch}, ${cpus().length} CPUs (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}`;
+  const model = cpus()[0]?.model ?? 'unknown';
+  yield `${process.platform} ${process.arch}, ${cpus().length} CPUs (${model}), Node ${process.version}`;
   for (const figure of figures) {
     const { value, unit, floor, about } = figure;
     const number = value === null ? '—' : value.toLocaleString('en', { maximumSignificantDigits: 3 });

@@ -82,7 +82,8 @@ export async function sqliteSamplesPerS(count: number): Promise<number> {
     const database = new DatabaseSync(join(directory, 'rows.sqlite'));
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
     database.exec(
-      'CREATE TABLE samples (sequence INTEGER PRIMARY KEY, tag INTEGER, time INTEGER, value, quality INTEGER, cause TEXT)',
+      'CREATE TABLE samples (sequence INTEGER PRIMARY KEY, tag INTEGER, time INTEGER,' +
+        ' value, quality INTEGER, cause TEXT)',
     );
     const { seconds } = await timed(() => insertRows(database, samples));
     database.close();

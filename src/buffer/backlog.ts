@@ -6,6 +6,7 @@ import type { SequenceGap } from '../domain/gap.ts';
 import type { BufferCounters } from '../domain/rate.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { Counters } from './counters.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
@@ -54,10 +55,7 @@ export class Backlog {
   readonly #options: BacklogOptions;
   readonly #window = new Window();
   readonly #replays: Replays;
-  #accepted = { samples: 0, bytes: 0 };
-  #delivered = 0;
-  /** How far each stream was acknowledged when `#delivered` was counted. */
-  readonly #deliveredThrough = new Map<string, number>();
+  readonly #counters: Counters;
   readonly #spillTimer: Timer;
   #linkUp = false;
   #closing = false;
@@ -78,6 +76,7 @@ export class Backlog {
   constructor(options: BacklogOptions) {
     this.#options = options;
     this.#replays = new Replays(options.ring);
+    this.#counters = new Counters(options.ring);
     this.#spillTimer = options.clock.repeat('spill check', SPILL_CHECK_MS, () => this.#spillSoon());
   }
 
@@ -108,8 +107,7 @@ export class Backlog {
   accept(block: Block): void {
     this.#window.push(block, this.#options.clock.monotonicMs());
     this.#lastAccepted = lastSequence(block.header);
-    this.#accepted.samples += block.header.count;
-    this.#accepted.bytes += block.bytes.length;
+    this.#counters.accepted(block);
     this.#spillSoon();
     this.#signalMore();
   }
@@ -180,7 +178,7 @@ export class Backlog {
   acknowledge(streamId: string, throughSequence: number): void {
     const { ring, log } = this.#options;
     let through = throughSequence;
-    this.#countDelivered(streamId, throughSequence);
+    this.#counters.acknowledged(streamId, throughSequence, this.#lastAccepted);
     if (streamId === ring.stream.streamId) {
       through = Math.min(throughSequence, this.#lastAccepted);
       this.#ackedThrough = Math.max(this.#ackedThrough, through);
@@ -251,11 +249,7 @@ export class Backlog {
       windowBytes: this.#window.bytes,
       windowSamples: this.#window.samples,
       samples: ring.unacknowledgedSamples + onlyInWindow,
-      counters: {
-        acceptedSamples: this.#accepted.samples,
-        acceptedBytes: this.#accepted.bytes,
-        deliveredSamples: this.#delivered,
-      },
+      counters: this.#counters.values,
       replays: this.#replays.count,
       ring,
     };
@@ -272,22 +266,6 @@ export class Backlog {
     await this.#spilling;
     await this.#spill();
     return this.#window.blocks.every(({ durable }) => durable);
-  }
-
-  /** What an acknowledgement adds; the first one of a stream in this run may tell what was known before. */
-  #countDelivered(streamId: string, throughSequence: number): void {
-    const { ring } = this.#options;
-    let before = this.#deliveredThrough.get(streamId);
-    let last = this.#lastAccepted;
-    if (before === undefined || streamId !== ring.stream.streamId) {
-      const stream = ring.streams().find(({ info }) => info.streamId === streamId);
-      if (stream === undefined) return;
-      before ??= stream.ackedThrough;
-      if (streamId !== ring.stream.streamId) last = stream.durableThrough;
-    }
-    const through = Math.max(before, Math.min(throughSequence, last));
-    this.#delivered += through - before;
-    this.#deliveredThrough.set(streamId, through);
   }
 
   #isUnsent(block: Block): boolean {

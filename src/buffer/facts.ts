@@ -29,7 +29,7 @@ export interface RingInspection {
   dictionary(hash: string): Promise<Dictionary>;
 }
 
-/** Records of blocks in an open segment, behind a position. @throws KomError KOM_STORE_READ, KOM_STORE_OPEN */
+/** Records of a segment's blocks, behind a position. @throws KomError KOM_STORE_READ, KOM_STORE_OPEN */
 export async function recordsBehind(
   stores: SegmentStores,
   { segment, after, limitBytes }: { segment: number; after: RingPosition; limitBytes: number },

@@ -17,7 +17,7 @@ const SEGMENT_BYTES = 8_000_000;
 /**
  * Looks at a ring that no process uses: no stream is minted, nothing is evicted, repaired or declared. Only
  * LevelDB's own recovery may rewrite its files. Holds the databases it reads, one at a time, until closed.
- * @throws KomError KOM_STORE_LOCKED if an agent runs, KOM_STORE_OPEN where there is no ring or meta is damaged
+ * @throws KomError KOM_STORE_LOCKED if an agent runs, KOM_STORE_OPEN where no ring is or meta is damaged
  */
 export async function inspectRing(disk: Disk): Promise<RingInspection & AsyncDisposable> {
   const names = await disk.list();

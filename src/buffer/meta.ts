@@ -132,7 +132,7 @@ export async function openMeta(
   throw new Error('not reached: the last attempt returns or throws');
 }
 
-/** What a meta database says, changing nothing; `null` where there is none. @throws KomError KOM_STORE_OPEN */
+/** What a meta database says, changing nothing; `null`: there is none. @throws KomError KOM_STORE_OPEN */
 export async function readMeta(disk: Disk): Promise<MetaState | null> {
   if (!(await disk.list()).includes(META_NAME)) return null;
   const store = await openStore(disk);

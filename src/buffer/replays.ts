@@ -38,7 +38,7 @@ export class Replays {
     this.#waiting.push(request);
   }
 
-  /** The next blocks, about `limitBytes` of them; empty when nothing waits. @throws KomError KOM_STORE_READ */
+  /** The next blocks, about `limitBytes`; empty when nothing waits. @throws KomError KOM_STORE_READ */
   async next(limitBytes: number): Promise<Block[]> {
     for (let request = this.#waiting[0]; request !== undefined; request = this.#waiting[0]) {
       const { streamId, first, last, fromUs, toUs } = request;

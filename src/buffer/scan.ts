@@ -13,8 +13,9 @@ export interface Scan {
 }
 
 /**
- * Reads the blocks of a segment behind those that its facts know of, and which dictionaries it has. `stream` is the one that may have blocks
- * there without `facts` having any; it bounds what an unreadable block at the front can have held.
+ * Reads the blocks of a segment behind those that its facts know of, and which dictionaries it has. `stream`
+ * is the one that may have blocks there without `facts` having any; it bounds what an unreadable block at the
+ * front can have held.
  * @throws KomError KOM_STORE_READ
  */
 export async function scanSegment(

@@ -75,7 +75,8 @@ export async function* verifyRing(inspection: RingInspection): AsyncGenerator<Ri
     const places = [...(held.get(streamId) ?? []), ...declared].sort((a, b) => a.first - b.first);
     for (const hole of subtract({ first, last: durableThrough }, joinTouching(places))) {
       total.problems += 1;
-      const what = `numbers ${hole.first} to ${hole.last} are neither held nor acknowledged nor declared lost`;
+      const numbers = `numbers ${hole.first} to ${hole.last}`;
+      const what = `${numbers} are neither held nor acknowledged nor declared lost`;
       yield { segment: null, position: null, streamId, what };
     }
   }

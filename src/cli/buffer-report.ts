@@ -130,8 +130,25 @@ export function* reportLines(report: BufferReport, nowUs: number): Generator<str
   yield* lossLines(report);
 }
 
-/** Pace and health of a store for a person; `kom status` has the same lines. */
-export function* paceLines({ backlog, pace }: ClassStoreStatus): Generator<string> {
+/** A store for `kom status`: what waits, how full the ring is, what was lost. */
+export function* storeLines(status: ClassStoreStatus, nowUs: number): Generator<string> {
+  const { backlog } = status;
+  const { ring } = backlog;
+  const fill = ((100 * ring.diskBytes) / ring.capacityBytes).toFixed(1);
+  yield `  backlog      ${backlog.samples} samples not acknowledged,` +
+    ` ${backlog.windowSamples} of them in memory` +
+    (ring.oldestUnacknowledgedUs === null ? '' : `, oldest ${age(ring.oldestUnacknowledgedUs, nowUs)}`);
+  yield `  ring         ${formatSize(ring.diskBytes)} of ${formatSize(ring.capacityBytes)} (${fill} %),` +
+    ` ${ring.samples} samples in ${ring.segments} segments`;
+  yield* paceLines(status);
+  if (backlog.replays > 0) yield `  replay       ${backlog.replays} ranges wait to be sent again`;
+  for (const [reason, count] of Object.entries(ring.lostByReason)) {
+    yield `  lost         ${count} samples: ${reason}`;
+  }
+}
+
+/** Pace and health of a store for a person. */
+function* paceLines({ backlog, pace }: ClassStoreStatus): Generator<string> {
   const { ring } = backlog;
   const rate = (value: number | null, unit: string): string =>
     value === null ? 'unknown' : `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
@@ -151,7 +168,8 @@ function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {
   yield `  stream       ${stream.streamId}, since ${formatTimeUs(stream.startedAtUs)}, ${end}`;
   const ranges = stream.held.map(({ first, last }) => `${first}–${last}`).join(', ');
   const oldest = stream.fromUs === null ? '' : `, oldest ${age(stream.fromUs, nowUs)}`;
-  yield `    holds      ${ranges === '' ? 'nothing' : `${ranges}: ${stream.samples} samples, ${formatSize(stream.bytes)}${oldest}`}`;
+  const size = `${stream.samples} samples, ${formatSize(stream.bytes)}${oldest}`;
+  yield `    holds      ${ranges === '' ? 'nothing' : `${ranges}: ${size}`}`;
   const acked = stream.ackedThrough === OPEN_END ? 'all' : `through ${stream.ackedThrough}`;
   yield `    watermarks acknowledged ${acked}, durable through ${stream.durableThrough}`;
 }
@@ -160,10 +178,10 @@ function* lossLines({ lostByReason, gaps }: BufferReport): Generator<string> {
   const totals = Object.entries(lostByReason);
   if (totals.length === 0) yield '  lost         nothing';
   for (const [reason, count] of totals) yield `  lost         ${count} samples, ${reason}, in all`;
-  for (const gap of gaps) {
-    const last = gap.lastSequence === OPEN_END ? 'the end' : String(gap.lastSequence);
-    yield `    not told   ${gap.streamId} ${gap.firstSequence}–${last}, ${gap.reason}, at most ${gap.countAtMost}` +
-      ` samples, ${formatTimeUs(gap.fromUs)} to ${formatTimeUs(gap.toUs)}`;
+  for (const { streamId, firstSequence, lastSequence, reason, countAtMost, fromUs, toUs } of gaps) {
+    const last = lastSequence === OPEN_END ? 'the end' : String(lastSequence);
+    const when = `${formatTimeUs(fromUs)} to ${formatTimeUs(toUs)}`;
+    yield `    not told   ${streamId} ${firstSequence}–${last}: at most ${countAtMost} samples, ${reason}, ${when}`;
   }
 }
 

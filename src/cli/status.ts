@@ -1,11 +1,13 @@
 import { Command } from 'commander';
-import type { AgentStatus } from '../agent/agent.ts';
+import type { AgentStatus, FlashStatus } from '../agent/agent.ts';
+import type { ClassStoreStatus } from '../agent/class-store.ts';
 import type { InstanceStatus } from '../agent/instance.ts';
 import { loadSite } from '../config/load.ts';
 import { KomError } from '../domain/errors.ts';
 import { formatDuration, formatSize, formatTimeUs } from '../domain/units.ts';
 import { callControl } from '../ops/control.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
+import { storeLines } from './buffer-report.ts';
 import { ExitCode } from './exit-codes.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
@@ -32,7 +34,9 @@ export function statusCommand({ output, exit }: CommandContext): Command {
       const path = await socketPath(options);
       try {
         const status = await readStatus(path);
-        const isHealthy = status.instances.every(({ backlog }) => backlog.ring.state === 'healthy');
+        const isHealthy = status.instances
+          .flatMap(storesOf)
+          .every(({ backlog }) => backlog.ring.state === 'healthy');
         if (options.json === true) output.line(JSON.stringify(status));
         else if (options.health === true)
           output.line(isHealthy ? 'healthy' : 'degraded: a ring takes no writes');
@@ -65,35 +69,49 @@ async function readStatus(path: string): Promise<AgentStatus> {
 
 function print(status: AgentStatus, output: Output): void {
   output.line(`site ${status.site}, server ${status.server}, kom ${status.version}`);
-  for (const instance of status.instances) printInstance(instance, output);
+  for (const line of flashLines(status.flash)) output.line(line);
+  for (const instance of status.instances) printInstance(instance, { output, nowUs: Date.now() * 1000 });
 }
 
-function printInstance(instance: InstanceStatus, output: Output): void {
+/** Every store of an instance. */
+function storesOf(instance: InstanceStatus): ClassStoreStatus[] {
+  return instance.alarms === null ? [instance] : [instance, instance.alarms];
+}
+
+function* flashLines({
+  writtenBytes,
+  bytesPerDay,
+  writeAmplification,
+  runMs,
+}: FlashStatus): Generator<string> {
+  if (writtenBytes === null) return;
+  const perDay = bytesPerDay === null ? '' : `, ${formatSize(bytesPerDay)} a day`;
+  const factor =
+    writeAmplification === null ? '' : `, ${writeAmplification.toFixed(1)} × what the rings stored`;
+  yield `flash: ${formatSize(writtenBytes)} written in ${formatDuration(runMs)}${perDay}${factor}`;
+}
+
+function printInstance(
+  instance: InstanceStatus,
+  { output, nowUs }: { readonly output: Output; readonly nowUs: number },
+): void {
   const { uplink, backlog } = instance;
-  const { ring } = backlog;
   output.line('');
   output.line(`${instance.process} instance ${instance.instance}: ${backlog.state}`);
   const since = formatTimeUs(uplink.sinceUs);
   output.line(
     uplink.kernel === null
-      ? `  uplink   no Kernel since ${since}${uplink.lastError === null ? '' : `: ${uplink.lastError}`}`
-      : `  uplink   ${uplink.kernel} since ${since}`,
+      ? `  uplink       no Kernel since ${since}${uplink.lastError === null ? '' : `: ${uplink.lastError}`}`
+      : `  uplink       ${uplink.kernel} since ${since}`,
   );
-  output.line(
-    `  backlog  ${backlog.samples} samples not acknowledged, ${backlog.windowSamples} of them in memory` +
-      (ring.oldestUnacknowledgedUs === null ? '' : `, oldest ${formatTimeUs(ring.oldestUnacknowledgedUs)}`),
-  );
-  output.line(
-    `  ring     ${formatSize(ring.diskBytes)} of ${formatSize(ring.capacityBytes)} in ${ring.segments}` +
-      ` segments, ${ring.state}${ring.lastError === null ? '' : ` (${ring.lastError})`},` +
-      ` slowest sync ${formatDuration(ring.slowestSyncMs)}`,
-  );
-  for (const [reason, count] of Object.entries(ring.lostByReason)) {
-    output.line(`  lost     ${count} samples: ${reason}`);
+  for (const line of storeLines(instance, nowUs)) output.line(line);
+  if (instance.alarms !== null) {
+    output.line('  alarms, in a store of their own:');
+    for (const line of storeLines(instance.alarms, nowUs)) output.line(`  ${line}`);
   }
   for (const line of instance.lines) {
     output.line(
-      `  line     ${line.name}: ${line.isConnected ? 'connected' : (line.lastError ?? 'connecting')}`,
+      `  line         ${line.name}: ${line.isConnected ? 'connected' : (line.lastError ?? 'connecting')}`,
     );
   }
 }
