@@ -116,12 +116,11 @@ export class DataLane {
 
   async #takeDictionary(hash: string, content: Uint8Array): Promise<void> {
     const dictionary = decodeDictionary(hash, content);
-    const { site, process, archive } = this.#options;
+    const { site, process, archive, log } = this.#options;
     if (dictionary.site !== site || dictionary.process !== process) {
-      throw new KomError('KOM_PROTOCOL_STATE', 'a dictionary names another site or process', {
-        expected: `${site}/${process}`,
-        got: `${dictionary.site}/${dictionary.process}`,
-      });
+      // A backlog from before the site or the process was renamed: what it tells keeps the names it was told by.
+      const former = `${dictionary.site}/${dictionary.process}`;
+      log.warn({ site, process, former }, 'a backlog under a former name of the site');
     }
     await archive.putDictionary(hash, content, dictionary);
     this.#dictionaries.set(hash, dictionary);
