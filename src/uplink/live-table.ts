@@ -1,6 +1,9 @@
 import type { Sample } from '../domain/sample.ts';
 import type { LiveValue } from './messages.ts';
 
+/** Bytes of texts in one frame; the rest of a value takes a few dozen. */
+const TEXT_BYTES_MAX = 1024 * 1024;
+
 /** The latest sample of each tag, conflated: what the live lane sends while the archive lane is behind. */
 export class LiveTable {
   readonly #latest: (LiveValue | undefined)[];
@@ -27,14 +30,23 @@ export class LiveTable {
     this.#changed.clear();
   }
 
-  /** Takes up to `max` changed values. */
+  /**
+   * Takes up to `max` changed values whose texts fit into one frame. A longer text is left to the archive
+   * lane: no frame of this lane carries it.
+   */
   take(max: number): LiveValue[] {
     const values: LiveValue[] = [];
+    let leftBytes = TEXT_BYTES_MAX;
     for (const tagIndex of this.#changed) {
       if (values.length >= max) break;
-      this.#changed.delete(tagIndex);
       const value = this.#latest[tagIndex];
-      if (value !== undefined) values.push(value);
+      const bytes = typeof value?.value === 'string' ? Buffer.byteLength(value.value) : 0;
+      const fits = bytes <= TEXT_BYTES_MAX;
+      if (fits && bytes > leftBytes) break;
+      this.#changed.delete(tagIndex);
+      if (value === undefined || !fits) continue;
+      leftBytes -= bytes;
+      values.push(value);
     }
     return values;
   }
