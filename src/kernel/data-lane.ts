@@ -118,7 +118,7 @@ export class DataLane {
     const dictionary = decodeDictionary(hash, content);
     const { site, process, archive, log } = this.#options;
     if (dictionary.site !== site || dictionary.process !== process) {
-      // A backlog from before the site or the process was renamed: what it tells keeps the names it was told by.
+      // A backlog from before the site was renamed: what it tells keeps the name that it was told by.
       const former = `${dictionary.site}/${dictionary.process}`;
       log.warn({ site, process, former }, 'a backlog under a former name of the site');
     }
