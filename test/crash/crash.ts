@@ -1,0 +1,156 @@
+import { mkdir, mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Judge, type Loss } from './judge.ts';
+import { runAndKill } from './kill.ts';
+import { CuttableDisk, reasonAgainstPowerCuts } from './power.ts';
+
+const POLICIES = ['always', 'on-outage'] as const;
+type Policy = (typeof POLICIES)[number];
+
+export interface LossSummary {
+  readonly runs: number;
+  readonly samplesP50: number;
+  readonly samplesMax: number;
+  readonly ageMsP50: number;
+  readonly ageMsMax: number;
+  /** The bound of the run with the greatest loss. */
+  readonly boundMs: number;
+  readonly overBound: number;
+}
+
+export interface CrashReport {
+  readonly kills: number;
+  readonly powerCuts: number;
+  /** Why there were no power cuts, if some were asked for. */
+  readonly powerCutsSkipped: string | null;
+  /** A file that nobody synced was gone after so many of the cuts: the rig does cut. */
+  readonly unsyncedLost: number;
+  readonly violations: readonly string[];
+  readonly blocksRead: number;
+  /** Gap records in the rings at the end. */
+  readonly evictions: number;
+  readonly loss: Readonly<Record<Policy, LossSummary>>;
+  readonly seconds: number;
+}
+
+/** Kills writers and cuts their power as often as asked, half of each with either policy. */
+export async function crash(asked: { kills: number; powerCuts: number }): Promise<CrashReport> {
+  const startedMs = Date.now();
+  const root = await mkdtemp(join(tmpdir(), 'kom-crash-'));
+  const judges: Judge[] = [];
+  const reason = asked.powerCuts > 0 ? await reasonAgainstPowerCuts() : null;
+  const powerCuts = reason === null ? asked.powerCuts : 0;
+  let unsyncedLost = 0;
+  try {
+    for (const [at, policy] of POLICIES.entries()) {
+      const share = (count: number): number => Math.ceil((count - at) / POLICIES.length);
+      judges.push(await killOften(join(root, policy), policy, share(asked.kills)));
+      if (powerCuts === 0) continue;
+      const disk = join(root, `disk-${policy}`);
+      const { judge, lost } = await cutOften(disk, policy, share(powerCuts));
+      judges.push(judge);
+      unsyncedLost += lost;
+    }
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+  const losses = judges.flatMap((judge) => judge.losses);
+  return {
+    kills: asked.kills,
+    powerCuts,
+    powerCutsSkipped: reason,
+    unsyncedLost,
+    violations: judges.flatMap((judge) => judge.violations),
+    blocksRead: judges.reduce((sum, { blocksRead }) => sum + blocksRead, 0),
+    evictions: judges.reduce((sum, { evictions }) => sum + evictions, 0),
+    loss: {
+      always: summary(losses.filter(({ policy }) => policy === 'always')),
+      'on-outage': summary(losses.filter(({ policy }) => policy === 'on-outage')),
+    },
+    seconds: Math.round((Date.now() - startedMs) / 1000),
+  };
+}
+
+/** One ring that grows and rotates over all the runs. */
+async function killOften(directory: string, policy: Policy, kills: number): Promise<Judge> {
+  const judge = new Judge(policy);
+  for (let kill = 0; kill < kills; kill += 1) {
+    const { said, atMs } = await runAndKill(directory, policy);
+    await judge.check(directory, said, atMs);
+  }
+  return judge;
+}
+
+async function cutOften(
+  root: string,
+  policy: Policy,
+  cuts: number,
+): Promise<{ readonly judge: Judge; readonly lost: number }> {
+  const judge = new Judge(policy);
+  await mkdir(root);
+  const disk = await CuttableDisk.make(root);
+  const ring = join(disk.mountPoint, 'ring');
+  let lost = 0;
+  try {
+    for (let cut = 0; cut < cuts; cut += 1) {
+      await disk.powerOn();
+      const { said, atMs } = await runAndKill(ring, policy, async () => {
+        await writeFiles(disk.mountPoint);
+        await disk.cut();
+      });
+      await disk.recover();
+      const { isSyncedKept, isUnsyncedKept } = await keptFiles(disk.mountPoint);
+      if (!isSyncedKept) judge.violations.push('the rig lost a synced file');
+      if (!isUnsyncedKept) lost += 1;
+      await judge.check(ring, said, atMs);
+      await disk.unmount();
+    }
+  } finally {
+    await disk.dispose();
+  }
+  return { judge, lost };
+}
+
+/** One file that is synced, and then one that is not, to see that the cut is a cut. */
+async function writeFiles(directory: string): Promise<void> {
+  const synced = await open(join(directory, 'synced'), 'w');
+  await synced.write('kept');
+  await synced.sync();
+  await synced.close();
+  const unsynced = await open(join(directory, `unsynced-${Date.now()}`), 'w');
+  await unsynced.write('lost');
+  await unsynced.close();
+}
+
+async function keptFiles(directory: string): Promise<{ isSyncedKept: boolean; isUnsyncedKept: boolean }> {
+  const names = await readdir(directory);
+  const sizes = await Promise.all(
+    names
+      .filter((name) => name.startsWith('unsynced'))
+      .map(async (name) => {
+        const { size } = await stat(join(directory, name));
+        await rm(join(directory, name));
+        return size;
+      }),
+  );
+  return { isSyncedKept: names.includes('synced'), isUnsyncedKept: sizes.some((size) => size > 0) };
+}
+
+function summary(losses: readonly Loss[]): LossSummary {
+  const samples = losses.map((loss) => loss.samples).sort((a, b) => a - b);
+  const ages = losses.map((loss) => loss.ageMs).sort((a, b) => a - b);
+  const worst = losses.reduce<Loss | null>(
+    (most, loss) => (most === null || loss.ageMs > most.ageMs ? loss : most),
+    null,
+  );
+  return {
+    runs: losses.length,
+    samplesP50: samples[samples.length >> 1] ?? 0,
+    samplesMax: samples.at(-1) ?? 0,
+    ageMsP50: Math.round(ages[ages.length >> 1] ?? 0),
+    ageMsMax: Math.round(ages.at(-1) ?? 0),
+    boundMs: Math.round(worst?.boundMs ?? 0),
+    overBound: losses.filter(({ ageMs, boundMs }) => ageMs > boundMs).length,
+  };
+}

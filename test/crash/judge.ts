@@ -1,0 +1,228 @@
+import { openRing } from '../../src/buffer/open-ring.ts';
+import type { Ring, RingBlock } from '../../src/buffer/ring.ts';
+import { lastSequence } from '../../src/domain/block/block.ts';
+import { decodeBlock, entryAt } from '../../src/domain/block/codec.ts';
+import { joinTouching, type SequenceRange, subtract } from '../../src/domain/coverage.ts';
+import { isTimeGap } from '../../src/domain/sample.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { mintId } from '../../src/world/random.ts';
+import { createClock } from '../../src/world/real/clock.ts';
+import { openLevelDisk } from '../../src/world/real/level-disk.ts';
+import { createRandom } from '../../src/world/real/random.ts';
+import { lossBoundMs, type Said, SETTINGS, sampleOf } from './settings.ts';
+
+type Policy = 'always' | 'on-outage';
+
+/** What one crash lost of what was numbered. */
+export interface Loss {
+  readonly policy: Policy;
+  readonly samples: number;
+  /** Age of the oldest lost sample when the writer was killed, milliseconds. */
+  readonly ageMs: number;
+  readonly boundMs: number;
+}
+
+interface KnownStream {
+  readonly streamId: string;
+  durable: number;
+  delivered: number;
+  readonly gaps: SequenceRange[];
+}
+
+/** Remembers what a store said over all its runs, and holds it against what is there after each crash. */
+export class Judge {
+  readonly violations: string[] = [];
+  readonly losses: Loss[] = [];
+  blocksRead = 0;
+  evictions = 0;
+  readonly #policy: Policy;
+  readonly #streams = new Map<string, KnownStream>();
+  #newest: string | null = null;
+
+  constructor(policy: Policy) {
+    this.#policy = policy;
+  }
+
+  /** Opens the ring that a killed writer left, compares, and closes it again. */
+  async check(directory: string, said: readonly Said[], killedAtMs: number): Promise<void> {
+    const written = this.#take(said);
+    let ring: Ring;
+    try {
+      ring = await openForJudging(directory, this.#policy);
+    } catch (error) {
+      this.#violation(`a start failed: ${error}`);
+      return;
+    }
+    if (ring.stat().state !== 'healthy') this.#violation(`a start is ${ring.stat().state}`);
+    this.#checkChain(ring, written);
+    const blocks = await this.#readAll(ring);
+    const held = this.#checkBlocks(ring, blocks);
+    this.#checkConfirmed(ring, held);
+    if (written !== null) this.#measureLoss(ring, { said, killedAtMs, streamId: written });
+    this.#newest = ring.stream.streamId;
+    await ring.close();
+  }
+
+  /** Returns the stream that the writer minted, as far as it came. */
+  #take(said: readonly Said[]): string | null {
+    let written: string | null = null;
+    for (const each of said) {
+      if (each.kind === 'minted') {
+        written = each.streamId;
+        this.#streams.set(written, { streamId: written, durable: 0, delivered: 0, gaps: [] });
+        continue;
+      }
+      const stream = this.#streams.get('streamId' in each ? each.streamId : (written ?? ''));
+      if (stream === undefined) continue;
+      if (each.kind === 'durable') stream.durable = Math.max(stream.durable, each.through);
+      if (each.kind === 'delivered') stream.delivered = Math.max(stream.delivered, each.through);
+      if (each.kind === 'gap') stream.gaps.push({ first: each.first, last: each.last });
+    }
+    return written;
+  }
+
+  #checkChain(ring: Ring, written: string | null): void {
+    const { previous } = ring.stream;
+    const expected = written ?? this.#newest;
+    // A writer may be killed after it minted and before it says so.
+    if (written === null && previous?.streamId !== expected) return;
+    if (previous?.streamId !== (expected ?? undefined)) {
+      this.#violation(`the chain names ${previous?.streamId}, not ${expected}`);
+    }
+    if (previous?.endedCleanly) this.#violation('a killed run counts as ended cleanly');
+    const durable = written === null ? 0 : (this.#streams.get(written)?.durable ?? 0);
+    if (previous !== null && previous.lastDurableSequence < durable) {
+      this.#violation(`the chain says ${previous.lastDurableSequence} of at least ${durable}`);
+    }
+  }
+
+  async #readAll(ring: Ring): Promise<RingBlock[]> {
+    const blocks: RingBlock[] = [];
+    let after: number | null = null;
+    for (;;) {
+      const read = await ring.readUnacknowledged(after, 512 * 1024);
+      blocks.push(...read.blocks);
+      after = read.after;
+      if (!read.more) return blocks;
+    }
+  }
+
+  /** Every block is whole, in order, and of the content that its numbers have. */
+  #checkBlocks(ring: Ring, blocks: readonly RingBlock[]): Map<string, SequenceRange[]> {
+    const order = ring.streams().map(({ info }) => info.streamId);
+    const held = new Map<string, SequenceRange[]>();
+    let place = -1;
+    let position = 0;
+    for (const { block, position: at } of blocks) {
+      const { streamId, firstSequence, count } = block.header;
+      const ranges = held.get(streamId) ?? [];
+      const before = ranges.at(-1)?.last ?? 0;
+      if (order.indexOf(streamId) < place || at <= position || firstSequence <= before) {
+        this.#violation(`block ${at} of ${streamId} at ${firstSequence} is out of order`);
+      }
+      [place, position] = [order.indexOf(streamId), at];
+      const decoded = decodeBlock(block);
+      for (let index = 0; index < count; index += 1) {
+        const entry = entryAt(decoded, index);
+        if (isTimeGap(entry)) continue;
+        const wanted = sampleOf(streamId, firstSequence + index);
+        if (entry.value !== wanted.value || entry.sourceTimeUs !== wanted.sourceTimeUs) {
+          this.#violation(`${streamId} ${firstSequence + index} has another content`);
+        }
+      }
+      held.set(
+        streamId,
+        joinTouching([...ranges, { first: firstSequence, last: lastSequence(block.header) }]),
+      );
+    }
+    this.blocksRead += blocks.length;
+    return held;
+  }
+
+  /** Everything confirmed is held, delivered, or in an eviction; what was told as a gap stays one. */
+  #checkConfirmed(ring: Ring, held: ReadonlyMap<string, readonly SequenceRange[]>): void {
+    const gaps = ring.gaps();
+    this.evictions = gaps.length;
+    for (const { streamId, reason } of gaps) {
+      if (reason !== 'evicted') this.#violation(`a gap of ${streamId} says ${reason}`);
+    }
+    for (const stream of this.#streams.values()) {
+      const lost = gaps
+        .filter(({ streamId }) => streamId === stream.streamId)
+        .map((gap) => ({ first: gap.firstSequence, last: gap.lastSequence }));
+      const there = held.get(stream.streamId) ?? [];
+      const acked = ring.streams().find(({ info }) => info.streamId === stream.streamId)?.ackedThrough ?? 0;
+      if (acked > stream.delivered) this.#violation(`${stream.streamId} counts ${acked} as acknowledged`);
+      const known = [...there, ...lost, { first: 1, last: stream.delivered }].filter(
+        ({ first, last }) => first <= last,
+      );
+      const missing = subtract({ first: 1, last: Math.max(1, stream.durable) }, sorted(known));
+      if (stream.durable > 0 && missing.length > 0) {
+        this.#violation(`${stream.streamId}: ${JSON.stringify(missing)} was confirmed and is gone`);
+      }
+      for (const gap of stream.gaps) {
+        const missingOf = subtract(gap, sorted([...lost, { first: 1, last: stream.delivered }]));
+        if (missingOf.length > 0) this.#violation(`${stream.streamId}: a gap that was told is gone`);
+      }
+    }
+  }
+
+  #measureLoss(
+    ring: Ring,
+    run: { readonly said: readonly Said[]; readonly killedAtMs: number; readonly streamId: string },
+  ): void {
+    const kept = Math.max(
+      this.#streams.get(run.streamId)?.delivered ?? 0,
+      ring.stream.previous?.lastDurableSequence ?? 0,
+    );
+    const numbered = run.said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));
+    const slowest = Math.max(
+      ...run.said.map((each) => (each.kind === 'durable' ? each.slowestSyncMs : 0)),
+      ring.stat().slowestSyncMs,
+    );
+    const oldest = numbered.find(({ through }) => through > kept);
+    const samples = Math.max(0, (numbered.at(-1)?.through ?? 0) - kept);
+    this.losses.push({
+      policy: this.#policy,
+      samples,
+      ageMs: oldest === undefined ? 0 : Math.max(0, run.killedAtMs - oldest.atMs),
+      boundMs: lossBoundMs(this.#policy, slowest),
+    });
+  }
+
+  #violation(text: string): void {
+    this.violations.push(`${this.#policy}: ${text}`);
+  }
+}
+
+function openForJudging(directory: string, policy: Policy): Promise<Ring> {
+  const clock = createClock();
+  const random = createRandom();
+  return openLevelDisk(directory).then((disk) =>
+    openRing(disk, {
+      ...SETTINGS,
+      policy,
+      freeDiskFloorBytes: 0,
+      whenFull: 'drop-oldest',
+      log: silentLog,
+      clock,
+      mintStreamId: () => mintId(random),
+      bootId: 'b'.repeat(32),
+    }),
+  );
+}
+
+function sorted(ranges: readonly SequenceRange[]): SequenceRange[] {
+  return joinRanges(ranges.toSorted((a, b) => a.first - b.first));
+}
+
+/** Ranges that may overlap, as ranges that do not. */
+function joinRanges(ranges: readonly SequenceRange[]): SequenceRange[] {
+  const joined: { first: number; last: number }[] = [];
+  for (const { first, last } of ranges) {
+    const before = joined.at(-1);
+    if (before !== undefined && first <= before.last + 1) before.last = Math.max(before.last, last);
+    else joined.push({ first, last });
+  }
+  return joined;
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { type Said, sayings, sharedMonotonicMs } from './settings.ts';
+
+const WRITER = join(import.meta.dirname, 'writer.ts');
+/** Counted from the start of the process a kill falls into loading, opening, or the first appends. */
+const FROM_START_MS = { min: 60, spread: 400 };
+/** Counted from the first thing said it falls into a run of this length at most. */
+const FROM_MINTED_MS = 450;
+const STUCK_MS = 20_000;
+
+export interface Killed {
+  readonly said: readonly Said[];
+  readonly atMs: number;
+}
+
+/** Runs a writer and kills it at a random moment; `cut` happens right before. */
+export async function runAndKill(
+  directory: string,
+  policy: 'always' | 'on-outage',
+  cut?: () => Promise<void>,
+): Promise<Killed> {
+  const kernel = Math.random() < 0.5 ? 'away' : 'slow';
+  const child = spawn(process.execPath, [WRITER, directory, policy, kernel], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  let atMs = 0;
+  let isTimed = false;
+  const kill = async (): Promise<void> => {
+    if (atMs > 0) return;
+    atMs = sharedMonotonicMs();
+    await cut?.();
+    child.kill('SIGKILL');
+  };
+  const killIn = (ms: number): void => {
+    isTimed = true;
+    setTimeout(() => void kill(), ms);
+  };
+  if (Math.random() < 0.4) killIn(FROM_START_MS.min + Math.random() * FROM_START_MS.spread);
+  const stuck = setTimeout(() => void kill(), STUCK_MS);
+  child.stdout.on('data', (bytes: Buffer) => {
+    if (!isTimed) killIn(Math.random() * FROM_MINTED_MS);
+    text += bytes.toString();
+  });
+  await once(child, 'close');
+  clearTimeout(stuck);
+  if (child.signalCode !== 'SIGKILL') throw new Error(`the writer ended by itself: ${child.exitCode}`);
+  return { said: sayings(text), atMs };
+}

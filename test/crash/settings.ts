@@ -1,0 +1,55 @@
+/** What the writer and the one who judges it agree on. */
+import type { Sample } from '../../src/domain/sample.ts';
+
+export const SETTINGS = {
+  /** Small, so that the ring evicts every few runs, and the window crowds. */
+  capacityBytes: 120_000,
+  blockAgeMs: 50,
+  spillAgeMs: 150,
+  aliveMarkMs: 40,
+  windowBytes: 100_000,
+  lostAtMost: 516_384,
+} as const;
+
+/** How often the backlog looks at the ages of its blocks. */
+const SPILL_CHECK_MS = 50;
+
+/** The bound of README.md of the buffer on what a crash loses, in age of the oldest lost sample. */
+export function lossBoundMs(policy: 'always' | 'on-outage', slowestSyncMs: number): number {
+  const spillMs = policy === 'always' ? 0 : SETTINGS.spillAgeMs + SPILL_CHECK_MS;
+  return SETTINGS.blockAgeMs + spillMs + 2 * slowestSyncMs;
+}
+
+/** The one content that a number of a stream can have. */
+export function sampleOf(streamId: string, sequence: number): Sample {
+  return {
+    tagIndex: sequence % 10,
+    sourceTimeUs: 1_800_000_000_000_000 + sequence * 1000,
+    value: `${streamId.slice(0, 8)} ${sequence} ${(Math.imul(sequence, 2654435761) >>> 0).toString(36)}`,
+    quality: 0,
+    cause: 'change',
+  };
+}
+
+/** What the writer says, a line each: kind, numbers separated by spaces. */
+export type Said =
+  /** A stream was minted durably. */
+  | { readonly kind: 'minted'; readonly streamId: string }
+  /** Numbered through a sequence, at a monotonic time that all processes share. */
+  | { readonly kind: 'numbered'; readonly through: number; readonly atMs: number }
+  /** The ring confirmed it. */
+  | { readonly kind: 'durable'; readonly through: number; readonly slowestSyncMs: number }
+  /** A Kernel has it. */
+  | { readonly kind: 'delivered'; readonly streamId: string; readonly through: number }
+  /** A durable gap record was told. */
+  | { readonly kind: 'gap'; readonly streamId: string; readonly first: number; readonly last: number };
+
+export function sayings(text: string): Said[] {
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  return whole.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Said]));
+}
+
+/** Milliseconds of the system's monotonic clock, the same for every process. */
+export function sharedMonotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}

@@ -1,0 +1,28 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { type CrashReport, crash } from '../crash/crash.ts';
+import { reasonAgainstPowerCuts } from '../crash/power.ts';
+
+const MAIN = join(import.meta.dirname, '../crash/main.ts');
+
+test('a store that is killed again and again loses nothing that was confirmed', async () => {
+  const asked = ['--kills', '30', '--power-cuts', '0', '--json'];
+  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...asked]);
+  const report: CrashReport = JSON.parse(stdout);
+  expect(report.violations).toEqual([]);
+  expect(report.blocksRead).toBeGreaterThan(30);
+  expect(report.loss.always.runs + report.loss['on-outage'].runs).toBeGreaterThan(10);
+});
+
+test('a store whose disk loses its power keeps everything that was synced', async (context) => {
+  const reason = await reasonAgainstPowerCuts();
+  if (reason !== null) {
+    console.warn(`power cuts skipped: ${reason}`);
+    context.skip(reason);
+  }
+  const report = await crash({ kills: 0, powerCuts: 4 });
+  expect(report.violations).toEqual([]);
+  expect(report.unsyncedLost).toBeGreaterThan(0);
+});
