@@ -95,6 +95,7 @@ export class DurableRing implements Ring {
       return core.writing(async () => {
         await core.checkPresent();
         await core.commit();
+        await core.sweep();
       });
     });
   }

@@ -1,6 +1,6 @@
 /** What may happen to a ring, for the model test. */
 import fc from 'fast-check';
-import type { ModelRules } from './array-model.fixture.ts';
+import type { ModelRules } from './model.ts';
 
 export type Action =
   | { readonly do: 'append'; readonly sizes: readonly number[] }

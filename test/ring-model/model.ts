@@ -2,10 +2,11 @@
  * The ring as a list of blocks: what README.md promises, with nothing of LevelDB, of `meta`, or of recovery.
  * A model is a value; every step gives a new one.
  */
-import { type Block, lastSequence } from '../domain/block/block.ts';
-import { joinTouching, type SequenceRange } from '../domain/coverage.ts';
-import type { SequenceGapReason } from '../domain/gap.ts';
-import { RECORD_OVERHEAD_BYTES } from './record.ts';
+
+import { RECORD_OVERHEAD_BYTES } from '../../src/buffer/record.ts';
+import { type Block, lastSequence } from '../../src/domain/block/block.ts';
+import { joinTouching, type SequenceRange } from '../../src/domain/coverage.ts';
+import type { SequenceGapReason } from '../../src/domain/gap.ts';
 
 export interface ModelBlock {
   readonly streamId: string;
