@@ -5,7 +5,7 @@ export const ExitCode = {
   failed: 1,
   /** The command line or a configuration file is not usable. */
   usage: 2,
-  /** Something outside is not there: no running agent, no Kernel. */
+  /** Something outside is not there, or is taken: no running agent, a used port or directory. */
   unavailable: 69,
   /** A bug of ours. */
   internal: 70,

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { describeError, isKomError } from '../domain/errors.ts';
+import { describeError, type ErrorCode, isKomError } from '../domain/errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { type Output, processOutput } from './output.ts';
 import { programVersion } from './version.ts';
@@ -32,12 +32,19 @@ const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = 
   schema: async () => (await import('./schema.ts')).schemaCommand,
 };
 
+/** What the caller can mend in the command line or in a file; everything else is the world outside. */
+const USAGE_ERRORS: ReadonlySet<ErrorCode> = new Set([
+  'KOM_USAGE',
+  'KOM_CONFIG_INVALID',
+  'KOM_CONFIG_UNREADABLE',
+]);
+
 const EXIT_CODE_HELP = `
 Exit codes:
   0   done
   1   the answer is no: a proof failed, a check found damage
   2   the command line or a configuration file is not usable
-  69  something outside is not there: no running agent or Kernel
+  69  something outside is not there, or is taken: no running agent, a used port or directory
   70  a bug in kom itself`;
 
 /** Runs a command line and returns the exit code of the process. */
@@ -69,7 +76,7 @@ export async function runCommandLine(
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
     if (!isKomError(error)) throw error;
     output.note(`kom: ${describeError(error)} [${error.code}]`);
-    return error.code === 'KOM_NOT_RUNNING' ? ExitCode.unavailable : ExitCode.usage;
+    return USAGE_ERRORS.has(error.code) ? ExitCode.usage : ExitCode.unavailable;
   }
   return exitCode;
 }

@@ -100,7 +100,7 @@ describe('with a running agent and Kernel', () => {
 
   test('kom run a second time says who is there already', async () => {
     const { code, stdout, stderr } = await kom(['run', config()]);
-    expect(code).toBe(2);
+    expect(code).toBe(69);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/another process already does this job.*agent\.sock.*\[KOM_ALREADY_RUNNING\]/);
     expect((await run('status', '--config', config(), '--health')).code, 'the first one goes on').toBe(0);
@@ -110,7 +110,7 @@ describe('with a running agent and Kernel', () => {
     const other = setup.file('other-socket.json');
     writeFileSync(other, readFileSync(config(), 'utf8').replace('./agent.sock', './other.sock'));
     const { code, stderr } = await kom(['run', other]);
-    expect(code).toBe(2);
+    expect(code).toBe(69);
     expect(stderr).toMatch(/another process holds the store.*agent.*\[KOM_STORE_LOCKED\]/);
   });
 
@@ -161,7 +161,7 @@ describe('with a running agent and Kernel', () => {
 
   test('kom kernel on a port or an archive that is taken', async () => {
     const second = await kom(['kernel', kernelFile()]);
-    expect(second.code).toBe(2);
+    expect(second.code).toBe(69);
     expect(second.stderr).toMatch(/\[KOM_(ALREADY_RUNNING|ARCHIVE_UNAVAILABLE|STORE_LOCKED)\]/);
     expect(second.stderr).not.toContain('    at ');
 
@@ -173,7 +173,7 @@ describe('with a running agent and Kernel', () => {
     writeFileSync(file, JSON.stringify({ listen: `127.0.0.1:${port}`, archive: { directory: './taken' } }));
     const taken = await kom(['kernel', file]);
     squatter.close();
-    expect(taken.code).toBe(2);
+    expect(taken.code).toBe(69);
     expect(taken.stderr).toMatch(new RegExp(`127\\.0\\.0\\.1:${port}.*EADDRINUSE`));
     expect(taken.stderr).not.toContain('    at ');
   });
