@@ -1,8 +1,8 @@
-import { type SequenceRange, subtract } from '../domain/coverage.ts';
+import { contiguousEnd, type SequenceRange, subtract } from '../domain/coverage.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { StreamState } from '../uplink/messages.ts';
-import type { ArchiveTransaction, StreamOrigin } from '../world/archive.ts';
+import type { ArchivedStream, ArchiveTransaction, StreamOrigin } from '../world/archive.ts';
 
 /** The streams of a Hello, each with its predecessor where the agent does not hold that one any more. */
 export function streamsOf(
@@ -49,6 +49,32 @@ export function crashGaps(
         countAtMost: last === OPEN_END ? previous.lostAtMost : last - first + 1,
       }),
     );
+  });
+}
+
+/**
+ * What a store lost with everything it knew: streams of the same instance that the archive knows, that are
+ * not complete there, and that the chain does not name any more. Nobody is left who could say how many
+ * numbers of an unended one there were.
+ */
+export function storeLostGaps(
+  known: readonly ArchivedStream[],
+  states: readonly StreamState[],
+  observedUntilUs: (streamId: string) => number,
+): SequenceGap[] {
+  const running = states.at(-1);
+  if (running === undefined) return [];
+  const named = new Set(states.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
+  return known.flatMap((stream): SequenceGap[] => {
+    const { streamId, coverage } = stream;
+    const lastSequence = stream.endedSequence ?? OPEN_END;
+    if (named.has(streamId) || contiguousEnd(coverage) >= lastSequence) return [];
+    const fromUs = Math.max(stream.observedUntilUs, observedUntilUs(streamId));
+    const span = { fromUs: Math.min(fromUs, running.startedAtUs), toUs: running.startedAtUs };
+    const firstSequence = FIRST_SEQUENCE;
+    return [
+      { streamId, firstSequence, lastSequence, reason: 'store-lost', ...span, countAtMost: lastSequence },
+    ];
   });
 }
 

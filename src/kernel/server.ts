@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
-import { crashGaps, endedStreams, streamsOf } from './chain.ts';
+import { crashGaps, endedStreams, storeLostGaps, streamsOf } from './chain.ts';
 import { DataLane } from './data-lane.ts';
 import { Ingest } from './ingest.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
@@ -125,12 +125,17 @@ export class KernelServer {
     const { site, process, instance } = hello;
     const presence = this.presence.of(site, process);
     this.#replace(hello);
+    const observed = (streamId: string): number => presence.observedUntilUs(streamId);
     await this.#ingest.commit({
       streams: streamsOf(hello.streams, { site, process, instance }),
-      gaps: crashGaps(hello.streams, (streamId) => presence.observedUntilUs(streamId)),
+      gaps: crashGaps(hello.streams, observed),
       ended: endedStreams(hello.streams),
       bytes: 64 * hello.streams.length,
     });
+    // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
+    const known = (await archive.streams(site, process)).filter((each) => each.instance === instance);
+    const lost = storeLostGaps(known, hello.streams, observed);
+    if (lost.length > 0) await this.#ingest.commit({ gaps: lost, bytes: 64 * lost.length });
     const coverage: StreamCoverage[] = [];
     for (const { streamId } of hello.streams) {
       const ranges = await archive.coverage(streamId);

@@ -310,7 +310,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect(first).toMatchObject({ streamId: STREAM, observedUntilUs: T0 + 7, endedAtUs: T0 + 50 });
       expect(second).toEqual({
         ...streamOf(STREAM_2, { startedAtUs: T0 + 100, previous }),
-        ...{ coverage: [], observedUntilUs: T0 + 100, endedAtUs: null },
+        ...{ coverage: [], observedUntilUs: T0 + 100, endedAtUs: null, endedSequence: null },
       });
       await put(4, run(4, 4));
       expect(await archive.tagStreams({ site: 'S', tag: 'P1.a' })).toMatchObject([

@@ -122,6 +122,8 @@ export interface ArchivedStream extends StreamInfo, StreamOrigin {
   readonly observedUntilUs: number;
   /** `null` while it runs or if it never ended cleanly. */
   readonly endedAtUs: number | null;
+  /** The last number of a stream that ended cleanly; else `null`. */
+  readonly endedSequence: number | null;
 }
 
 export interface TagStream extends ArchivedStream {

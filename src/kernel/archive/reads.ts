@@ -184,7 +184,7 @@ export async function readTagStreams(
 
 function archivedStream(catalog: Catalog, row: StreamRow): ArchivedStream {
   const coverage = catalog.coverage.get(row.streamId) ?? EMPTY_COVERAGE;
-  const { id: _, endedSequence: __, dictionaries: ___, ...stream } = row;
+  const { id: _, dictionaries: __, ...stream } = row;
   return { ...stream, coverage, observedUntilUs: observedUntil(row, coverage) };
 }
 

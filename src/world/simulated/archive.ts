@@ -21,7 +21,7 @@ import type {
   TagStream,
 } from '../archive.ts';
 
-type StreamRow = Omit<ArchivedStream, 'coverage'> & { readonly endedSequence: number | null };
+type StreamRow = Omit<ArchivedStream, 'coverage'>;
 type SampleRow = ArchivedSample & { readonly site: string; readonly tag: string };
 type TimeGapRow = Extract<ArchivedGap, { kind: 'time' }>;
 
@@ -243,8 +243,7 @@ export class SimulatedArchive implements Archive {
 
   #archivedStream(row: StreamRow): ArchivedStream {
     const coverage = this.#coverage.get(row.streamId) ?? EMPTY_COVERAGE;
-    const { endedSequence: _, ...stream } = row;
-    return { ...stream, coverage, observedUntilUs: observedUntil(row, coverage) };
+    return { ...row, coverage, observedUntilUs: observedUntil(row, coverage) };
   }
 
   #scope({ site, tag }: TagName): TagScope | undefined {

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { OPEN_END } from '../domain/gap.ts';
+import type { StreamState } from '../uplink/messages.ts';
+import type { ArchivedStream } from '../world/archive.ts';
+import { storeLostGaps } from './chain.ts';
+
+const known: ArchivedStream = {
+  ...{ streamId: 'a'.repeat(32), bootId: '0'.repeat(32), startedAtUs: 100, previous: null },
+  ...{ site: 'S', process: 'KomA', instance: 1 },
+  ...{ coverage: [{ first: 1, last: 7, state: 'data' }] },
+  ...{ observedUntilUs: 150, endedAtUs: null, endedSequence: null },
+};
+const fresh: StreamState = {
+  ...{ streamId: 'b'.repeat(32), bootId: '0'.repeat(32), startedAtUs: 200, previous: null },
+  ...{ held: [], heldFromUs: 0, producedTo: 0, endedAtUs: null, running: true },
+};
+
+describe('a chain that omits what the Kernel knows', () => {
+  it('has lost the rest of a stream that did not end, from where it was observed', () => {
+    const gap = { streamId: known.streamId, reason: 'store-lost', fromUs: 180, toUs: 200 };
+    expect(storeLostGaps([known], [fresh], () => 180)).toMatchObject([{ ...gap, lastSequence: OPEN_END }]);
+    expect(storeLostGaps([known], [fresh], () => 0)).toMatchObject([{ fromUs: 150 }]);
+    expect(storeLostGaps([known], [fresh], () => 900)).toMatchObject([{ fromUs: 200 }]);
+  });
+
+  it('has lost what is missing of a stream that ended, and nothing of a complete one', () => {
+    const ended = (endedSequence: number) => ({ ...known, endedAtUs: 160, endedSequence });
+    expect(storeLostGaps([ended(9)], [fresh], () => 0)).toMatchObject([{ lastSequence: 9 }]);
+    expect(storeLostGaps([ended(7)], [fresh], () => 0)).toEqual([]);
+    const cut = { ...known, coverage: [{ first: 1, last: OPEN_END, state: 'crash' }] } as const;
+    expect(storeLostGaps([cut], [fresh], () => 0)).toEqual([]);
+  });
+
+  it('has lost nothing of what it names, as a stream or as the one before', () => {
+    const { streamId } = known;
+    const previous = {
+      streamId,
+      lastDurableSequence: 7,
+      endedCleanly: true,
+      aliveUntilUs: 150,
+      lostAtMost: 0,
+    };
+    expect(storeLostGaps([known], [{ ...fresh, previous }], () => 0)).toEqual([]);
+    expect(storeLostGaps([known], [{ ...fresh, streamId }, fresh], () => 0)).toEqual([]);
+    expect(storeLostGaps([known], [], () => 0)).toEqual([]);
+  });
+});
