@@ -76,7 +76,8 @@ export class Instance {
   readonly #uplinkStop = new AbortController();
   readonly #aliveTimer: Timer;
   readonly #beatTimer: Timer;
-  #beat: Now;
+  /** The last beat and the one before it. */
+  #beats: readonly [Now, Now];
   #field: Promise<unknown> = Promise.resolve();
   #uplinkRun: Promise<void> = Promise.resolve();
 
@@ -114,9 +115,9 @@ export class Instance {
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
     });
-    this.#beat = this.#now();
+    this.#beats = [this.#now(), this.#now()];
     this.#beatTimer = clock.repeat('beat', BEAT_MS, () => {
-      this.#beat = this.#now();
+      this.#beats = [this.#now(), this.#beats[0]];
     });
     this.#aliveTimer = clock.repeat('alive mark', process.buffer.aliveMarkMs, () => this.#markAlive());
   }
@@ -184,10 +185,15 @@ export class Instance {
     for (const station of this.#report.stations()) this.#report.stationConnected(station);
   }
 
-  /** Wall time until which lines could be served: now, or when the process last was not standing still. */
+  /**
+   * Wall time until which lines could be served: now, or the last beat before the process stood still, if it
+   * went on only just now.
+   */
   #awakeUntilUs(): number {
+    const [last, before] = this.#beats;
     const now = this.#now();
-    return now.monotonicMs - this.#beat.monotonicMs > 2 * BEAT_MS ? this.#beat.wallUs : now.wallUs;
+    if (now.monotonicMs - last.monotonicMs > 2 * BEAT_MS) return last.wallUs;
+    return last.monotonicMs - before.monotonicMs > 2 * BEAT_MS ? before.wallUs : now.wallUs;
   }
 
   #markAlive(): void {
