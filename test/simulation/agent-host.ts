@@ -17,6 +17,8 @@ export interface AgentRun {
   readonly record: RunRecord;
   readonly life: Life;
   readonly startedMs: number;
+  /** The store lost all it knew of it. */
+  isForgotten: boolean;
   /** `null` when it was killed before it told. */
   streamId: string | null;
   end: 'running' | 'clean' | 'killed' | 'power-cut';
@@ -73,7 +75,7 @@ export class AgentHost {
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
       ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs() },
-      ...{ streamId: null, end: 'running', endedMs: 0, wasStopping: false },
+      ...{ streamId: null, end: 'running', endedMs: 0, wasStopping: false, isForgotten: false },
     };
     this.runs.push(run);
     history.note(`agent: run ${number} starts`);
@@ -136,6 +138,12 @@ export class AgentHost {
 
   cutPower(): void {
     this.#cut('power-cut', () => this.#setup.disk.cutPower());
+  }
+
+  /** What the store knew of its streams is gone. */
+  forget(): void {
+    const run = this.runs.at(-1);
+    if (run !== undefined) run.isForgotten = true;
   }
 
   /** The machine is switched off and comes back with an older copy of its disk. */

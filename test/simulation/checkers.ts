@@ -218,6 +218,8 @@ export interface StationContext {
   readonly pauseMaxMs: number;
   readonly evidence: Evidence;
   readonly untilMs: number;
+  /** Runs of which nobody knows anything. */
+  readonly unknown: readonly AgentRun[];
   readonly find: Find;
 }
 
@@ -231,6 +233,7 @@ export function checkObserved(context: StationContext): void {
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
     if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs || to.trueMs > context.untilMs) continue;
+    if (context.unknown.some(({ endedMs }) => from.trueMs <= endedMs && endedMs <= to.trueMs)) continue;
     // In an interval in which the wall clock was set, its times say little.
     const stepUs = Math.abs(to.wallUs - from.wallUs - (to.trueMs - from.trueMs) * 1000);
     if (stepUs > 1000) continue;

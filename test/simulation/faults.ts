@@ -202,6 +202,7 @@ export class Faults {
     const name = kind === 'meta-lost' ? 'meta' : segment;
     if (name === undefined || !disk.names.includes(name)) return;
     agent.kill();
+    if (kind === 'meta-lost') agent.forget();
     if (kind === 'meta-lost' && random.chance(0.5)) void disk.remove('meta');
     else disk.damage(name, random.chance(0.5) ? 'repairable' : 'beyond-repair');
     this.#startLater();

@@ -148,7 +148,10 @@ async function check(world: World, find: (text: string) => void): Promise<void> 
   const names = plant.stations.map(({ options }) => options.name);
   const evidence = await readEvidence(archive, names);
   for (const [streamId, stream] of evidence.streams) checkCoverage(streamId, stream, find);
+  // Of these nobody knows anything: they died before a Kernel heard of them, and then their store forgot.
+  const unknown = agent.runs.filter((run) => run.isForgotten && !evidence.streams.has(run.streamId ?? ''));
   for (const run of agent.runs) {
+    if (unknown.includes(run)) continue;
     const stream = evidence.streams.get(run.streamId ?? '') ?? { coverage: [], rows: [] };
     if (run.streamId !== null && evidence.streams.has(run.streamId)) checkResolved(run, stream, find);
     checkRun({ run, stream, gapsOfTag: evidence.gapsOfTag, untilMs, lossBoundMs: lossBoundMs(world), find });
@@ -158,7 +161,8 @@ async function check(world: World, find: (text: string) => void): Promise<void> 
     const line = swarm.lines.find(({ stations }) => stations.some((each) => each.name === name));
     const paceMs = line?.kind === 'poll' ? scanMs : (line?.keepAliveMs ?? 0) + (line?.publishMs ?? 0);
     const { firstTag, seen } = station;
-    checkObserved({ name, firstTag, seen, pauseMaxMs: 2 * paceMs + 500, evidence, untilMs, find });
+    const pauseMaxMs = 2 * paceMs + 500;
+    checkObserved({ name, firstTag, seen, pauseMaxMs, evidence, unknown, untilMs, find });
   }
   if (mayLoseNothing(swarm)) {
     for (const [tagIndex, gaps] of evidence.gapsOfTag.entries()) {
