@@ -8,6 +8,7 @@ import { isMissed } from './support/bench.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   archive: async () => (await import('./archive.ts')).archiveBench,
+  line: async () => (await import('./line.ts')).lineBench,
   ring: async () => (await import('./ring.ts')).ringBench,
 };
 
