@@ -1,6 +1,7 @@
 import type { StorePolicy } from '../config/model.ts';
-import { type Block, lastSequence } from '../domain/block/block.ts';
+import { type Block, type BlockHeader, lastSequence } from '../domain/block/block.ts';
 import type { SequenceRange } from '../domain/coverage.ts';
+import { isContentOf } from '../domain/dictionary-codec.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { BufferCounters } from '../domain/rate.ts';
@@ -32,6 +33,9 @@ export interface BacklogOptions {
   readonly clock: Clock;
   readonly log: Log;
 }
+
+/** What a gap record needs to know of a block. */
+type NumberedSpan = Pick<BlockHeader, 'streamId' | 'firstSequence' | 'count' | 'fromUs' | 'toUs'>;
 
 export interface BacklogStat {
   readonly state: BacklogState;
@@ -220,17 +224,18 @@ export class Backlog {
     return blocks.map(({ block }) => block);
   }
 
-  /** The Kernel will never take this range: it becomes a gap. */
-  async reject(range: SequenceRange & { streamId: string; fromUs: number; toUs: number }): Promise<void> {
-    const { streamId, first, last, fromUs, toUs } = range;
-    const countAtMost = last - first + 1;
-    const gap = { streamId, firstSequence: first, lastSequence: last, fromUs, toUs, countAtMost };
-    await this.#options.ring.declareGap({ ...gap, reason: 'rejected' });
+  /** The Kernel will never take a block: its numbers become a gap. */
+  async reject(block: NumberedSpan, reason: 'rejected' | 'corrupt'): Promise<void> {
+    const { streamId, firstSequence, count, fromUs, toUs } = block;
+    const numbers = { firstSequence, lastSequence: firstSequence + count - 1, countAtMost: count };
+    await this.#options.ring.declareGap({ streamId, ...numbers, fromUs, toUs, reason });
     this.#signalMore();
   }
 
-  dictionary(hash: string): Promise<Uint8Array | undefined> {
-    return this.#options.ring.dictionary(hash);
+  /** Content of a dictionary; `undefined` where it is lost, or damaged. */
+  async dictionary(hash: string): Promise<Uint8Array | undefined> {
+    const content = await this.#options.ring.dictionary(hash);
+    return content !== undefined && isContentOf(hash, content) ? content : undefined;
   }
 
   /** Every stream of the store, oldest first; the last one runs. */

@@ -51,6 +51,11 @@ export function decodeDictionary(hash: string, bytes: Uint8Array): Dictionary {
   return parsed;
 }
 
+/** The bytes are those of the dictionary of this name. */
+export function isContentOf(hash: string, bytes: Uint8Array): boolean {
+  return dictionaryHash(bytes) === hash;
+}
+
 function dictionaryHash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }

@@ -1,7 +1,7 @@
 import type { Backlog, BacklogState } from '../buffer/backlog.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
-import { describeError, invariant, KomError } from '../domain/errors.ts';
+import { describeError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -61,6 +61,10 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #flight = new Flight();
   readonly #sentDictionaries = new Set<string>();
+  /** Dictionaries that the ring does not give; a Kernel that had them before can do without. */
+  readonly #lostDictionaries = new Set<string>();
+  /** Those of them that the Kernel does not have either: no block that uses them can be read again. */
+  readonly #unknownDictionaries = new Set<string>();
   readonly #sentGaps = new Set<string>();
   /** Streams that the Kernel was told of when the session began. */
   readonly #named: ReadonlySet<string>;
@@ -195,15 +199,19 @@ export class Session {
     const { streamId, firstSequence: first, lastSequence: last } = nack;
     log.error({ streamId, first, last, reason: nack.reason, text: nack.text }, 'the Kernel refused a block');
     if (nack.reason === 'undecodable') {
-      const nowUs = clock.wallUs();
       const owner = sources.find(({ backlog }) => backlog.owns(streamId));
-      await owner?.backlog.reject({ streamId, first, last, fromUs: nowUs, toUs: nowUs });
+      const [block] = (await owner?.backlog.recorded(streamId, { first, last }, 1)) ?? [];
+      // What is not in the ring is so new that it happened about now.
+      const { fromUs, toUs } = block?.header ?? { fromUs: clock.wallUs(), toUs: clock.wallUs() };
+      const range = { streamId, firstSequence: first, count: last - first + 1, fromUs, toUs };
+      await owner?.backlog.reject(range, 'rejected');
     }
     this.#resend();
   }
 
   #onNeedDictionary(hash: string): void {
-    this.#options.log.warn({ dictionary: hash }, 'the Kernel does not have a dictionary; it is sent again');
+    this.#options.log.warn({ dictionary: hash }, 'the Kernel does not have a dictionary');
+    if (this.#lostDictionaries.has(hash)) this.#unknownDictionaries.add(hash);
     this.#sentDictionaries.delete(hash);
     this.#resend();
   }
@@ -268,6 +276,7 @@ export class Session {
 
   async #sendBlock(block: Block, backlog: Backlog): Promise<void> {
     const { streamId, dictionaryHash } = block.header;
+    if (this.#unknownDictionaries.has(dictionaryHash)) return await backlog.reject(block.header, 'corrupt');
     await this.#sendDictionary(dictionaryHash, backlog);
     const sentMs = this.#options.clock.monotonicMs();
     this.#flight.sent({
@@ -291,8 +300,12 @@ export class Session {
   async #sendDictionary(hash: string, backlog: Backlog): Promise<void> {
     if (this.#sentDictionaries.has(hash)) return;
     const content = await backlog.dictionary(hash);
-    invariant(content !== undefined, 'a dictionary is held as long as a block that needs it');
     this.#sentDictionaries.add(hash);
+    if (content === undefined) {
+      this.#options.log.error({ dictionary: hash }, 'a dictionary is lost; the Kernel may still have it');
+      this.#lostDictionaries.add(hash);
+      return;
+    }
     await this.#options.data.send({ type: 'dictionary', hash, content });
   }
 }
