@@ -25,7 +25,7 @@ async function withLostArchive(store: StorePolicy): Promise<{ setup: Setup; lost
   return { setup, lostUs };
 }
 
-test('an archive that lost what it had: the agent declares what it does not hold, and delivers on', async () => {
+test('an archive that lost what it had: what nobody holds is a gap, and the rest arrives', async () => {
   const { setup, lostUs } = await withLostArchive('on-outage');
   await using _ = setup;
   await sleep(1000);
