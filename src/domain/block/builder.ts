@@ -18,6 +18,7 @@ import {
   type Block,
   type BlockHeader,
   ENTRY_CAUSE_SHIFT,
+  ENTRY_KIND_MASK,
   EntryKind,
 } from './block.ts';
 import { compress } from './compression.ts';
@@ -198,17 +199,18 @@ export class BlockBuilder {
   }
 
   #writeValues(body: ByteWriter, kind: number): void {
-    const positions: number[] = [];
-    for (let at = 0; at < this.#count; at++)
-      if (((this.#kinds[at] as number) & 7) === kind) positions.push(at);
-    const halves = new Uint32Array(positions.length * 2);
-    const tags = new Uint32Array(positions.length);
-    for (let at = 0; at < positions.length; at++) {
-      const position = positions[at] as number;
-      tags[at] = this.#tags[position] as number;
-      halves[2 * at] = this.#values.getUint32(position * 8, true);
-      halves[2 * at + 1] = this.#values.getUint32(position * 8 + 4, true);
+    const allHalves = new Uint32Array(this.#count * 2);
+    const allTags = new Uint32Array(this.#count);
+    let found = 0;
+    for (let at = 0; at < this.#count; at++) {
+      if (((this.#kinds[at] as number) & ENTRY_KIND_MASK) !== kind) continue;
+      allTags[found] = this.#tags[at] as number;
+      allHalves[2 * found] = this.#values.getUint32(at * 8, true);
+      allHalves[2 * found + 1] = this.#values.getUint32(at * 8 + 4, true);
+      found++;
     }
+    const halves = allHalves.subarray(0, 2 * found);
+    const tags = allTags.subarray(0, found);
     const previous = this.#previous.halvesUpTo(this.#tagIndexMax);
     if (kind === EntryKind.int64) deltaForward(halves, tags, previous);
     else xorForward(halves, tags, previous);

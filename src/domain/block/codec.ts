@@ -191,13 +191,19 @@ interface KindAndTagColumns {
 const previousValues = new PreviousValues();
 
 function readValues(reader: ByteReader, columns: KindAndTagColumns, kind: number): Uint32Array {
-  const positions: number[] = [];
-  for (let at = 0; at < columns.kinds.length; at++) {
-    if (((columns.kinds[at] as number) & ENTRY_KIND_MASK) === kind) positions.push(at);
+  const { kinds, tagIndexes } = columns;
+  const tagsOfKind = new Uint32Array(kinds.length);
+  let count = 0;
+  let tagIndexMax = 0;
+  for (let at = 0; at < kinds.length; at++) {
+    if (((kinds[at] as number) & ENTRY_KIND_MASK) !== kind) continue;
+    const tag = tagIndexes[at] as number;
+    if (tag > tagIndexMax) tagIndexMax = tag;
+    tagsOfKind[count++] = tag;
   }
-  const tags = Uint32Array.from(positions, (position) => columns.tagIndexes[position] as number);
-  const halves = readPlanes(reader, positions.length);
-  const previous = previousValues.halvesUpTo(tags.reduce((max, tag) => Math.max(max, tag), 0));
+  const tags = tagsOfKind.subarray(0, count);
+  const halves = readPlanes(reader, count);
+  const previous = previousValues.halvesUpTo(tagIndexMax);
   if (kind === EntryKind.int64) deltaBack(halves, tags, previous);
   else xorBack(halves, tags, previous);
   previousValues.clear(tags);
