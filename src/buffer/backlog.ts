@@ -89,7 +89,7 @@ export class Backlog {
     return this.#window.bytes < this.#options.windowBytes && this.#window.samples < WINDOW_SAMPLES_MAX;
   }
 
-  /** For how long the oldest block that is neither durable nor acknowledged is here, milliseconds; 0: none. */
+  /** How long the oldest block that is neither durable nor acknowledged is here, milliseconds; 0: none. */
   get unsafeForMs(): number {
     const oldest = this.#window.blocks.find(({ durable }) => !durable);
     return oldest === undefined ? 0 : this.#options.clock.monotonicMs() - oldest.sinceMs;
@@ -261,8 +261,8 @@ export class Backlog {
   }
 
   /**
-   * Writes everything that is not acknowledged to the ring and stops. The ring stays open. False: the disk did
-   * not take it all, so the stream does not end cleanly.
+   * Writes everything that is not acknowledged to the ring and stops. The ring stays open. False: the disk
+   * did not take it all, so the stream does not end cleanly.
    */
   async close(): Promise<boolean> {
     this.#closing = true;

@@ -158,7 +158,7 @@ describe('report by exception', () => {
     expect(sample).toMatchObject({ cause: 'snapshot', sourceTimeUs: 9 * SECOND_US, deviceTimeUs: SECOND_US });
   });
 
-  it('stores a change that a repeat has overtaken behind it, so that the old value does not come last', () => {
+  it('stores a change that a repeat has overtaken behind it, so that the old value is not last', () => {
     const report = new ReportByException(tags, null);
     report.report({ station: 'P2', readings: [reading(3, 1, 10)] }, at(10));
     report.stationConnected('P2');
