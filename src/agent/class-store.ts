@@ -109,7 +109,7 @@ export class ClassStore {
       hasRoom: () => this.#backlog.hasRoom,
       numbered: (sample, sequence) => this.#live.update(sample, sequence),
       overloadEnded: (fromUs) => {
-        this.#declaredSince(fromUs);
+        this.declaredSince(fromUs);
         options.overloadEnded();
       },
     });
@@ -162,7 +162,7 @@ export class ClassStore {
     const before = this.#undeclaredSinceUs;
     this.#undeclaredSinceUs = earlier(undeclaredSinceUs, this.#assembler.overloadSinceUs);
     if (before !== null && before < (this.#undeclaredSinceUs ?? Number.MAX_SAFE_INTEGER)) {
-      this.#declaredSince(before);
+      this.declaredSince(before);
     }
     if (this.#declared !== null && this.#declared.throughSequence <= this.#backlog.safeThrough) {
       this.#declared = null;
@@ -176,7 +176,8 @@ export class ClassStore {
     });
   }
 
-  #declaredSince(sinceUs: number): void {
+  /** What was numbered last declares a time from here on: no alive mark passes it before that is safe. */
+  declaredSince(sinceUs: number): void {
     const earliest = earlier(sinceUs, this.#declared?.sinceUs ?? null) ?? sinceUs;
     this.#declared = { sinceUs: earliest, throughSequence: this.producedTo };
   }

@@ -90,6 +90,8 @@ export class Instance {
     const { main, alarms } = await openStores(options, demandSnapshots);
     const instance = new Instance(options, main, alarms);
     started = instance;
+    // A ring that the disk did not take at the start knows the last run only when it takes it.
+    if (main.ring.stream.previous === null) void main.ring.minted.then(() => instance.#learnLastRun());
     await instance.#startLines();
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
@@ -183,6 +185,13 @@ export class Instance {
   /** Values that were refused during an overload count as reported; each must be reported again. */
   #demandSnapshots(): void {
     for (const station of this.#report.stations()) this.#report.stationConnected(station);
+  }
+
+  #learnLastRun(): void {
+    const { previous } = this.#main.ring.stream;
+    if (previous === null) return;
+    this.#accept(this.#report.lastRunEnded(previous.aliveUntilUs, this.#now()));
+    for (const store of this.#stores) store.declaredSince(previous.aliveUntilUs);
   }
 
   /**

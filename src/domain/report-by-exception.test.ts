@@ -107,6 +107,17 @@ describe('report by exception', () => {
     expect(pollP1(report, 3, [1, 10, 0])).toEqual(['0=1 change @3']);
   });
 
+  it('declares the time since a last run that it learns of late, up to the first word about each tag', () => {
+    const report = new ReportByException(tags, null);
+    pollP1(report, 130, [1, 10, 0]);
+    pollP1(report, 131, [2, 10, 0]);
+    expect(brief(report.lastRunEnded(100 * SECOND_US, at(140)))).toEqual([
+      'gap agent-stopped P1 [] 100-130',
+      'gap agent-stopped P2 [] 100-140',
+    ]);
+    expect(report.stoppedSinceUs).toBe(140 * SECOND_US);
+  });
+
   it('tells what was not observed since the last run, and declares it when asked, once', () => {
     const report = new ReportByException(tags, 100 * SECOND_US);
     expect(new ReportByException(tags, null).stoppedSinceUs).toBe(null);

@@ -48,6 +48,8 @@ interface TagState {
   unobserved: { readonly sinceUs: number; readonly reason: TimeGapReason } | null;
   /** Wall time of the last observation, integer µs; `null` before the first. */
   observedUs: number | null;
+  /** Wall time of the first word about the tag in this run, integer µs; `null` before it. */
+  firstHeardUs: number | null;
 }
 
 /**
@@ -71,6 +73,7 @@ export class ReportByException {
       snapshotDue: true,
       unobserved: unobservedSinceUs === null ? null : { sinceUs: unobservedSinceUs, reason: 'agent-stopped' },
       observedUs: null,
+      firstHeardUs: null,
     }));
     for (const [index, tag] of tags.entries()) {
       const indexes = this.#indexesByStation.get(tag.station);
@@ -143,6 +146,19 @@ export class ReportByException {
     return gaps.gaps(this.#indexesByStation);
   }
 
+  /**
+   * The end of the last run became known only now: declares the time from there to the first word about each
+   * tag. What was never heard of goes on as not observed.
+   */
+  lastRunEnded(unobservedSinceUs: number, now: Now): TimeGap[] {
+    const gaps = new GapCollector(this.#tags);
+    for (const [index, state] of this.#states.entries()) {
+      gaps.add(index, unobservedSinceUs, state.firstHeardUs ?? now.wallUs, 'agent-stopped');
+      if (state.firstHeardUs === null) state.unobserved = { sinceUs: now.wallUs, reason: 'agent-stopped' };
+    }
+    return gaps.gaps(this.#indexesByStation);
+  }
+
   #unseen(station: string, unseen: NonNullable<StationNews['unseen']>[number], gaps: GapCollector): void {
     const indexes =
       unseen.tagIndexes.length > 0 ? unseen.tagIndexes : (this.#indexesByStation.get(station) ?? []);
@@ -153,6 +169,7 @@ export class ReportByException {
   #track(reading: Reading, now: Now, gaps: GapCollector): void {
     const state = this.#states[reading.tagIndex];
     if (state === undefined) return;
+    state.firstHeardUs ??= now.wallUs;
     if (isUnobserved(reading.quality)) {
       if (state.unobserved === null) {
         if (state.observedUs !== null)
