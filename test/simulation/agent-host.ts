@@ -142,14 +142,14 @@ export class AgentHost {
 
   /** What the store knew of its streams is gone. */
   forget(): void {
-    const run = this.runs.at(-1);
-    if (run !== undefined) run.isForgotten = true;
+    for (const run of this.runs) run.isForgotten = true;
   }
 
   /** The machine is switched off and comes back with an older copy of its disk. */
   restoreImage(image: DiskImage): void {
     this.cutPower();
     this.#setup.disk.restore(image);
+    this.forget();
   }
 
   #cut(how: 'killed' | 'power-cut', cutDisk: () => void): void {

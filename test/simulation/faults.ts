@@ -203,7 +203,7 @@ export class Faults {
     if (name === undefined || !disk.names.includes(name)) return;
     agent.kill();
     if (kind === 'meta-lost') agent.forget();
-    if (kind === 'meta-lost' && random.chance(0.5)) void disk.remove('meta');
+    if (kind === 'meta-lost' && random.chance(0.5)) disk.remove('meta').catch(() => undefined);
     else disk.damage(name, random.chance(0.5) ? 'repairable' : 'beyond-repair');
     this.#startLater();
   }
