@@ -181,7 +181,8 @@ function* lossLines({ lostByReason, gaps }: BufferReport): Generator<string> {
   for (const { streamId, firstSequence, lastSequence, reason, countAtMost, fromUs, toUs } of gaps) {
     const last = lastSequence === OPEN_END ? 'the end' : String(lastSequence);
     const when = `${formatTimeUs(fromUs)} to ${formatTimeUs(toUs)}`;
-    yield `    not told   ${streamId} ${firstSequence}–${last}: at most ${countAtMost} samples, ${reason}, ${when}`;
+    const what = `${reason}, at most ${countAtMost} samples`;
+    yield `    not told   ${streamId} ${firstSequence}–${last}: ${what}, ${when}`;
   }
 }
 
