@@ -1,6 +1,6 @@
 import type { Block } from '../domain/block/block.ts';
 import { BlockBuilder } from '../domain/block/builder.ts';
-import { type Entry, isTimeGap, type Sample } from '../domain/sample.ts';
+import { type Entry, isTimeGap, type Sample, type TimeGap } from '../domain/sample.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 
@@ -24,6 +24,17 @@ export interface AssemblerOptions {
   readonly overloadEnded: (fromUs: number) => void;
 }
 
+/** Time gaps that an overload keeps for its end; more of them only widen the gap of the overload itself. */
+const OVERLOAD_GAPS_MAX = 100;
+
+interface Overload {
+  fromUs: number;
+  /** Samples refused. */
+  count: number;
+  /** Time gaps that came meanwhile: they tell of times outside of the overload, so they must not be lost. */
+  readonly gaps: TimeGap[];
+}
+
 /**
  * Numbers entries and collects them into blocks. A sample exists for the promise from here on. While there
  * is no room nothing is numbered; that time comes out as one time gap `overload` with its count.
@@ -34,7 +45,7 @@ export class Assembler {
   #nextSequence = FIRST_SEQUENCE;
   #firstInBlock = FIRST_SEQUENCE;
   #sealTimer: Timer | null = null;
-  #overload: { readonly fromUs: number; count: number } | null = null;
+  #overload: Overload | null = null;
 
   constructor(options: AssemblerOptions) {
     this.#options = options;
@@ -52,15 +63,15 @@ export class Assembler {
 
   /** Since when entries are refused, wall time in integer µs; `null`: they are not. */
   get overloadSinceUs(): number | null {
-    return this.#overload?.fromUs ?? null;
+    return this.#overload === null ? null : earliestOf(this.#overload);
   }
 
   /** Numbers the entries of one batch. */
   accept(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     if (!this.#options.hasRoom()) {
-      this.#overload ??= { fromUs: this.#options.clock.wallUs(), count: 0 };
-      this.#overload.count += entries.length;
+      this.#overload ??= { fromUs: this.#options.clock.wallUs(), count: 0, gaps: [] };
+      for (const entry of entries) refuse(this.#overload, entry);
       return;
     }
     if (this.#overload !== null) this.#declareOverload(this.#overload);
@@ -89,19 +100,14 @@ export class Assembler {
     this.#options.seal(block);
   }
 
-  #declareOverload(overload: { readonly fromUs: number; readonly count: number }): void {
+  #declareOverload(overload: Overload): void {
     this.#overload = null;
     // At least one µs long also where the wall clock was set back meanwhile.
     const toUs = Math.max(this.#options.clock.wallUs(), overload.fromUs + 1);
-    this.#number({
-      station: null,
-      tags: [],
-      fromUs: overload.fromUs,
-      toUs,
-      reason: 'overload',
-      count: overload.count,
-    });
-    this.#options.overloadEnded(overload.fromUs);
+    const { fromUs, count, gaps } = overload;
+    if (count > 0) this.#number({ station: null, tags: [], fromUs, toUs, reason: 'overload', count });
+    for (const gap of gaps) this.#number(gap);
+    this.#options.overloadEnded(earliestOf(overload));
   }
 
   #number(entry: Entry): void {
@@ -116,4 +122,17 @@ export class Assembler {
       this.flush(),
     );
   }
+}
+
+function refuse(overload: Overload, entry: Entry): void {
+  if (!isTimeGap(entry)) overload.count += 1;
+  else if (overload.gaps.length < OVERLOAD_GAPS_MAX) overload.gaps.push(entry);
+  else {
+    overload.fromUs = Math.min(overload.fromUs, entry.fromUs);
+    overload.count += 1;
+  }
+}
+
+function earliestOf({ fromUs, gaps }: Overload): number {
+  return gaps.reduce((earliest, gap) => Math.min(earliest, gap.fromUs), fromUs);
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { OPEN_END } from '../domain/gap.ts';
 import type { StreamState } from '../uplink/messages.ts';
 import type { ArchivedStream } from '../world/archive.ts';
-import { storeLostGaps } from './chain.ts';
+import { crashGaps, storeLostGaps } from './chain.ts';
 
 const known: ArchivedStream = {
   ...{ streamId: 'a'.repeat(32), bootId: '0'.repeat(32), startedAtUs: 100, previous: null },
@@ -43,5 +43,25 @@ describe('a chain that omits what the Kernel knows', () => {
     expect(storeLostGaps([known], [{ ...fresh, previous }], () => 0)).toEqual([]);
     expect(storeLostGaps([known], [{ ...fresh, streamId }, fresh], () => 0)).toEqual([]);
     expect(storeLostGaps([known], [], () => 0)).toEqual([]);
+  });
+});
+
+describe('streams that were cut off', () => {
+  it('are told by their successors, and without one by not running and having no end', () => {
+    const streamId = 'c'.repeat(32);
+    const orphan: StreamState = { ...fresh, streamId, held: [{ first: 3, last: 4 }], running: false };
+    const gap = { streamId, reason: 'crash' };
+    expect(crashGaps([orphan, fresh], () => 0)).toMatchObject([
+      { ...gap, firstSequence: 1, lastSequence: 2, countAtMost: 2 },
+      { ...gap, firstSequence: 5, lastSequence: OPEN_END },
+    ]);
+    expect(crashGaps([{ ...orphan, endedAtUs: 190 }, fresh], () => 0)).toEqual([]);
+    const previous = { streamId, lastDurableSequence: 4, aliveUntilUs: 150, lostAtMost: 9 };
+    const successor = (endedCleanly: boolean) => ({ ...fresh, previous: { ...previous, endedCleanly } });
+    expect(crashGaps([orphan, successor(false)], () => 0)).toMatchObject([
+      { ...gap, firstSequence: 1, fromUs: 150 },
+      { ...gap, firstSequence: 5, countAtMost: 9 },
+    ]);
+    expect(crashGaps([orphan, successor(true)], () => 0)).toEqual([]);
   });
 });

@@ -33,23 +33,47 @@ export function crashGaps(
   states: readonly StreamState[],
   observedUntilUs: (streamId: string) => number,
 ): SequenceGap[] {
-  return states.flatMap(({ previous, startedAtUs }) => {
-    if (previous === null || previous.endedCleanly) return [];
-    const held = states.find(({ streamId }) => streamId === previous.streamId)?.held ?? [];
-    const fromUs = Math.max(previous.aliveUntilUs, observedUntilUs(previous.streamId));
+  return cutOffs(states).flatMap((cut) => {
+    const { streamId, nextStartUs, lostAtMost } = cut;
+    const held = states.find((state) => state.streamId === streamId)?.held ?? [];
+    const fromUs = Math.min(Math.max(cut.aliveUntilUs, observedUntilUs(streamId)), nextStartUs);
     const whole: SequenceRange = { first: FIRST_SEQUENCE, last: OPEN_END };
-    return subtract(whole, held).map(
-      ({ first, last }): SequenceGap => ({
-        streamId: previous.streamId,
-        firstSequence: first,
-        lastSequence: last,
-        reason: 'crash',
-        fromUs: Math.min(fromUs, startedAtUs),
-        toUs: startedAtUs,
-        countAtMost: last === OPEN_END ? previous.lostAtMost : last - first + 1,
-      }),
-    );
+    return subtract(whole, held).map(({ first, last }): SequenceGap => {
+      const countAtMost = last === OPEN_END ? lostAtMost : last - first + 1;
+      const numbers = { firstSequence: first, lastSequence: last, countAtMost };
+      return { streamId, ...numbers, reason: 'crash', fromUs, toUs: nextStartUs };
+    });
   });
+}
+
+interface CutOff {
+  readonly streamId: string;
+  readonly aliveUntilUs: number;
+  readonly nextStartUs: number;
+  readonly lostAtMost: number;
+}
+
+/**
+ * The streams that ended uncleanly: as their successors tell, and those that have none, because the store lost
+ * part of its chain. Of these nobody knows how much there was.
+ */
+function cutOffs(states: readonly StreamState[]): CutOff[] {
+  const told = states.flatMap(({ previous, startedAtUs }): CutOff[] => {
+    if (previous === null || previous.endedCleanly) return [];
+    const { streamId, aliveUntilUs, lostAtMost } = previous;
+    return [{ streamId, aliveUntilUs, nextStartUs: startedAtUs, lostAtMost }];
+  });
+  const named = new Set(states.map(({ previous }) => previous?.streamId));
+  const nextStartUs = states.at(-1)?.startedAtUs ?? 0;
+  const orphans = states.filter(
+    ({ streamId, running, endedAtUs }) => !running && endedAtUs === null && !named.has(streamId),
+  );
+  return [
+    ...told,
+    ...orphans.map(({ streamId, startedAtUs: aliveUntilUs }) => {
+      return { streamId, aliveUntilUs, nextStartUs, lostAtMost: OPEN_END };
+    }),
+  ];
 }
 
 /**
