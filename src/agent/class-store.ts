@@ -70,6 +70,7 @@ export class ClassStore {
     const ring = await (options.openRing ?? openRing)(disk, {
       capacityBytes: Math.floor(buffer.capacityBytes * share),
       freeDiskFloorBytes: buffer.freeDiskFloorBytes,
+      ...(buffer.segmentBytesMax === undefined ? {} : { segmentBytesMax: buffer.segmentBytesMax }),
       policy: buffer.store,
       whenFull: buffer.whenFull,
       mintStreamId: () => mintId(random),

@@ -16,7 +16,7 @@ import { SyncTimes } from './sync-times.ts';
 export const RING_CAPACITY_BYTES_MIN = 64 * 1024;
 /** A segment is a tenth of the ring, and no larger than what its write buffer may take of the memory. */
 const SEGMENTS_MIN = 10;
-const SEGMENT_BYTES_MAX = 8_000_000;
+const SEGMENT_BYTES_MAX_DEFAULT = 8_000_000;
 const QUARANTINE_SHARE = 0.2;
 
 /**
@@ -53,10 +53,10 @@ interface Start {
 }
 
 async function openDurable(disk: Disk, options: RingOptions, start: Start): Promise<Ring> {
-  const { capacityBytes, clock, log } = options;
+  const { capacityBytes, segmentBytesMax = SEGMENT_BYTES_MAX_DEFAULT, clock, log } = options;
   const syncTimes = new SyncTimes(clock);
   const quarantine = new Quarantine(disk, { bytesMax: capacityBytes * QUARANTINE_SHARE, log });
-  const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.floor(capacityBytes / SEGMENTS_MIN));
+  const segmentBytes = Math.min(segmentBytesMax, Math.floor(capacityBytes / SEGMENTS_MIN));
   const stores = new SegmentStores(disk, segmentBytes);
   const { meta, isWhole } = await openMeta(disk, (name) => quarantine.take(name), { log, syncTimes });
   const setup: CoreSetup = { disk, options, segmentBytes, stores, quarantine, syncTimes, meta };

@@ -15,6 +15,8 @@ export type RingPosition = number;
 export interface RingOptions {
   /** Bound on the bytes that the segments take on disk; at least `RING_CAPACITY_BYTES_MIN`. */
   readonly capacityBytes: number;
+  /** A segment is a tenth of the ring and at most this: also the size of LevelDB's buffers. Default 8 MB. */
+  readonly segmentBytesMax?: number;
   /** With less than this free on the file system the ring does not grow: a new segment costs the oldest. */
   readonly freeDiskFloorBytes: number;
   /** `always` keeps acknowledged blocks until the space is needed, `on-outage` frees them. */

@@ -68,6 +68,8 @@ export interface BufferSettings {
   readonly aliveMarkMs: number;
   /** Bound on un-acknowledged blocks held in memory. */
   readonly windowBytes: number;
+  /** Largest segment of the ring, which its write buffer takes whole; not given: 8 MB. */
+  readonly segmentBytesMax?: number;
 }
 
 export interface UplinkSettings {

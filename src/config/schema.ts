@@ -34,7 +34,9 @@ const bufferSchema = strict({
     .enum(['on-outage', 'always'])
     .default('on-outage')
     .describe('on-outage spares the flash; always makes every block durable before it is sent.'),
-  capacity: size('Bound on the bytes on disk of each instance.', { min: 4e6 }).default('1GB'),
+  capacity: size('Bound on the bytes on disk of each instance; at most a quarter more for a moment.', {
+    min: 32e6,
+  }).default('1GB'),
   whenFull: z
     .enum(['drop-oldest', 'refuse-newest'])
     .default('drop-oldest')
@@ -53,7 +55,14 @@ const bufferSchema = strict({
     .enum(['1s', '10s', '60s'])
     .default('1s')
     .describe('What a power cut may lose at most; sets block age, spill age and alive mark.'),
-  window: size('Bound on un-acknowledged blocks in memory.', { min: 1e6, max: 1e9 }).default('16MB'),
+  profile: z
+    .enum(['standard', 'small'])
+    .default('standard')
+    .describe('small: ring and window within 24 MB of memory, for boxes of 256 MB.'),
+  window: size('Bound on un-acknowledged blocks in memory. Default: 16MB, with the profile small 4MB.', {
+    min: 1e6,
+    max: 1e9,
+  }).optional(),
 });
 
 const uplinkSchema = strict({

@@ -170,13 +170,20 @@ function makeProcess(name: string, input: ProcessInput, scope: ProcessScope): Pr
   };
 }
 
+/** Measured with glibc and one arena per thread: a segment costs up to nine times its size in memory. */
+const MEMORY = {
+  standard: { segmentBytesMax: 8_000_000, window: '16MB' },
+  small: { segmentBytesMax: 2_000_000, window: '4MB' },
+} as const;
+
 function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: FileContext): BufferSettings {
   const { lossMaxMs, ...ages } = POWER_CUT[buffer.powerCutLossMax];
   const capacityBytes = bytes(buffer.capacity);
-  const windowBytes = bytes(buffer.window);
+  const { segmentBytesMax, window } = MEMORY[buffer.profile];
+  const windowBytes = bytes(buffer.window ?? window);
   if (windowBytes > capacityBytes) {
     problems.add(['processes', process, 'buffer', 'window'], 'larger than the capacity', {
-      got: buffer.window,
+      got: buffer.window ?? window,
     });
   }
   return {
@@ -188,6 +195,7 @@ function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: Fil
     powerCutLossMaxMs: lossMaxMs,
     ...ages,
     windowBytes,
+    segmentBytesMax,
   };
 }
 
