@@ -1,5 +1,6 @@
 import type { Block } from '../domain/block/block.ts';
 import type { BufferCounters } from '../domain/rate.ts';
+import { RECORD_OVERHEAD_BYTES } from './record.ts';
 import type { Ring } from './ring.ts';
 
 /** Counts what came into a backlog since its start and what Kernels acknowledged of it, each once. */
@@ -24,7 +25,7 @@ export class Counters {
 
   accepted({ header, bytes }: Block): void {
     this.#samples += header.count;
-    this.#bytes += bytes.length;
+    this.#bytes += bytes.length + RECORD_OVERHEAD_BYTES;
   }
 
   /** To be told before the ring is; `lastAccepted` is the last sequence of the running stream. */

@@ -37,7 +37,7 @@ export class RateMeter {
 
 /** What a store takes in and gives out, counted since its start. */
 export interface BufferCounters {
-  /** Entries that were sealed into blocks, and the bytes of those blocks. */
+  /** Entries that were sealed into blocks, and the bytes that those blocks take in the ring. */
   readonly acceptedSamples: number;
   readonly acceptedBytes: number;
   /** Entries that a Kernel acknowledged. */
