@@ -15,6 +15,9 @@ import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 
+/** So much of a lost station is declared once more for the whole process if a crash takes its gap. */
+const STATION_DOWN_MAX_US = 60_000_000;
+
 export interface ClassStoreOptions {
   readonly disk: Disk;
   /** Settings of the process; `share` of its sizes belongs to this store. */
@@ -150,7 +153,11 @@ export class ClassStore {
 
   /** Numbers those of the entries that concern tags of this store. */
   accept(entries: readonly Entry[]): void {
-    this.#assembler.accept(this.#places === null ? entries : this.#own(entries, this.#places));
+    const own = this.#places === null ? entries : this.#own(entries, this.#places);
+    this.#assembler.accept(own);
+    for (const entry of own) {
+      if (isTimeGap(entry) && !isToldByQuality(entry)) this.declaredSince(entry.fromUs);
+    }
   }
 
   /**
@@ -203,6 +210,14 @@ export class ClassStore {
     const tags = gap.tags.filter((name) => this.#names.has(name));
     return tags.length === 0 ? [] : [{ ...gap, tags }];
   }
+}
+
+/**
+ * The end of a long loss of a station: its tags have had a bad quality since it began, so nothing is hidden if
+ * this entry is lost; and a whole process is not to be declared as stopped for as long.
+ */
+function isToldByQuality({ reason, fromUs, toUs }: TimeGap): boolean {
+  return reason === 'station-down' && toUs - fromUs > STATION_DOWN_MAX_US;
 }
 
 function earlier(one: number | null, other: number | null): number | null {

@@ -150,6 +150,7 @@ export class Instance {
     this.#fieldStop.abort();
     await this.#field;
     this.#aliveTimer.cancel();
+    this.#accept(this.#report.declareStopped({ ...this.#now(), wallUs: endedAtUs }));
     for (const store of this.#stores) store.finish();
     await this.#farewell();
     for (const store of this.#stores) await this.#endStream(store, endedAtUs);
