@@ -47,6 +47,8 @@ export class AgentHost {
   readonly #setup: AgentHostSetup;
   readonly wall: WallClock = { offsetUs: 0 };
   readonly runs: AgentRun[] = [];
+  /** When the store lost what it knew, true times. */
+  readonly forgotAtMs: number[] = [];
   #instance: Instance | null = null;
   #stopping: Promise<void> | null = null;
   #startsAgain = false;
@@ -143,6 +145,7 @@ export class AgentHost {
   /** What the store knew of its streams is gone. */
   forget(): void {
     for (const run of this.runs) run.isForgotten = true;
+    this.forgotAtMs.push(this.#setup.clock.monotonicMs());
   }
 
   /** The machine is switched off and comes back with an older copy of its disk. */

@@ -218,11 +218,8 @@ export interface StationContext {
   readonly pauseMaxMs: number;
   readonly evidence: Evidence;
   readonly untilMs: number;
-  /** Runs of which nobody knows anything. */
-  readonly unknown: readonly AgentRun[];
-  /** Runs whose store lost what it knew of them, and how long a start may take after that. */
-  readonly forgotten: readonly AgentRun[];
-  readonly startMaxMs: number;
+  /** When the store lost what it knew: nobody can tell of the pause around it. */
+  readonly forgotAtMs: readonly number[];
   readonly find: Find;
 }
 
@@ -236,16 +233,14 @@ export function checkObserved(context: StationContext): void {
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
     if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs || to.trueMs > context.untilMs) continue;
-    const hasEnd = ({ endedMs }: AgentRun) => from.trueMs <= endedMs && endedMs <= to.trueMs;
-    if (context.unknown.some(hasEnd)) continue;
-    const slackMs = pauseMaxMs + (context.forgotten.some(hasEnd) ? context.startMaxMs : 0);
+    if (context.forgotAtMs.some((atMs) => from.trueMs <= atMs && atMs <= to.trueMs)) continue;
     // In an interval in which the wall clock was set, its times say little.
     const stepUs = Math.abs(to.wallUs - from.wallUs - (to.trueMs - from.trueMs) * 1000);
     if (stepUs > 1000) continue;
     const whole = { first: from.wallUs, last: to.wallUs };
     const holes = declared.map(({ fromUs, toUs }) => ({ first: fromUs, last: toUs }));
     const openUs = countOf(subtract(whole, holes));
-    if (openUs <= slackMs * 1000 + TOLERANCE_US) continue;
+    if (openUs <= pauseMaxMs * 1000 + TOLERANCE_US) continue;
     const seconds = (ms: number) => `${(ms / 1000).toFixed(3)} s`;
     find(
       `station ${name} was not observed from ${seconds(from.trueMs)} to ${seconds(to.trueMs)}, ` +

@@ -162,11 +162,8 @@ async function check(world: World, find: (text: string) => void): Promise<void> 
     const paceMs = line?.kind === 'poll' ? scanMs : (line?.keepAliveMs ?? 0) + (line?.publishMs ?? 0);
     const { firstTag, seen } = station;
     const pauseMaxMs = 2 * paceMs + 500;
-    // After such a loss nobody tells of the time that the start itself took.
-    const startMaxMs = 10 * swarm.syncMs.max;
-    const forgotten = agent.runs.filter(({ isForgotten }) => isForgotten);
     checkObserved({
-      ...{ name, firstTag, seen, pauseMaxMs, startMaxMs, forgotten, evidence, unknown, untilMs, find },
+      ...{ name, firstTag, seen, pauseMaxMs, evidence, forgotAtMs: agent.forgotAtMs, untilMs, find },
     });
   }
   if (mayLoseNothing(swarm)) {
