@@ -1,6 +1,6 @@
 import { countOf, joinTouching, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
-import type { SequenceGap } from '../domain/gap.ts';
+import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { Store } from '../world/store.ts';
 import { cutOff, type StreamRecord, withStored } from './chain.ts';
@@ -31,7 +31,7 @@ const UNKNOWN_ID = '0'.repeat(32);
  * segment; then nothing is touched
  */
 export async function recover(setup: CoreSetup, isWhole: boolean): Promise<MetaState> {
-  let state = await withPresentSegments(setup);
+  let state = withNamedStreams(await withPresentSegments(setup));
   state = await withTails(setup, state);
   state = await withFoundSegments(setup, state);
   const isLost = !isWhole || setup.meta.state.streams.length === 0;
@@ -135,8 +135,31 @@ function withScanned(state: MetaState, { facts, lost }: Scan): MetaState {
   return withGaps({ ...state, segments, streams }, lost);
 }
 
-/** A stream that only its blocks tell of. */
-function foundStream(run: Run, streams: readonly StreamRecord[]): StreamRecord {
+/** A damaged record of a stream leaves its blocks and gaps: whoever sends them must be able to name it. */
+function withNamedStreams(state: MetaState): MetaState {
+  let { streams } = state;
+  const isKnown = (streamId: string) => streams.some((record) => record.info.streamId === streamId);
+  for (const segment of state.segments) {
+    if (segment.state === 'doomed') continue;
+    for (const run of segment.runs) {
+      if (!isKnown(run.streamId)) streams = [...streams, foundStream(run, streams)];
+    }
+    streams = streams.map((record) => withStored(record, segment));
+  }
+  for (const gap of state.gaps) {
+    if (isKnown(gap.streamId)) continue;
+    const found = foundStream(gap, streams);
+    const durableThrough = gap.lastSequence === OPEN_END ? 0 : gap.lastSequence;
+    streams = [...streams, { ...found, durableThrough, nextSequence: durableThrough + 1 }];
+  }
+  return { ...state, streams };
+}
+
+/** A stream that only its blocks or gaps tell of. */
+function foundStream(
+  run: Pick<Run, 'streamId' | 'fromUs' | 'toUs'>,
+  streams: readonly StreamRecord[],
+): StreamRecord {
   return {
     ordinal: (streams.at(-1)?.ordinal ?? 0) + 1,
     info: { streamId: run.streamId, bootId: UNKNOWN_ID, startedAtUs: run.fromUs, previous: null },
