@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { FAULTS, type Fault } from './options.ts';
 import { runSeed, type SeedResult } from './run.ts';
@@ -7,16 +6,11 @@ import { runSeed, type SeedResult } from './run.ts';
  * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
  * npm run sim -- --seed S                  one seed, with its history if it fails
  * --faults a,b: only these faults, for narrowing down
- * --json: the last line is one JSON object, and nothing else is on standard output
+ * --json: nothing but the JSON line on standard output
  */
 
 const SEEDS_DEFAULT = 200;
 const SEED_MAX = 2 ** 31;
-
-export function regressionSeeds(): number[] {
-  const text = readFileSync(new URL('./seeds.txt', import.meta.url), 'utf8');
-  return text.split('\n').flatMap((line) => (/^\d+/.test(line) ? [Number.parseInt(line, 10)] : []));
-}
 
 function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean; faults: readonly Fault[] } {
   const { values } = parseArgs({
