@@ -1,10 +1,21 @@
-import { mkdtemp, readdir, readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  cp,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { ringContract } from '../../src/buffer/ring.contract.ts';
 import { blocksOf, drained, openTestRing, sequencesOf } from '../../src/buffer/ring.fixture.ts';
 import type { Ring, RingOptions, RingRead } from '../../src/buffer/ring.ts';
+import { type Coverage, countOf, coverWithData, coverWithGap } from '../../src/domain/coverage.ts';
 import { isKomError } from '../../src/domain/errors.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { openLevelDisk } from '../../src/world/real/level-disk.ts';
@@ -103,6 +114,45 @@ const DAMAGES: readonly [string, (path: string) => Promise<void>, number][] = [
     async (path) => flipBit(await fileOf(join(path, 'segment-0000000003'), /\.log$/), 5000),
     270,
   ],
+  [
+    'nonsense stands behind the end of the open segment',
+    async (path) => appendFile(await fileOf(join(path, 'segment-0000000004'), /\.log$/), 'x'.repeat(777)),
+    400,
+  ],
+  [
+    'a bit of the open segment is flipped',
+    async (path) => flipBit(await fileOf(join(path, 'segment-0000000004'), /\.log$/), 2000),
+    300,
+  ],
+  [
+    'a bit of meta is flipped',
+    async (path) => flipBit(await fileOf(join(path, 'meta'), /\.log$/), 1000),
+    400,
+  ],
+  ['MANIFEST of meta is gone', async (path) => unlink(await fileOf(join(path, 'meta'), /^MANIFEST/)), 400],
+  [
+    'a segment is a file',
+    async (path) => {
+      await rm(join(path, 'segment-0000000002'), { recursive: true });
+      await writeFile(join(path, 'segment-0000000002'), 'not a directory');
+    },
+    270,
+  ],
+  [
+    'a dead process left its locks',
+    async (path) => {
+      for (const name of await readdir(path)) await writeFile(join(path, name, 'LOCK'), '4711');
+    },
+    400,
+  ],
+  [
+    'a segment and meta are gone',
+    async (path) => {
+      await rm(join(path, 'meta'), { recursive: true });
+      await rm(join(path, 'segment-0000000002'), { recursive: true });
+    },
+    270,
+  ],
   ['a segment is gone', async (path) => rm(join(path, 'segment-0000000002'), { recursive: true }), 270],
 ];
 
@@ -131,3 +181,102 @@ test.each(DAMAGES)(
     await again.close();
   },
 );
+
+/** What a Kernel covers of streams when a ring gives it everything: as it stands in the archive, by stream. */
+async function delivered(ring: Ring, known: Map<string, Coverage>): Promise<number> {
+  let doubled = 0;
+  for (const [streamId, ranges] of sequencesOf(await drained(ring))) {
+    for (const range of ranges) {
+      const before = known.get(streamId) ?? [];
+      const { coverage, changed } = coverWithData(before, range);
+      known.set(streamId, coverage);
+      doubled += range.last - range.first + 1 - countOf(changed);
+    }
+  }
+  for (const { streamId, firstSequence: first, lastSequence: last, reason } of ring.gaps()) {
+    known.set(streamId, coverWithGap(known.get(streamId) ?? [], { first, last }, reason).coverage);
+  }
+  return doubled;
+}
+
+test('a ring restored from last week: old streams come again, nothing is doubled or continued', async () => {
+  const { path, open } = await makeWorld();
+  const known = new Map<string, Coverage>();
+  const first = await open();
+  await first.append(blocksOf(first, 1, 20));
+  await cp(path, `${path}-last-week`, { recursive: true });
+  await first.append(blocksOf(first, 21, 25));
+  await delivered(first, known);
+  await first.endStream(250, 1);
+  await first.close();
+  const second = await open();
+  await second.append(blocksOf(second, 1, 10));
+  await delivered(second, known);
+  await second.close();
+  const archived = new Map(known);
+
+  await rm(path, { recursive: true });
+  await cp(`${path}-last-week`, path, { recursive: true });
+  const restored = await open();
+  expect(restored.stream.previous).toMatchObject({
+    streamId: first.stream.streamId,
+    lastDurableSequence: 200,
+    endedCleanly: false,
+  });
+  expect([first.stream.streamId, second.stream.streamId]).not.toContain(restored.stream.streamId);
+  // The chain omits the second stream, which is how a Kernel that knows it sees the loss of the store.
+  expect(restored.streams().map(({ info }) => info.streamId)).not.toContain(second.stream.streamId);
+  await restored.append(blocksOf(restored, 1, 3));
+  expect(await delivered(restored, known), 'samples that the Kernel trims').toBe(200);
+  expect(known.get(first.stream.streamId)).toEqual(archived.get(first.stream.streamId));
+  expect(known.get(restored.stream.streamId)).toEqual([{ first: 1, last: 30, state: 'data' }]);
+  await restored.close();
+});
+
+test('a ring cloned onto a second box: one history, two streams', async () => {
+  const { path, open } = await makeWorld();
+  const first = await open();
+  await first.append(blocksOf(first, 1, 20));
+  await first.close();
+  await cp(path, `${path}-clone`, { recursive: true });
+  const clone = await openLevelDisk(`${path}-clone`);
+  const one = await open();
+  const other = await openTestRing(clone, { clock: createClock(), random: createRandom() });
+  expect(one.stream.streamId).not.toBe(other.stream.streamId);
+  expect(one.stream.previous).toEqual(other.stream.previous);
+  const known = new Map<string, Coverage>();
+  for (const ring of [one, other]) await ring.append(blocksOf(ring, 1, 5));
+  expect(await delivered(one, known)).toBe(0);
+  expect(await delivered(other, known), 'the common history').toBe(200);
+  for (const ring of [first, one, other]) expect(known.get(ring.stream.streamId)).toHaveLength(1);
+  await one.close();
+  await other.close();
+});
+
+test.each([
+  ['everything', (path: string) => path],
+  ['meta', (path: string) => join(path, 'meta')],
+  ['a sealed segment', (path: string) => join(path, 'segment-0000000002')],
+  ['the open segment', (path: string) => join(path, 'segment-0000000004')],
+])('%s is deleted under way: noticed at the alive mark, declared, and the ring goes on', async (_, gone) => {
+  const { path, open } = await makeWorld();
+  const ring = await open();
+  await ring.append(blocksOf(ring, 1, 40));
+  await rm(gone(path), { recursive: true });
+  // An append that starts a new segment notices at once.
+  await ring.append(blocksOf(ring, 41, 42)).catch(() => undefined);
+  await expect(ring.markAlive(1, 421)).rejects.toMatchObject({ code: 'KOM_STORE_WRITE' });
+  await new Promise((resolve) => setTimeout(resolve, 1050));
+  await ring.append(blocksOf(ring, 41, 44));
+  const known = new Map<string, Coverage>();
+  await delivered(ring, known);
+  await ring.close();
+  const again = await open();
+  await delivered(again, known);
+  const coverage = known.get(ring.stream.streamId) ?? [];
+  expect(coverage[0]?.first).toBe(1);
+  expect(coverage.at(-1)).toMatchObject({ last: 440, state: 'data' });
+  for (const [at, { first }] of coverage.entries()) expect(first).toBe((coverage[at - 1]?.last ?? 0) + 1);
+  expect(again.stream.previous).toMatchObject({ streamId: ring.stream.streamId, lastDurableSequence: 440 });
+  await again.close();
+});
