@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { KomError } from '../domain/errors.ts';
 import type { Transport } from '../world/transport.ts';
 
@@ -28,6 +29,11 @@ export async function writeLocalSite(from: string, to: string, transport: Transp
   if (site.include !== undefined) {
     throw new KomError('KOM_USAGE', `${from} includes other files, whose addresses a copy does not reach`, {
       hint: 'simulate at the addresses of the file, without --local',
+    });
+  }
+  if (resolve(dirname(from)) !== resolve(dirname(to))) {
+    throw new KomError('KOM_USAGE', `${to} is in another directory than ${from}`, {
+      hint: 'files that a site names are looked for beside it',
     });
   }
   await useLocalDevices(site, transport);

@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { loadSite } from '../config/load.ts';
 import type { Line } from '../config/model.ts';
+import { KomError } from '../domain/errors.ts';
 import { valueToJson } from '../domain/sample.ts';
 import { Plant } from '../sim/plant.ts';
 import type { ServedRecorder, ServedValue } from '../sim/record.ts';
@@ -39,7 +40,11 @@ export function simCommand({ output }: CommandContext): Command {
         ...(options.server === undefined ? {} : { server: options.server }),
       });
       using record = new RecordFile(options.record);
-      await using plant = await Plant.start(site, { ...world, seed: Number(options.seed), recorder: record });
+      await using plant = await Plant.start(site, {
+        ...world,
+        seed: parseSeed(options.seed),
+        recorder: record,
+      });
       for (const { line } of plant.lines) {
         const stations = line.stations.map(({ name }) => name).join(', ');
         output.note(`${line.name} at ${placeOf(line)}: ${stations}`);
@@ -47,6 +52,11 @@ export function simCommand({ output }: CommandContext): Command {
       if (options.local !== undefined) output.note(`run the agent on ${options.local}`);
       await untilSignal();
     });
+}
+
+function parseSeed(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new KomError('KOM_USAGE', '--seed is not a whole number', { got: text });
 }
 
 function placeOf(line: Line): string {

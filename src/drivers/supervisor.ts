@@ -55,16 +55,24 @@ export async function superviseLine(line: SupervisedLine, signal: AbortSignal): 
 
 /** One connection from its beginning to its end; returns why it ended. */
 async function connectOnce(line: SupervisedLine, signal: AbortSignal): Promise<string> {
+  const bugs: unknown[] = [];
   try {
     await using link = await line.driver.connect(signal);
     line.log.info({ line: line.name }, 'line connected');
     line.listener.connected();
     for await (const batch of link) {
       if (signal.aborted) return 'stopped';
-      line.listener.batch(batch);
+      try {
+        line.listener.batch(batch);
+      } catch (error) {
+        bugs.push(error);
+        throw error;
+      }
     }
     return 'the link ended';
   } catch (error) {
+    // What breaks behind the driver is ours: the values count as taken over, so going on would lose them.
+    if (bugs.length > 0) throw error;
     // What a field device provokes in a protocol library has no list. It must cost this line a reconnect and
     // the others nothing, so it is logged with its stack instead of ending the process.
     if (!isKomError(error) && !signal.aborted) {

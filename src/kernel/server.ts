@@ -125,7 +125,11 @@ export class KernelServer {
     const { site, process, instance } = hello;
     const presence = this.presence.of(site, process);
     this.#replace(hello);
-    const observed = (streamId: string): number => presence.observedUntilUs(streamId);
+    const stored = new Map(
+      (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
+    );
+    const observed = (streamId: string): number =>
+      Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
     await this.#ingest.commit({
       streams: streamsOf(hello.streams, { site, process, instance }),
       gaps: crashGaps(hello.streams, observed),
@@ -185,9 +189,12 @@ export class KernelServer {
     const { archive, clock, log } = this.#options;
     await this.#welcome(channel, { protocol, sessionId: hello.sessionId, coverage: [] });
     const lane = { site, process, presence: session.presence, streamIds: session.streamIds };
+    // Each lane shows its own life: a connection that only a firewall has dropped looks open from both ends.
+    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel));
     try {
       await new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log }).run();
     } finally {
+      beat.cancel();
       session.isDataOver = true;
       session.farewell?.cancel();
       // Without its data lane a session delivers nothing: the agent begins a new one.
@@ -253,10 +260,15 @@ export class KernelServer {
     for (const session of this.#sessions.values()) {
       const { site, process, instance } = session.hello;
       if (site !== hello.site || process !== hello.process || instance !== hello.instance) continue;
-      session.control.bye('replaced', 'the same instance connected again');
-      session.data?.bye('replaced', 'the same instance connected again');
-      session.control.destroy();
-      session.data?.destroy();
+      this.#options.log.warn(
+        { site, process, instance, remote: session.control.remote },
+        'the same instance connected again, its former session ends',
+      );
+      for (const channel of [session.control, session.data]) {
+        if (channel === null) continue;
+        channel.bye('replaced', 'the same process and instance connected again');
+        this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
+      }
     }
   }
 

@@ -123,7 +123,7 @@ export class Session {
 
   #beat(): void {
     const { control, data, settings, streamStates, clock, sources } = this.#options;
-    const silentMs = Math.min(control.silentMs, data.silentMs);
+    const silentMs = Math.max(control.silentMs, data.silentMs);
     if (silentMs > settings.silenceMaxMs) {
       this.#ended.reject(
         new KomError('KOM_CONNECTION_TIMEOUT', `the Kernel was silent for ${Math.round(silentMs)} ms`),
@@ -179,6 +179,7 @@ export class Session {
       if (message === null) throw closed('data');
       if (message.type === 'ack') this.#onAck(message.coverage);
       else if (message.type === 'nack') await this.#onNack(message.nack);
+      else if (message.type === 'heartbeat') continue;
       else if (message.type === 'needDictionary') this.#onNeedDictionary(message.hash);
       else if (message.type === 'bye') throw refused(message.reason, message.text);
       else throw unexpected(message.type);
@@ -323,6 +324,15 @@ function closed(lane: string): KomError {
 }
 
 function refused(reason: string, text: string): KomError {
+  if (reason === 'replaced') {
+    return new KomError(
+      'KOM_ALREADY_RUNNING',
+      'the Kernel has a newer session of this process and instance',
+      {
+        hint: 'two agents run with the same process and instance; stop one of them',
+      },
+    );
+  }
   return new KomError('KOM_CONNECTION_REFUSED', `the Kernel said goodbye: ${reason}, ${text}`);
 }
 

@@ -58,6 +58,8 @@ export class Uplink {
   #kernel: string | null = null;
   #sinceUs: number;
   #lastError: string | null = null;
+  /** Another agent took the session over; who comes back at once would take it back. */
+  #isReplaced = false;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -85,7 +87,7 @@ export class Uplink {
         if (clock.monotonicMs() - startedMs >= STABLE_MS) delays = newDelays();
         if (signal.aborted) break;
       }
-      const delayMs = delays.next().value;
+      const delayMs = this.#isReplaced ? settings.reconnectDelayMaxMs : delays.next().value;
       log.debug({ delayMs }, 'next try to reach a Kernel');
       await clock.sleep(delayMs, signal).catch(() => undefined);
     }
@@ -104,6 +106,7 @@ export class Uplink {
     } catch (error) {
       if (signal.aborted) return;
       if (!isKomError(error)) throw error;
+      this.#isReplaced = error.code === 'KOM_ALREADY_RUNNING';
       if (this.#kernel === null && this.#lastError === error.message) return;
       log.warn({ kernel, code: error.code, error: error.message }, 'no session with the Kernel');
       this.#lastError = error.message;

@@ -159,8 +159,8 @@ it('replays through the running agent only', async () => {
 
 it('makes nothing where no ring is', async () => {
   const dir = join(directory, 'empty');
-  expect(await kom('stat', '--dir', dir)).toMatchObject({ code: 2 });
+  expect(await kom('stat', '--dir', dir)).toMatchObject({ code: 69 });
   mkdirSync(dir);
-  expect(await kom('verify', '--dir', dir)).toMatchObject({ code: 2 });
+  expect(await kom('verify', '--dir', dir)).toMatchObject({ code: 69 });
   expect(readdirSync(dir)).toEqual([]);
 });

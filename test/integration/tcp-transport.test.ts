@@ -65,7 +65,9 @@ describe('Unix sockets', () => {
   });
 
   it('say what is wrong with a path that is too long or leads nowhere', async () => {
-    for (const path of [join(directory, 'x'.repeat(200)), join(directory, 'none', 'kom.sock')]) {
+    const plainFile = freshPath();
+    writeFileSync(plainFile, 'no directory');
+    for (const path of [join(directory, 'x'.repeat(200)), join(plainFile, 'kom.sock')]) {
       const listening = transport.listenLocal(path, () => {});
       await expect(listening).rejects.toMatchObject({ code: 'KOM_CONNECTION_REFUSED' });
     }

@@ -13,6 +13,9 @@ import { decodeValue } from './values.ts';
 
 /** Batches that wait for the consumer at most; polling pauses while they do. */
 const QUEUE_BATCHES_MAX = 256;
+/** Polling that comes later than so many scans, and so long besides, left a hole that is declared. */
+const LATE_SCANS_MAX = 3;
+const LATE_MAX_MS = 3000;
 /** Pause before a unit that said it is busy is asked again. */
 const BUSY_PAUSE_MS = 50;
 /** How often the link sees that it runs, and by how much later it may before the process stood still. */
@@ -128,7 +131,10 @@ export class ModbusLink implements Link {
     const at: Moment = { ms: this.#clock.monotonicMs(), us: this.#clock.wallUs() };
     this.#lastAsked.set(slot, at);
     const wasPaused = missed > 0 || startMs < this.#pauseEndMs;
-    if (wasPaused && last !== undefined && last.ms < this.#pauseEndMs) this.#reportUnseen(slot, last, at);
+    const hidPause = wasPaused && last !== undefined && last.ms < this.#pauseEndMs;
+    const lateMaxMs = LATE_SCANS_MAX * slot.request.scanMs + LATE_MAX_MS;
+    const isLate = outcome.kind === 'data' && last !== undefined && at.ms - last.ms > lateMaxMs;
+    if (last !== undefined && (hidPause || isLate)) this.#reportUnseen(slot, last, at);
     if (outcome.kind === 'data') {
       this.#noteAnswer(slot, at);
       this.#push(slot, readingsOf(slot, outcome.data, at.us));
