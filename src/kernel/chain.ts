@@ -1,4 +1,4 @@
-import { contiguousEnd, type SequenceRange, subtract } from '../domain/coverage.ts';
+import { contiguousEnd } from '../domain/coverage.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { StreamState } from '../uplink/messages.ts';
@@ -25,43 +25,39 @@ export function streamsOf(
 }
 
 /**
- * What the unclean ends of a chain lost: of each stream that was cut off, everything that its store does not
- * hold. The archive takes a gap only where it has nothing, so it begins at its own coverage.
+ * What the unclean ends of a chain lost: of each stream that was cut off, everything behind its last durable
+ * number. What is missing up to there is the store's to declare, which knows when and why it was lost. The
+ * archive takes a gap only where it has nothing, so it begins at its own coverage.
  * `observedUntilUs` tells how far a stream is known to be complete at the Kernel, 0 if it is not known.
  */
 export function crashGaps(
   states: readonly StreamState[],
   observedUntilUs: (streamId: string) => number,
 ): SequenceGap[] {
-  return cutOffs(states).flatMap((cut) => {
-    const { streamId, nextStartUs, lostAtMost } = cut;
-    const held = states.find((state) => state.streamId === streamId)?.held ?? [];
-    const fromUs = Math.min(Math.max(cut.aliveUntilUs, observedUntilUs(streamId)), nextStartUs);
-    const whole: SequenceRange = { first: FIRST_SEQUENCE, last: OPEN_END };
-    return subtract(whole, held).map(({ first, last }): SequenceGap => {
-      const countAtMost = last === OPEN_END ? lostAtMost : last - first + 1;
-      const numbers = { firstSequence: first, lastSequence: last, countAtMost };
-      return { streamId, ...numbers, reason: 'crash', fromUs, toUs: nextStartUs };
-    });
+  return cutOffs(states).map((cut): SequenceGap => {
+    const { streamId, lastDurableSequence, nextStartUs: toUs, lostAtMost: countAtMost } = cut;
+    const fromUs = Math.min(Math.max(cut.aliveUntilUs, observedUntilUs(streamId)), toUs);
+    const firstSequence = lastDurableSequence + 1;
+    return { streamId, firstSequence, lastSequence: OPEN_END, reason: 'crash', fromUs, toUs, countAtMost };
   });
 }
 
 interface CutOff {
   readonly streamId: string;
+  readonly lastDurableSequence: number;
   readonly aliveUntilUs: number;
   readonly nextStartUs: number;
   readonly lostAtMost: number;
 }
 
 /**
- * The streams that ended uncleanly: as their successors tell, and those that have none, because the store lost
- * part of its chain. Of these nobody knows how much there was.
+ * The streams that ended uncleanly: as their successors tell, and those that have none, because the store
+ * lost part of its chain. Of these nobody knows how much there was.
  */
 function cutOffs(states: readonly StreamState[]): CutOff[] {
   const told = states.flatMap(({ previous, startedAtUs }): CutOff[] => {
     if (previous === null || previous.endedCleanly) return [];
-    const { streamId, aliveUntilUs, lostAtMost } = previous;
-    return [{ streamId, aliveUntilUs, nextStartUs: startedAtUs, lostAtMost }];
+    return [{ ...previous, nextStartUs: startedAtUs }];
   });
   const named = new Set(states.map(({ previous }) => previous?.streamId));
   const nextStartUs = states.at(-1)?.startedAtUs ?? 0;
@@ -70,8 +66,8 @@ function cutOffs(states: readonly StreamState[]): CutOff[] {
   );
   return [
     ...told,
-    ...orphans.map(({ streamId, startedAtUs: aliveUntilUs }) => {
-      return { streamId, aliveUntilUs, nextStartUs, lostAtMost: OPEN_END };
+    ...orphans.map(({ streamId, startedAtUs: aliveUntilUs, producedTo: lastDurableSequence }) => {
+      return { streamId, lastDurableSequence, aliveUntilUs, nextStartUs, lostAtMost: OPEN_END };
     }),
   ];
 }
