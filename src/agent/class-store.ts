@@ -213,8 +213,8 @@ export class ClassStore {
 }
 
 /**
- * The end of a long loss of a station: its tags have had a bad quality since it began, so nothing is hidden if
- * this entry is lost; and a whole process is not to be declared as stopped for as long.
+ * The end of a long loss of a station: its tags have had a bad quality since it began, so nothing is hidden
+ * if this entry is lost; and a whole process is not to be declared as stopped for as long.
  */
 function isToldByQuality({ reason, fromUs, toUs }: TimeGap): boolean {
   return reason === 'station-down' && toUs - fromUs > STATION_DOWN_MAX_US;

@@ -229,7 +229,10 @@ function checkModes(files: readonly SourceFile[]): Finding[] {
 function checkDeadFiles(files: readonly SourceFile[]): Finding[] {
   const byPath = new Map(files.filter(isCode).map((file) => [file.path, file]));
   const isEntry = (path: string) =>
-    path === 'src/main.ts' || /^bench\/[\w-]+\.ts$/.test(path) || path.endsWith('.test.ts');
+    path === 'src/main.ts' ||
+    path === 'test/simulation/main.ts' ||
+    /^bench\/[\w-]+\.ts$/.test(path) ||
+    path.endsWith('.test.ts');
   const open = [...byPath.keys()].filter(isEntry);
   const reached = new Set(open);
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
