@@ -182,7 +182,7 @@ test.each(DAMAGES)(
   },
 );
 
-/** What a Kernel covers of streams when a ring gives it everything: as it stands in the archive, by stream. */
+/** Gives a Kernel everything that a ring has; how many samples it had already. `known` is its coverage. */
 async function delivered(ring: Ring, known: Map<string, Coverage>): Promise<number> {
   let doubled = 0;
   for (const [streamId, ranges] of sequencesOf(await drained(ring))) {
