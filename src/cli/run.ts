@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { Agent } from '../agent/agent.ts';
 import { formatProblem, loadSite } from '../config/load.ts';
@@ -35,6 +36,12 @@ export function runCommand(_context: CommandContext): Command {
       const { site, problems } = await loadSite(file, { server: server.name });
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
       const processes = chooseProcesses(site, server, options.process);
+      for (const left of strangers(server.dataDirectory, site)) {
+        world.log.warn(
+          { directory: left },
+          'a buffer of a process that the site file does not have: nothing of it is delivered',
+        );
+      }
       const agent = await Agent.start({
         ...world,
         site,
@@ -52,6 +59,15 @@ export function runCommand(_context: CommandContext): Command {
       await agent.stop();
       world.log.info({}, 'stopped');
     });
+}
+
+/** Directories of rings below a data directory that no process of the site would open. */
+function strangers(dataDirectory: string, site: Site): string[] {
+  if (!existsSync(dataDirectory)) return [];
+  const known = new Set(site.processes.flatMap(({ name }) => [name, `${name}.alarm`]));
+  return readdirSync(dataDirectory)
+    .filter((name) => !known.has(name) && existsSync(join(dataDirectory, name, 'meta', 'CURRENT')))
+    .map((name) => join(dataDirectory, name));
 }
 
 /** The named server, or the only one. @throws KomError KOM_USAGE */

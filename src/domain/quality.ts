@@ -9,6 +9,7 @@ export const Quality = {
   bad: 0x8000_0000,
   badResourceUnavailable: 0x8004_0000,
   badCommunicationError: 0x8005_0000,
+  badEncodingLimitsExceeded: 0x8008_0000,
   badTimeout: 0x800a_0000,
   badNoCommunication: 0x8031_0000,
   badWaitingForInitialData: 0x8032_0000,

@@ -194,6 +194,15 @@ describe('report by exception', () => {
     expect(brief(report.report(alive(62), at(62)))).toEqual(['3=7 snapshot @62']);
   });
 
+  it('does not carry a text without bound', () => {
+    const report = new ReportByException(tags, null);
+    const long = (length: number) => reading(0, 'x'.repeat(length), 1);
+    const [kept] = report.report({ station: 'P1', readings: [long(262_144)] }, at(1));
+    expect(kept).toMatchObject({ quality: Quality.good });
+    const [cut] = report.report({ station: 'P1', readings: [long(262_145)] }, at(2));
+    expect(cut).toMatchObject({ value: null, quality: Quality.badEncodingLimitsExceeded });
+  });
+
   it('does not believe a device time outside of 1970 to 2099', () => {
     const report = new ReportByException(tags, null);
     const wild = { tagIndex: 0, value: 1, quality: Quality.good, sourceTimeUs: -11_644_473_600_000_000 };

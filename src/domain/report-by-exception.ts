@@ -33,6 +33,9 @@ export interface StationNews {
   }[];
 }
 
+/** Longest text that is taken, in UTF-16 units; a longer one could make a block that nobody takes. */
+const TEXT_LENGTH_MAX = 262_144;
+
 /** Names in one time gap at most; a larger group is cut into several gaps. */
 const GAP_TAGS_MAX = 500;
 
@@ -198,7 +201,8 @@ export class ReportByException {
     return samples;
   }
 
-  #decide(reading: Reading, now: Now): Sample | null {
+  #decide(told: Reading, now: Now): Sample | null {
+    const reading = bounded(told);
     const tag = this.#tags[reading.tagIndex];
     const state = this.#states[reading.tagIndex];
     if (tag === undefined || state === undefined) return null;
@@ -282,6 +286,13 @@ function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, n
   if (!notNewer || (cause === 'change' && !isOvertaken))
     return { tagIndex, sourceTimeUs, value, quality, cause };
   return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
+}
+
+/** The tag is seen, but its text is more than can be carried: told by the quality, without a value. */
+function bounded(reading: Reading): Reading {
+  const { value } = reading;
+  if (typeof value !== 'string' || value.length <= TEXT_LENGTH_MAX) return reading;
+  return { ...reading, value: null, quality: Quality.badEncodingLimitsExceeded };
 }
 
 /** Groups the gaps of single tags into few records: same station, interval and reason. */
