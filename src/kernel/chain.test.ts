@@ -46,6 +46,17 @@ describe('a chain that omits what the Kernel knows', () => {
   });
 });
 
+describe('a Hello that was long on its way', () => {
+  it('takes nothing from the streams that came after its own', () => {
+    const previousOf = (streamId: string) => ({
+      ...{ streamId, lastDurableSequence: 0, endedCleanly: false, aliveUntilUs: 0, lostAtMost: 9 },
+    });
+    const next = { ...known, streamId: 'd'.repeat(32), previous: previousOf(fresh.streamId) };
+    const afterNext = { ...known, streamId: 'e'.repeat(32), previous: previousOf(next.streamId) };
+    expect(storeLostGaps([afterNext, next], [fresh], () => 0)).toEqual([]);
+  });
+});
+
 describe('streams that were cut off', () => {
   it('are told by their successors, and without one by not running and having no end', () => {
     const streamId = 'c'.repeat(32);

@@ -85,8 +85,10 @@ export function storeLostGaps(
   const running = states.at(-1);
   if (running === undefined) return [];
   const named = new Set(states.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
+  const newer = descendantsOf(running.streamId, known);
   return known.flatMap((stream): SequenceGap[] => {
     const { streamId, coverage } = stream;
+    if (newer.has(streamId)) return [];
     const lastSequence = stream.endedSequence ?? OPEN_END;
     if (named.has(streamId) || contiguousEnd(coverage) >= lastSequence) return [];
     const fromUs = Math.max(stream.observedUntilUs, observedUntilUs(streamId));
@@ -96,6 +98,19 @@ export function storeLostGaps(
       { streamId, firstSequence, lastSequence, reason: 'store-lost', ...span, countAtMost: lastSequence },
     ];
   });
+}
+
+/** Streams that came after one in its chain: a Hello that was long on its way does not know of them yet. */
+function descendantsOf(streamId: string, known: readonly ArchivedStream[]): ReadonlySet<string> {
+  const newer = new Set([streamId]);
+  let size = 0;
+  while (size < newer.size) {
+    size = newer.size;
+    for (const stream of known) {
+      if (newer.has(stream.previous?.streamId ?? '')) newer.add(stream.streamId);
+    }
+  }
+  return newer;
 }
 
 /** Streams of a Hello that ended cleanly. */
