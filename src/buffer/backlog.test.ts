@@ -158,6 +158,22 @@ describe('backlog', () => {
     expect(ranges(await backlog.next(1000))).toBe('1-2');
   });
 
+  it('with always and a disk that takes nothing delivers all the same', async () => {
+    const { clock, disk, ring, backlog, assembler } = await setUp('always');
+    backlog.linkUp();
+    await takeAll(backlog);
+    disk.failing = 'write';
+    assembler.accept(samples(2));
+    await clock.advance(300);
+    expect(ranges(await backlog.next(1000))).toBe('1-2');
+    backlog.acknowledge(ring.stream.streamId, 2);
+    disk.failing = 'nothing';
+    assembler.accept(samples(2, 2));
+    await clock.advance(5000);
+    expect(ranges(await takeAll(backlog))).toBe('3-4');
+    expect(ring.stat().state).toBe('healthy');
+  });
+
   it('numbers nothing while neither link nor disk takes anything, and declares that as one gap', async () => {
     const { clock, disk, ring, backlog, assembler, overloadsEnded } = await setUp('on-outage', {
       windowBytes: 3000,

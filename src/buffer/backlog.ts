@@ -138,7 +138,8 @@ export class Backlog {
 
   /**
    * The next blocks to send, in order, about `limitBytes` of them; empty if there are none now.
-   * With the policy `always` a block is given out only when it is durable.
+   * With the policy `always` a block is given out only when it is durable; while the disk takes nothing,
+   * delivering is the only safety left, and blocks go out as with `on-outage`.
    */
   async next(limitBytes: number): Promise<Block[]> {
     while (this.#ringHasUnsent) {
@@ -151,11 +152,13 @@ export class Backlog {
       this.#raiseSent(blocks);
       if (blocks.length > 0) return blocks;
     }
+    const { policy, ring } = this.#options;
+    const mustBeDurable = policy === 'always' && ring.stat().state === 'healthy';
     const blocks: Block[] = [];
     let bytes = 0;
     for (const { block, durable } of this.#window.blocks) {
       if (!this.#isUnsent(block)) continue;
-      if ((this.#options.policy === 'always' && !durable) || bytes >= limitBytes) break;
+      if ((mustBeDurable && !durable) || bytes >= limitBytes) break;
       blocks.push(block);
       bytes += block.bytes.length;
     }
