@@ -48,7 +48,12 @@ function siteOf(options: SmallSiteOptions): unknown {
     templates: { pump: { parameters: { base: 'integer' }, tags: PUMP } },
     processes: {
       KomA: {
-        buffer: { store: options.store ?? 'on-outage', capacity: '32MB', window: '2MB', freeDiskFloor: '1MB' },
+        buffer: {
+          store: options.store ?? 'on-outage',
+          capacity: '32MB',
+          window: '2MB',
+          freeDiskFloor: '1MB',
+        },
         uplink: {
           heartbeat: '100ms',
           silenceMax: '1s',
