@@ -61,6 +61,7 @@ export class ClassStore {
   readonly #places: ReadonlyMap<number, number> | null;
   readonly #names: ReadonlySet<string>;
   readonly #stations: ReadonlySet<string>;
+  #isMarking = false;
   /** At the last alive mark there was a time since this moment that was not observed and not declared. */
   #undeclaredSinceUs: number | null;
   /** It is declared by an entry up to this number, and must be declared again if that entry is lost. */
@@ -179,9 +180,17 @@ export class ClassStore {
     const safeUntilUs = clock.wallUs() - Math.ceil(unsafeMs * 1000);
     const notSafe = earlier(this.#undeclaredSinceUs, this.#declared?.sinceUs ?? null);
     const untilUs = Math.min(safeUntilUs, notSafe ?? safeUntilUs);
-    this.ring.markAlive(untilUs, this.#assembler.nextSequence).catch((error: unknown) => {
-      log.error({ error: describeError(error) }, 'the alive mark could not be stored');
-    });
+    // On a slow disk marks come faster than they are stored, and blocks must not wait behind them.
+    if (this.#isMarking) return;
+    this.#isMarking = true;
+    this.ring
+      .markAlive(untilUs, this.#assembler.nextSequence)
+      .catch((error: unknown) => {
+        log.error({ error: describeError(error) }, 'the alive mark could not be stored');
+      })
+      .finally(() => {
+        this.#isMarking = false;
+      });
   }
 
   /** What was numbered last declares a time from here on: no alive mark passes it before that is safe. */
