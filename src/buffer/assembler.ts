@@ -28,7 +28,9 @@ export interface AssemblerOptions {
 const OVERLOAD_GAPS_MAX = 100;
 
 interface Overload {
+  /** Wall times, the earliest and the latest. */
   fromUs: number;
+  toUs: number;
   /** Samples refused. */
   count: number;
   /** Time gaps that came meanwhile: they tell of times outside of the overload, so they must not be lost. */
@@ -70,7 +72,11 @@ export class Assembler {
   accept(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     if (!this.#options.hasRoom()) {
-      this.#overload ??= { fromUs: this.#options.clock.wallUs(), count: 0, gaps: [] };
+      const nowUs = this.#options.clock.wallUs();
+      this.#overload ??= { fromUs: nowUs, toUs: nowUs, count: 0, gaps: [] };
+      // The wall clock may be set meanwhile; the gap spans all that it showed.
+      this.#overload.fromUs = Math.min(this.#overload.fromUs, nowUs);
+      this.#overload.toUs = Math.max(this.#overload.toUs, nowUs);
       for (const entry of entries) refuse(this.#overload, entry);
       return;
     }
@@ -102,9 +108,8 @@ export class Assembler {
 
   #declareOverload(overload: Overload): void {
     this.#overload = null;
-    // At least one µs long also where the wall clock was set back meanwhile.
-    const toUs = Math.max(this.#options.clock.wallUs(), overload.fromUs + 1);
     const { fromUs, count, gaps } = overload;
+    const toUs = Math.max(this.#options.clock.wallUs(), overload.toUs + 1);
     if (count > 0) this.#number({ station: null, tags: [], fromUs, toUs, reason: 'overload', count });
     for (const gap of gaps) this.#number(gap);
     this.#options.overloadEnded(earliestOf(overload));

@@ -39,6 +39,8 @@ export type SealOptions = Pick<
 export class BlockBuilder {
   #capacity = 256;
   #count = 0;
+  /** Earliest start of a time gap. */
+  #gapsFromUs = Number.POSITIVE_INFINITY;
   #textBytes = 0;
   #tagIndexMax = 0;
   #tags = new Uint32Array(this.#capacity);
@@ -85,6 +87,7 @@ export class BlockBuilder {
     };
     const block = { header, bytes: wrap(encodeHeader(header), bytes) };
     this.#count = 0;
+    this.#gapsFromUs = Number.POSITIVE_INFINITY;
     this.#textBytes = 0;
     this.#tagIndexMax = 0;
     this.#texts = [];
@@ -115,6 +118,7 @@ export class BlockBuilder {
 
   #addTimeGap(gap: TimeGap): void {
     const at = this.#next(0, gap.toUs);
+    this.#gapsFromUs = Math.min(this.#gapsFromUs, Math.max(0, gap.fromUs));
     this.#kinds[at] = EntryKind.timeGap;
     this.#qualities[at] = 0;
     this.#addText(at, JSON.stringify(gap));
@@ -152,8 +156,9 @@ export class BlockBuilder {
     this.#values = new DataView(values.buffer);
   }
 
+  /** Whoever loses the block declares its span: that of the time gaps in it must be inside. */
   #span(): { fromUs: number; toUs: number } {
-    let fromUs = Number.POSITIVE_INFINITY;
+    let fromUs = this.#gapsFromUs;
     let toUs = 0;
     for (let at = 0; at < this.#count; at++) {
       const timeUs = this.#times[at] as number;

@@ -120,3 +120,16 @@ describe('block codec', () => {
     );
   });
 });
+
+describe('the span of a block', () => {
+  it('has the whole of the time gaps in it', () => {
+    const gap: TimeGap = { station: null, tags: [], fromUs: 500, toUs: 900, reason: 'overload' };
+    const sample: Sample = { tagIndex: 0, sourceTimeUs: 950, value: 1, quality: 0, cause: 'change' };
+    const options = { streamId: 'a'.repeat(32), dictionaryHash: 'd'.repeat(32), sealedMonotonicUs: 0 };
+    const encode = (entries: readonly Entry[]) => encodeBlock(entries, { ...options, firstSequence: 1 });
+    expect(encode([gap, sample]).header).toMatchObject({ fromUs: 500, toUs: 950 });
+    expect(encode([sample]).header).toMatchObject({ fromUs: 950, toUs: 950 });
+    const decoded = decodeBlock(encode([gap, sample]));
+    expect([entryAt(decoded, 0), entryAt(decoded, 1)]).toEqual([gap, sample]);
+  });
+});
