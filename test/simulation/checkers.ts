@@ -99,6 +99,13 @@ function checkMissing(context: RunContext, missing: readonly Served[], numbers: 
   if (unexplained.length === 0) return;
   const declared = numbers.first > numbers.last ? 0 : countOf(gapsWithin(context.stream, numbers));
   if (unexplained.length <= declared) return;
+  // A time gap among the missing numbers is told by the interval of the gap that they are in.
+  const { streamId } = run;
+  const isTold = ({ tagIndex, wallUs }: Served) =>
+    (context.gapsOfTag[tagIndex] ?? []).some(
+      (gap) => gap.streamId === streamId && gap.fromUs <= wallUs && wallUs <= gap.toUs,
+    );
+  if (declared > 0 && unexplained.filter((reading) => !isTold(reading)).length <= declared) return;
   const [first] = unexplained;
   find(
     `run ${nameOf(run)}: ${unexplained.length} readings are lost between numbers ${numbers.first - 1} and ` +
@@ -148,14 +155,15 @@ function gapsWithin(stream: StreamEvidence, { first, last }: Numbers): Numbers[]
     .filter((range) => range.first <= range.last);
 }
 
-/** Readings that report-by-exception must let through: the first good one, and every other value. */
+/** What report-by-exception must let through: the first good value, other values, and all after a pause. */
 function mandatory(served: readonly Served[]): boolean[] {
   const last = new Map<number, Served>();
   return served.map((reading) => {
     const before = last.get(reading.tagIndex);
     last.set(reading.tagIndex, reading);
     if (!isUsable(reading.quality)) return false;
-    return before === undefined || !isUsable(before.quality) || before.value !== reading.value;
+    if (before === undefined || reading.isAfterPause) return true;
+    return !isUsable(before.quality) || before.value !== reading.value;
   });
 }
 

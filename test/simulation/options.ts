@@ -125,7 +125,7 @@ function drawLines(random: SimulatedRandom, pick: Pick): LineOptions[] {
       name: `${kind === 'poll' ? 'P' : 'S'}${at + 1}${station + 1}`,
       periodMs: pick([50, 200, 1000]),
       scanMs: pick([100, 300, 1000]),
-      noteBytes: pick([10, 60, 400]),
+      noteBytes: pick([10, 400, 3000]),
     })),
   }));
 }

@@ -20,6 +20,8 @@ export interface Served {
   readonly trueMs: number;
   /** Number of the batch within the run. */
   readonly batch: number;
+  /** In the first words of a connection, or after an interval that the driver did not see. */
+  readonly isAfterPause: boolean;
 }
 
 /** When a station was seen alive: a good value, or a keep-alive. */
@@ -70,7 +72,7 @@ class Station {
 
   values(): SampleValue[] {
     const n = this.#produced;
-    return [BigInt(n), n / 4, Math.floor(n / 3) % 2 === 1, this.#note(Math.floor(n / 5))];
+    return [BigInt(n), n / 4, Math.floor(n / 3) % 2 === 1, this.#note(Math.floor(n / 2))];
   }
 
   /** Text that does not compress, so that a ring fills. */
@@ -144,7 +146,7 @@ export class Plant {
           record.losses += 1;
           throw new KomError('KOM_DEVICE_UNREACHABLE', line.name);
         }
-        const way = { line, life, record, signal };
+        const way = { line, life, record, signal, heard: new Set<string>() };
         const link: Link = {
           [Symbol.asyncIterator]: () => (line.kind === 'poll' ? this.#poll(way) : this.#subscribe(way)),
           [Symbol.asyncDispose]: async () => undefined,
@@ -237,9 +239,14 @@ export class Plant {
     const at = { wallUs: life.clock.wallUs(), trueMs: this.#setup.clock.monotonicMs() };
     const { name } = station.options;
     const { seen, ...batch } = news;
+    const isPaused = !way.heard.has(name) || batch.unseen !== undefined;
+    const told = new Set<number>();
+    way.heard.add(name);
     record.batches += 1;
     for (const reading of batch.readings) {
-      record.served.push({ ...reading, ...at, station: name, batch: record.batches });
+      const isAfterPause = isPaused && !told.has(reading.tagIndex);
+      told.add(reading.tagIndex);
+      record.served.push({ ...reading, ...at, station: name, batch: record.batches, isAfterPause });
     }
     station.seen.push(...seen);
     return { station: name, ...batch };
@@ -256,6 +263,8 @@ interface Way {
   readonly life: Life;
   readonly record: RunRecord;
   readonly signal: AbortSignal;
+  /** Stations that said something on this connection. */
+  readonly heard: Set<string>;
 }
 
 interface Queue {
