@@ -126,8 +126,8 @@ export class ReportByException {
   }
 
   /**
-   * Since when tags were not observed that this run has not observed at all yet, integer µs: the earliest. Not
-   * declared so far, so it must not be forgotten if this run is cut off. `null`: there is no such tag.
+   * Since when tags were not observed that this run has not observed at all yet, integer µs: the earliest.
+   * Not declared so far, so it must not be forgotten if this run is cut off. `null`: there is no such tag.
    */
   get stoppedSinceUs(): number | null {
     let earliestUs: number | null = null;
