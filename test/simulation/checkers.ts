@@ -214,7 +214,7 @@ function isInTimeGap({ tagIndex, wallUs }: Served, gaps: Evidence['gapsOfTag'], 
       gap.kind === 'time' &&
       (reason === undefined || gap.reason === reason) &&
       gap.fromUs <= wallUs &&
-      wallUs <= gap.toUs,
+      wallUs < gap.toUs,
   );
 }
 
