@@ -64,7 +64,8 @@ const assembler = new Assembler({
 });
 
 clock.repeat('samples', TICK_MS, () => {
-  const first = assembler.nextSequence;
+  // The gap of an overload that ends with these samples takes the number before theirs.
+  const first = assembler.nextSequence + (assembler.overloadCount > 0 ? 1 : 0);
   const atMs = sharedMonotonicMs();
   assembler.accept(Array.from({ length: SAMPLES_PER_TICK }, (_, at) => sampleOf(streamId, first + at)));
   say({ kind: 'numbered', through: assembler.nextSequence - 1, atMs });
