@@ -76,6 +76,8 @@ export class Instance {
   readonly #uplinkStop = new AbortController();
   readonly #aliveTimer: Timer;
   readonly #beatTimer: Timer;
+  /** What was not observed since the run before this one is declared, or will be. */
+  #knowsLastRun: boolean;
   /** The last beat and the one before it. */
   #beats: readonly [Now, Now];
   #field: Promise<unknown> = Promise.resolve();
@@ -91,7 +93,7 @@ export class Instance {
     const instance = new Instance(options, main, alarms);
     started = instance;
     // A ring that the disk did not take at the start knows the last run only when it takes it.
-    if (main.ring.stream.previous === null) void main.ring.minted.then(() => instance.#learnLastRun());
+    if (!instance.#knowsLastRun) void main.ring.minted.then(() => instance.#learnLastRun());
     await instance.#startLines();
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
@@ -117,6 +119,7 @@ export class Instance {
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
     });
+    this.#knowsLastRun = main.ring.stream.previous !== null;
     this.#beats = [this.#now(), this.#now()];
     this.#beatTimer = clock.repeat('beat', BEAT_MS, () => {
       this.#beats = [this.#now(), this.#beats[0]];
@@ -169,7 +172,7 @@ export class Instance {
     endedAtUs: number,
   ): Promise<void> {
     const { log } = this.#options;
-    if (!(await backlog.close())) {
+    if (!(await backlog.close()) || !this.#knowsLastRun) {
       // Without an end the next start tells of a crash, and the Kernel declares what is lost now.
       log.error({ lastSequence }, 'the disk did not take what is in memory: the stream stays without an end');
       return;
@@ -189,6 +192,9 @@ export class Instance {
   }
 
   #learnLastRun(): void {
+    // Nothing is numbered any more while stopping: without an end of this run the next one declares it.
+    if (this.#fieldStop.signal.aborted) return;
+    this.#knowsLastRun = true;
     const { previous } = this.#main.ring.stream;
     if (previous === null) return;
     this.#accept(this.#report.lastRunEnded(previous.aliveUntilUs, this.#now()));
