@@ -99,13 +99,16 @@ function checkMissing(context: RunContext, missing: readonly Served[], numbers: 
   if (unexplained.length === 0) return;
   const declared = numbers.first > numbers.last ? 0 : countOf(gapsWithin(context.stream, numbers));
   if (unexplained.length <= declared) return;
-  // A time gap among the missing numbers is told by the interval of the gap that they are in.
+  // A time gap among the missing numbers is told by the interval of the gap that they are in; a run whose
+  // stream nobody ever heard of, by any gap of those before and after it.
+  const isUnknown = context.stream.coverage.length === 0;
   const { streamId } = run;
   const isTold = ({ tagIndex, wallUs }: Served) =>
     (context.gapsOfTag[tagIndex] ?? []).some(
-      (gap) => gap.streamId === streamId && gap.fromUs <= wallUs && wallUs <= gap.toUs,
+      (gap) => (isUnknown || gap.streamId === streamId) && gap.fromUs <= wallUs && wallUs <= gap.toUs,
     );
-  if (declared > 0 && unexplained.filter((reading) => !isTold(reading)).length <= declared) return;
+  if ((isUnknown || declared > 0) && unexplained.filter((reading) => !isTold(reading)).length <= declared)
+    return;
   const [first] = unexplained;
   find(
     `run ${nameOf(run)}: ${unexplained.length} readings are lost between numbers ${numbers.first - 1} and ` +
