@@ -168,6 +168,7 @@ export class ClassStore {
    */
   markAlive(undeclaredSinceUs: number | null): void {
     const { clock, log, buffer } = this.#options;
+    this.#assembler.settleOverload();
     const before = this.#undeclaredSinceUs;
     this.#undeclaredSinceUs = earlier(undeclaredSinceUs, this.#assembler.overloadSinceUs);
     if (before !== null && before < (this.#undeclaredSinceUs ?? Number.MAX_SAFE_INTEGER)) {
@@ -229,6 +230,7 @@ function isToldByQuality({ reason, fromUs, toUs }: TimeGap): boolean {
   return reason === 'station-down' && toUs - fromUs > STATION_DOWN_MAX_US;
 }
 
-function earlier(one: number | null, other: number | null): number | null {
+/** The earlier of two times of which each may be missing. */
+export function earlier(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }

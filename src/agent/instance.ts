@@ -14,7 +14,7 @@ import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Transport } from '../world/transport.ts';
 import type { NamedStore } from './buffer-handlers.ts';
-import { ClassStore, type ClassStoreStatus } from './class-store.ts';
+import { ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
 
 /** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
 const FAREWELL_MS = 500;
@@ -219,7 +219,11 @@ export class Instance {
     if (sinceUs !== null && now.wallUs - sinceUs > UNDECLARED_MAX_US) {
       this.#accept(this.#report.declareStopped(now));
     }
-    for (const store of this.#stores) store.markAlive(this.#report.stoppedSinceUs);
+    // What a line did not see while the process stood still is for its driver to declare, in a moment.
+    const awakeUntilUs = this.#awakeUntilUs();
+    const sinceStillUs = awakeUntilUs < now.wallUs ? awakeUntilUs : null;
+    const undeclaredSinceUs = earlier(this.#report.stoppedSinceUs, sinceStillUs);
+    for (const store of this.#stores) store.markAlive(undeclaredSinceUs);
   }
 
   #accept(entries: readonly Entry[]): void {

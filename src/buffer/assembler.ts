@@ -84,6 +84,11 @@ export class Assembler {
     for (const entry of entries) this.#number(entry);
   }
 
+  /** Declares an overload that is over, for lines on which nothing new comes. */
+  settleOverload(): void {
+    if (this.#overload !== null && this.#options.hasRoom()) this.#declareOverload(this.#overload);
+  }
+
   /** The last of this stream: an overload that goes on is declared, and everything sealed. */
   finish(): void {
     if (this.#overload !== null) this.#declareOverload(this.#overload);
