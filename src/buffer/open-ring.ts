@@ -1,4 +1,5 @@
 import { invariant, isKomError } from '../domain/errors.ts';
+import { segmentBytesOf } from '../domain/segment-size.ts';
 import { FIRST_SEQUENCE, type StreamInfo } from '../domain/stream.ts';
 import type { Disk } from '../world/store.ts';
 import { previousOf, type StreamRecord } from './chain.ts';
@@ -14,9 +15,6 @@ import { SyncTimes } from './sync-times.ts';
 
 /** A smaller ring has segments smaller than a block. Above 32 MB the disk bound of README.md holds. */
 export const RING_CAPACITY_BYTES_MIN = 64 * 1024;
-/** A segment is a tenth of the ring, and no larger than what its write buffer may take of the memory. */
-const SEGMENTS_MIN = 10;
-const SEGMENT_BYTES_MAX_DEFAULT = 8_000_000;
 const QUARANTINE_SHARE = 0.2;
 
 /**
@@ -53,10 +51,10 @@ interface Start {
 }
 
 async function openDurable(disk: Disk, options: RingOptions, start: Start): Promise<Ring> {
-  const { capacityBytes, segmentBytesMax = SEGMENT_BYTES_MAX_DEFAULT, clock, log } = options;
+  const { capacityBytes, segmentBytesMax, clock, log } = options;
   const syncTimes = new SyncTimes(clock);
   const quarantine = new Quarantine(disk, { bytesMax: capacityBytes * QUARANTINE_SHARE, log });
-  const segmentBytes = Math.min(segmentBytesMax, Math.floor(capacityBytes / SEGMENTS_MIN));
+  const segmentBytes = segmentBytesOf(capacityBytes, segmentBytesMax);
   const stores = new SegmentStores(disk, segmentBytes);
   const { meta, isWhole } = await openMeta(disk, (name) => quarantine.take(name), { log, syncTimes });
   const setup: CoreSetup = { disk, options, segmentBytes, stores, quarantine, syncTimes, meta };

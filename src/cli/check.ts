@@ -231,7 +231,7 @@ function describePolicy(policy: ProcessForecast['policies'][number]): string[] {
 function describeFullRing({ whenFull, evictionBytes, evictionMs }: StoreForecast): string {
   if (whenFull === 'refuse-newest') return 'refuse-newest keeps what it has and loses what is new';
   const lost = span(evictionMs, formatDuration);
-  return `drop-oldest loses a segment (a tenth, ${formatSize(evictionBytes)}) at a time: ${lost}`;
+  return `drop-oldest loses a segment (${formatSize(evictionBytes)}) at a time: ${lost}`;
 }
 
 const STATION_COLUMNS: readonly Column[] = [

@@ -9,6 +9,7 @@ import type {
   StorePolicy,
 } from '../config/model.ts';
 import { POWER_CUT } from '../config/power-cut.ts';
+import { segmentBytesOf } from '../domain/segment-size.ts';
 import { formatAddress } from '../world/transport.ts';
 
 /**
@@ -34,8 +35,6 @@ export const ASSUMPTIONS = {
   syncBytes: 8192,
   /** Slowest fsync of a flash that is fit for it. */
   syncMs: 100,
-  /** Segments of a ring; drop-oldest loses one at a time. */
-  segments: 10,
 } as const;
 
 /** A line loaded more than this share of its time will not keep its scan periods under retries. */
@@ -269,7 +268,7 @@ function mapRate(rate: Rate, change: (value: number) => number): Rate {
 }
 
 function forecastStore(buffer: BufferSettings, samplesPerSecond: Rate): StoreForecast {
-  const { blockOverheadBytes, sampleBytes, writeAmplification, syncBytes, segments } = ASSUMPTIONS;
+  const { blockOverheadBytes, sampleBytes, writeAmplification, syncBytes } = ASSUMPTIONS;
   const blocksPerSecond = mapRate(samplesPerSecond, (rate) => Math.min(rate, 1000 / buffer.blockAgeMs));
   const bytesOf = (samples: number, blocks: number): number =>
     samples * sampleBytes + blocks * blockOverheadBytes;
@@ -285,7 +284,7 @@ function forecastStore(buffer: BufferSettings, samplesPerSecond: Rate): StoreFor
     typical: dayOf(bytesPerSecond.typical, blocksPerSecond.typical),
   };
   const online = buffer.store === 'always' ? outage : { most: aliveMarksPerDay, typical: aliveMarksPerDay };
-  const evictionBytes = buffer.capacityBytes / segments;
+  const evictionBytes = segmentBytesOf(buffer.capacityBytes, buffer.segmentBytesMax);
   const timeToWrite = (bytes: number): Rate =>
     mapRate(bytesPerSecond, (rate) => (rate === 0 ? Number.POSITIVE_INFINITY : (bytes / rate) * 1000));
   return {
