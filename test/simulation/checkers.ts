@@ -48,6 +48,8 @@ export interface RunContext {
   readonly untilMs: number;
   /** The youngest reading that a cut may cost is not older than this; `null`: not bounded in this run. */
   readonly lossBoundMs: number | null;
+  /** The wall clock was set: the interval of a gap may be empty. */
+  readonly hasWallSteps: boolean;
   readonly find: Find;
 }
 
@@ -102,6 +104,7 @@ function checkMissing(context: RunContext, missing: readonly Served[], numbers: 
   // A time gap among the missing numbers is told by the interval of the gap that they are in; a run whose
   // stream nobody ever heard of, by any gap of those before and after it.
   const isUnknown = context.stream.coverage.length === 0;
+  if (isUnknown && context.hasWallSteps) return;
   const { streamId } = run;
   const isTold = ({ tagIndex, wallUs }: Served) =>
     (context.gapsOfTag[tagIndex] ?? []).some(
@@ -231,6 +234,8 @@ export interface StationContext {
   readonly untilMs: number;
   /** When the store lost what it knew: nobody can tell of the pause around it. */
   readonly forgotAtMs: readonly number[];
+  /** Starts of the agent, ascending, true times. */
+  readonly startsMs: readonly number[];
   readonly find: Find;
 }
 
@@ -244,7 +249,9 @@ export function checkObserved(context: StationContext): void {
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
     if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs || to.trueMs > context.untilMs) continue;
-    if (context.forgotAtMs.some((atMs) => from.trueMs <= atMs && atMs <= to.trueMs)) continue;
+    // Until the next start what was declared of it may have been lost with the store.
+    const nextStartMs = context.startsMs.find((ms) => ms > to.trueMs) ?? Number.POSITIVE_INFINITY;
+    if (context.forgotAtMs.some((atMs) => from.trueMs <= atMs && atMs <= nextStartMs)) continue;
     // In an interval in which the wall clock was set, its times say little.
     const stepUs = Math.abs(to.wallUs - from.wallUs - (to.trueMs - from.trueMs) * 1000);
     if (stepUs > 1000) continue;

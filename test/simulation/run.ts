@@ -117,6 +117,9 @@ async function live(world: World, find: (text: string) => void): Promise<void> {
   kernel.commitMs = Math.min(6, swarm.commitMs);
   await clock.advance(5000);
   await waitFor(world, 'an agent that runs and is online', () => agent.status?.backlog.state === 'online');
+  await waitFor(world, 'an agent that is awake, without an overload', () => {
+    return agent.run?.life.isStalled === false && agent.status?.overloadCount === 0;
+  });
   plant.stopProducing();
   world.history.note('the plant stands still');
   const stillMs = clock.monotonicMs();
@@ -150,12 +153,22 @@ async function check(world: World, find: (text: string) => void): Promise<void> 
   for (const [streamId, stream] of evidence.streams) checkCoverage(streamId, stream, find);
   // Of these nobody knows anything: they died before a Kernel heard of them, and then their store forgot.
   const unknown = agent.runs.filter((run) => run.isForgotten && !evidence.streams.has(run.streamId ?? ''));
+  const hasWallSteps = swarm.faults.has('wall-step');
   for (const run of agent.runs) {
     if (unknown.includes(run)) continue;
     const stream = evidence.streams.get(run.streamId ?? '') ?? { coverage: [], rows: [] };
     if (run.streamId !== null && evidence.streams.has(run.streamId)) checkResolved(run, stream, find);
-    checkRun({ run, stream, gapsOfTag: evidence.gapsOfTag, untilMs, lossBoundMs: lossBoundMs(world), find });
+    checkRun({
+      run,
+      stream,
+      gapsOfTag: evidence.gapsOfTag,
+      untilMs,
+      lossBoundMs: lossBoundMs(world),
+      hasWallSteps,
+      find,
+    });
   }
+  const startsMs = agent.runs.map((run) => run.startedMs);
   for (const station of plant.stations) {
     const { scanMs, name } = station.options;
     const line = swarm.lines.find(({ stations }) => stations.some((each) => each.name === name));
@@ -163,7 +176,17 @@ async function check(world: World, find: (text: string) => void): Promise<void> 
     const { firstTag, seen } = station;
     const pauseMaxMs = 2 * paceMs + 500;
     checkObserved({
-      ...{ name, firstTag, seen, pauseMaxMs, evidence, forgotAtMs: agent.forgotAtMs, untilMs, find },
+      ...{
+        name,
+        firstTag,
+        seen,
+        pauseMaxMs,
+        evidence,
+        forgotAtMs: agent.forgotAtMs,
+        startsMs,
+        untilMs,
+        find,
+      },
     });
   }
   if (mayLoseNothing(swarm)) {
