@@ -1,5 +1,5 @@
 import { invariant } from '../../domain/errors.ts';
-import type { Clock, Timer } from '../clock.ts';
+import { type Clock, sleepOn, type Timer } from '../clock.ts';
 
 /**
  * Virtual time. Nothing passes unless `advance` or `runUntil` is called; then timers fire in the order of
@@ -35,21 +35,7 @@ export class SimulatedClock implements Clock {
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const onAbort = () => {
-        timer.cancel();
-        reject(signal?.reason);
-      };
-      const timer = this.schedule('sleep', ms, () => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    return sleepOn(this, ms, signal);
   }
 
   schedule(name: string, ms: number, run: () => void): Timer {
