@@ -84,12 +84,17 @@ export class ClassStore {
       log,
     });
     const tags = options.tagIndexes.flatMap((index) => options.dictionary.tags[index] ?? []);
-    const dictionary = encodeDictionary({ ...options.dictionary, tags });
-    await ring.putDictionary(dictionary);
-    return new ClassStore(options, ring, dictionary.hash);
+    const own = { ...options.dictionary, tags };
+    const encoded = encodeDictionary(own);
+    await ring.putDictionary(encoded);
+    return new ClassStore(options, ring, { own, hash: encoded.hash });
   }
 
-  private constructor(options: ClassStoreOptions, ring: Ring, dictionaryHash: string) {
+  private constructor(
+    options: ClassStoreOptions,
+    ring: Ring,
+    { own, hash: dictionaryHash }: { readonly own: Dictionary; readonly hash: string },
+  ) {
     const { buffer, share, clock, log, dictionary, tagIndexes } = options;
     const { streamId } = ring.stream;
     this.#options = options;
@@ -98,9 +103,8 @@ export class ClassStore {
     this.#dictionaryHash = dictionaryHash;
     const isWhole = tagIndexes.length === dictionary.tags.length;
     this.#places = isWhole ? null : new Map(tagIndexes.map((index, place) => [index, place]));
-    const tags = tagIndexes.flatMap((index) => dictionary.tags[index] ?? []);
-    this.#names = new Set(tags.map(({ name }) => name));
-    this.#stations = new Set(tags.map(({ station }) => station));
+    this.#names = new Set(own.tags.map(({ name }) => name));
+    this.#stations = new Set(own.tags.map(({ station }) => station));
     this.#live = new LiveTable(tagIndexes.length);
     const windowBytes = Math.floor(buffer.windowBytes * share);
     const { spillAgeMs, store: policy } = buffer;
