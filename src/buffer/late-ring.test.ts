@@ -124,6 +124,29 @@ test('a late start that fails half-way, wherever, mints one stream', async () =>
   }
 });
 
+test('the mark that opens the ring late does not pass over the pause before this run', async () => {
+  const { clock, disk, open } = await makeUsed();
+  disk.failing = 'all';
+  const ring = await open();
+  heal(disk);
+  await clock.advance(1000);
+  // Whoever made it could not know yet that there was a run before.
+  await Promise.all([ring.append(blocksOf(ring, 1, 1)), ring.markAlive(9999, 11)]);
+  expect(ring.stream.previous).toMatchObject({ aliveUntilUs: 77 });
+  disk.killProcess();
+  const again = await open();
+  expect(again.stream.previous).toMatchObject({ streamId: ring.stream.streamId, aliveUntilUs: 77 });
+  await again.close();
+  disk.failing = 'all';
+  const late = await open();
+  heal(disk);
+  await clock.advance(1000);
+  await late.markAlive(9999, 1);
+  await late.markAlive(99_999, 1);
+  disk.killProcess();
+  expect((await open()).stream.previous).toMatchObject({ aliveUntilUs: 99_999 });
+});
+
 test('a living holder is the one reason not to start', async () => {
   const { disk, open } = await makeUsed();
   disk.lock('meta', true);

@@ -109,8 +109,15 @@ export class LateRing implements Ring {
     return this.#ring === null ? this.#dictionaries.get(hash)?.bytes : await this.#ring.dictionary(hash);
   }
 
+  /**
+   * A mark that was made before the predecessor was known does not count the pause before this run as
+   * undeclared. So it only opens the ring; the next one is stored.
+   */
   markAlive(wallUs: number, nextSequence: number): Promise<void> {
-    return this.#writing((ring) => ring.markAlive(wallUs, nextSequence));
+    const knowsPrevious = this.#ring !== null;
+    return this.#writing(async (ring) => {
+      if (knowsPrevious) await ring.markAlive(wallUs, nextSequence);
+    });
   }
 
   endStream(lastSequence: number, wallUs: number): Promise<void> {
