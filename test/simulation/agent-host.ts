@@ -1,3 +1,4 @@
+import type { ClassStoreStatus } from '../../src/agent/class-store.ts';
 import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
 import type { Process, Site } from '../../src/config/model.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
@@ -7,6 +8,7 @@ import type { Transport } from '../../src/world/transport.ts';
 import type { History } from './history.ts';
 import { Life, type WallClock } from './life.ts';
 import type { LineOptions } from './options.ts';
+import type { Part } from './parts.ts';
 import { type Plant, RunRecord } from './plant.ts';
 import { SERVER } from './site.ts';
 
@@ -17,10 +19,10 @@ export interface AgentRun {
   readonly record: RunRecord;
   readonly life: Life;
   readonly startedMs: number;
-  /** The store lost all it knew of it. */
-  isForgotten: boolean;
-  /** `null` when it was killed before it told. */
-  streamId: string | null;
+  /** Stores that lost all they knew of it. */
+  readonly forgottenBy: Set<Part>;
+  /** Of each store; empty when it was killed before it told. */
+  readonly streamIds: Map<Part, string>;
   end: 'running' | 'clean' | 'killed' | 'power-cut';
   endedMs: number;
   /** A clean stop had begun. */
@@ -29,7 +31,8 @@ export interface AgentRun {
 
 export interface AgentHostSetup {
   readonly clock: SimulatedClock;
-  readonly disk: SimulatedDisk;
+  /** Of each store; all on one file system. */
+  readonly disks: ReadonlyMap<Part, SimulatedDisk>;
   readonly transport: Transport;
   readonly killConnections: () => void;
   readonly seed: number;
@@ -42,13 +45,16 @@ export interface AgentHostSetup {
   readonly failed: (error: unknown) => void;
 }
 
+/** Copies of the disks of all stores. */
+export type AgentImage = ReadonlyMap<Part, DiskImage>;
+
 /** A comm server: its disk and its wall clock stay, its processes come and go. */
 export class AgentHost {
   readonly #setup: AgentHostSetup;
   readonly wall: WallClock = { offsetUs: 0 };
   readonly runs: AgentRun[] = [];
-  /** When the store lost what it knew, true times. */
-  readonly forgotAtMs: number[] = [];
+  /** When a store lost what it knew, true times. */
+  readonly forgotAtMs: { readonly part: Part; readonly atMs: number }[] = [];
   #instance: Instance | null = null;
   #stopping: Promise<void> | null = null;
   #startsAgain = false;
@@ -66,18 +72,26 @@ export class AgentHost {
     return this.#instance?.status ?? null;
   }
 
+  /** Its stores, none while it does not run. */
+  stores(): { readonly part: Part; readonly status: ClassStoreStatus }[] {
+    const { status } = this;
+    if (status === null) return [];
+    const main = { part: 'main', status } as const;
+    return status.alarms === null ? [main] : [main, { part: 'alarms', status: status.alarms }];
+  }
+
   get isBusy(): boolean {
     return this.#stopping !== null || (this.run !== undefined && this.#instance === null);
   }
 
   /** Starts a run; returns at once. */
   start(): void {
-    const { clock, disk, transport, seed, history, plant, lines, failed } = this.#setup;
+    const { clock, disks, transport, seed, history, plant, lines, failed } = this.#setup;
     const number = this.runs.length + 1;
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
       ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs() },
-      ...{ streamId: null, end: 'running', endedMs: 0, wasStopping: false, isForgotten: false },
+      ...{ streamIds: new Map(), forgottenBy: new Set(), end: 'running', endedMs: 0, wasStopping: false },
     };
     this.runs.push(run);
     history.note(`agent: run ${number} starts`);
@@ -85,7 +99,8 @@ export class AgentHost {
     Instance.start({
       ...this.#setup,
       server: SERVER,
-      disk: life.disk(disk),
+      disk: life.disk(diskOf(disks, 'main')),
+      alarmDisk: disks.has('alarms') ? life.disk(diskOf(disks, 'alarms')) : null,
       transport: life.transport(transport),
       clock: life.clock,
       random,
@@ -99,8 +114,11 @@ export class AgentHost {
       },
     }).then((instance) => {
       this.#instance = instance;
-      run.streamId = instance.status.streamId;
-      history.note(`agent: run ${number} has stream ${run.streamId.slice(0, 8)}`);
+      const { streamId, alarms } = instance.status;
+      run.streamIds.set('main', streamId);
+      if (alarms !== null) run.streamIds.set('alarms', alarms.streamId);
+      const names = [...run.streamIds.values()].map((each) => each.slice(0, 8));
+      history.note(`agent: run ${number} has stream ${names.join(' and ')}`);
     }, failed);
   }
 
@@ -135,32 +153,39 @@ export class AgentHost {
 
   /** SIGKILL: the operating system keeps what was handed to it. */
   kill(): void {
-    this.#cut('killed', () => this.#setup.disk.killProcess());
+    this.#cut('killed', (disk) => disk.killProcess());
   }
 
   cutPower(): void {
-    this.#cut('power-cut', () => this.#setup.disk.cutPower());
+    this.#cut('power-cut', (disk) => disk.cutPower());
   }
 
-  /** What the store knew of its streams is gone. */
-  forget(): void {
-    for (const run of this.runs) run.isForgotten = true;
-    this.forgotAtMs.push(this.#setup.clock.monotonicMs());
+  /** What a store knew of its streams is gone. */
+  forget(part: Part): void {
+    for (const run of this.runs) run.forgottenBy.add(part);
+    this.forgotAtMs.push({ part, atMs: this.#setup.clock.monotonicMs() });
+  }
+
+  /** A copy of everything that is on its file system. */
+  image(): AgentImage {
+    return new Map([...this.#setup.disks].map(([part, disk]) => [part, disk.image()]));
   }
 
   /** The machine is switched off and comes back with an older copy of its disk. */
-  restoreImage(image: DiskImage): void {
+  restoreImage(image: AgentImage): void {
     this.cutPower();
-    this.#setup.disk.restore(image);
-    this.forget();
+    for (const [part, disk] of this.#setup.disks) {
+      disk.restore(image.get(part) ?? new Map());
+      this.forget(part);
+    }
   }
 
-  #cut(how: 'killed' | 'power-cut', cutDisk: () => void): void {
+  #cut(how: 'killed' | 'power-cut', cutDisk: (disk: SimulatedDisk) => void): void {
     const run = this.run;
     this.#setup.history.note(`agent: ${how}`);
     run?.life.kill();
     this.#setup.killConnections();
-    cutDisk();
+    for (const disk of this.#setup.disks.values()) cutDisk(disk);
     if (run !== undefined) this.#end(run, how, this.#setup.clock.monotonicMs());
   }
 
@@ -171,4 +196,10 @@ export class AgentHost {
     this.#stopping = null;
     this.#startsAgain = false;
   }
+}
+
+function diskOf(disks: ReadonlyMap<Part, SimulatedDisk>, part: Part): SimulatedDisk {
+  const disk = disks.get(part);
+  if (disk === undefined) throw new Error(`no disk for ${part}`);
+  return disk;
 }

@@ -3,8 +3,7 @@ import { OPEN_END } from '../../src/domain/gap.ts';
 import { isUnobserved, isUsable, Quality } from '../../src/domain/quality.ts';
 import type { SampleValue } from '../../src/domain/sample.ts';
 import type { ArchivedGap } from '../../src/world/archive.ts';
-import type { AgentRun } from './agent-host.ts';
-import type { Evidence, Row, SampleRow, StreamEvidence } from './evidence.ts';
+import type { Evidence, PartRun, Row, SampleRow, StreamEvidence } from './evidence.ts';
 import type { Seen, Served } from './plant.ts';
 import { TAGS } from './plant.ts';
 
@@ -32,7 +31,7 @@ export function checkCoverage(streamId: string, stream: StreamEvidence, find: Fi
 }
 
 /** Every number of a stream that is over is data or in a gap. */
-export function checkResolved(run: AgentRun, stream: StreamEvidence, find: Find): void {
+export function checkResolved(run: PartRun, stream: StreamEvidence, find: Find): void {
   const end = contiguousEnd(stream.coverage);
   const last = stream.coverage.at(-1)?.last ?? 0;
   if (end < last) find(`run ${nameOf(run)}: numbers from ${end + 1} on are neither data nor in a gap`);
@@ -41,7 +40,7 @@ export function checkResolved(run: AgentRun, stream: StreamEvidence, find: Find)
 }
 
 export interface RunContext {
-  readonly run: AgentRun;
+  readonly run: PartRun;
   readonly stream: StreamEvidence;
   readonly gapsOfTag: Evidence['gapsOfTag'];
   /** What was served later may still be on its way, true time. */
@@ -60,7 +59,7 @@ export interface RunContext {
  */
 export function checkRun(context: RunContext): void {
   const { run, stream, find } = context;
-  const { served } = run.record;
+  const { served } = run;
   const isMandatory = mandatory(served);
   const places = placesOf(served);
   const values = new Map<number, SampleValue>();
@@ -128,7 +127,7 @@ function checkHole(
   const missing = countOf(gapsWithin(stream, { first: hole.sequence + 1, last: hole.row.sequence - 1 }));
   if (missing === 0) return;
   const batches = (hole.skipped.at(-1)?.batch ?? 0) - (hole.skipped[0]?.batch ?? 0) + 2;
-  const possible = hole.skipped.length + (batches + run.record.losses) * 2 * TAGS.length * 4;
+  const possible = hole.skipped.length + (batches + run.losses) * 2 * TAGS.length * 4;
   if (missing > possible) {
     find(
       `run ${nameOf(run)}: ${missing} numbers before ${hole.row.sequence} are declared lost, of ${possible}`,
@@ -226,7 +225,8 @@ function isInTimeGap({ tagIndex, wallUs }: Served, gaps: Evidence['gapsOfTag'], 
 
 export interface StationContext {
   readonly name: string;
-  readonly firstTag: number;
+  /** One of its tags that the store has. */
+  readonly tagIndex: number;
   readonly seen: readonly Seen[];
   /** Longest pause between two sights of a station that is well. */
   readonly pauseMaxMs: number;
@@ -244,8 +244,8 @@ const TOLERANCE_US = 1_000_000;
 
 /** Every interval in which nobody saw the station is declared for its tags. */
 export function checkObserved(context: StationContext): void {
-  const { name, firstTag, seen, pauseMaxMs, evidence, find } = context;
-  const declared = merged([...(evidence.gapsOfTag[firstTag] ?? []), ...badIntervals(evidence, firstTag)]);
+  const { name, tagIndex, seen, pauseMaxMs, evidence, find } = context;
+  const declared = merged([...(evidence.gapsOfTag[tagIndex] ?? []), ...badIntervals(evidence, tagIndex)]);
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
     if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs || to.trueMs > context.untilMs) continue;
@@ -287,7 +287,7 @@ function merged(gaps: readonly Pick<ArchivedGap, 'fromUs' | 'toUs'>[]): { fromUs
   return result;
 }
 
-function nameOf(run: AgentRun): string {
+function nameOf(run: PartRun): string {
   return `${run.streamId?.slice(0, 8) ?? 'without a stream'} (${run.end})`;
 }
 

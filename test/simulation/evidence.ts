@@ -3,7 +3,9 @@ import { OPEN_END } from '../../src/domain/gap.ts';
 import type { SampleValue } from '../../src/domain/sample.ts';
 import type { ArchivedGap, ArchivedSample } from '../../src/world/archive.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
-import { TAGS } from './plant.ts';
+import type { AgentRun } from './agent-host.ts';
+import { type Part, partOfTag } from './parts.ts';
+import { type Served, TAGS } from './plant.ts';
 import { PROCESS, SITE } from './site.ts';
 
 /** A numbered entry of a stream as the archive has it. */
@@ -38,6 +40,42 @@ export interface Evidence {
   /** By tag index. */
   readonly gapsOfTag: readonly (readonly ArchivedGap[])[];
   readonly samplesOfTag: readonly (readonly ArchivedSample[])[];
+}
+
+/** A run of the agent as one of its stores had it. */
+export interface PartRun {
+  readonly streamId: string | null;
+  /** What it took over of the tags of this store, in order. */
+  readonly served: readonly Served[];
+  readonly losses: number;
+  readonly end: AgentRun['end'];
+  readonly endedMs: number;
+  readonly wasStopping: boolean;
+  /** The store lost all it knew of it. */
+  readonly isForgotten: boolean;
+}
+
+export function partRun(run: AgentRun, part: Part, alarmShare: number): PartRun {
+  const { record, end, endedMs, wasStopping } = run;
+  return {
+    ...{ end, endedMs, wasStopping, losses: record.losses },
+    streamId: run.streamIds.get(part) ?? null,
+    served: record.served.filter(({ tagIndex }) => partOfTag(tagIndex, alarmShare) === part),
+    isForgotten: run.forgottenBy.has(part),
+  };
+}
+
+/**
+ * The gaps that may explain a loss of this store: what another store of the same process lost explains
+ * nothing, nor does its overload; a time that nobody observed a station is the same for both.
+ */
+export function ownGaps(evidence: Evidence, runs: readonly AgentRun[], part: Part): Evidence['gapsOfTag'] {
+  const foreign = new Set(
+    runs.flatMap(({ streamIds }) => [...streamIds].flatMap(([of, id]) => (of === part ? [] : id))),
+  );
+  const isOwn = (gap: ArchivedGap): boolean =>
+    !foreign.has(gap.streamId) || (gap.kind === 'time' && gap.station !== null);
+  return evidence.gapsOfTag.map((gaps) => gaps.filter(isOwn));
 }
 
 const ALWAYS = { fromUs: Number.MIN_SAFE_INTEGER, toUs: Number.MAX_SAFE_INTEGER };

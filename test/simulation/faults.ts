@@ -1,12 +1,13 @@
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
-import type { DiskImage, SimulatedDisk } from '../../src/world/simulated/disk.ts';
+import type { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { StoreWrite } from '../../src/world/store.ts';
-import { AGENT_HOST, type AgentHost } from './agent-host.ts';
+import { AGENT_HOST, type AgentHost, type AgentImage } from './agent-host.ts';
 import type { History } from './history.ts';
 import type { KernelHost } from './kernel-host.ts';
 import { DISK_FAULTS, type Fault, type Swarm } from './options.ts';
+import type { Part } from './parts.ts';
 import type { Plant } from './plant.ts';
 import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
 
@@ -17,7 +18,8 @@ export interface FaultSetup {
   readonly agent: AgentHost;
   readonly kernel: KernelHost;
   readonly plant: Plant;
-  readonly disk: SimulatedDisk;
+  /** Of each store of the agent; all on one file system. */
+  readonly disks: ReadonlyMap<Part, SimulatedDisk>;
   readonly swarm: Swarm;
   readonly history: History;
 }
@@ -28,7 +30,7 @@ export class Faults {
   readonly counts: Partial<Record<Fault, number>> = {};
   readonly #healers = new Set<() => void>();
   #isOver = false;
-  #image: DiskImage = new Map();
+  #image: AgentImage = new Map();
 
   constructor(setup: FaultSetup) {
     this.#setup = setup;
@@ -158,19 +160,23 @@ export class Faults {
   }
 
   #makeDiskFault(kind: Fault): void {
-    const { disk, agent } = this.#setup;
+    const { agent } = this.#setup;
+    const disks = [...this.#setup.disks.values()];
     switch (kind) {
       case 'disk-full':
-        disk.totalBytes = [...disk.image().values()].flat().reduce((sum, each) => sum + bytesOf(each), 0);
+        for (const disk of disks) {
+          const writes = [...disk.image().values()].flat();
+          disk.totalBytes = writes.reduce((sum, each) => sum + bytesOf(each), 0);
+        }
         this.#until('disk full', () => {
-          disk.totalBytes = Number.MAX_SAFE_INTEGER;
+          for (const disk of disks) disk.totalBytes = Number.MAX_SAFE_INTEGER;
         });
         break;
       case 'disk-error':
       case 'disk-read-only':
-        disk.failing = kind === 'disk-error' ? 'all' : 'write';
+        for (const disk of disks) disk.failing = kind === 'disk-error' ? 'all' : 'write';
         this.#until('disk', () => {
-          disk.failing = 'nothing';
+          for (const disk of disks) disk.failing = 'nothing';
         });
         break;
       case 'image-restored':
@@ -179,7 +185,7 @@ export class Faults {
           agent.restoreImage(this.#image);
           this.#startLater();
         }
-        this.#image = disk.image();
+        this.#image = agent.image();
         break;
       default:
         this.#damage(kind);
@@ -187,7 +193,10 @@ export class Faults {
   }
 
   #damage(kind: Fault): void {
-    const { disk, random, agent } = this.#setup;
+    const { disks, random, agent } = this.#setup;
+    const stores = [...disks];
+    const [part, disk] = (stores.length > 1 ? stores[random.below(stores.length)] : stores[0]) ?? [];
+    if (part === undefined || disk === undefined) return;
     const segments = disk.names.filter((name) => name.startsWith('segment-'));
     const segment = segments[random.below(segments.length)];
     if (kind === 'bit-flip') {
@@ -202,7 +211,7 @@ export class Faults {
     const name = kind === 'meta-lost' ? 'meta' : segment;
     if (name === undefined || !disk.names.includes(name)) return;
     agent.kill();
-    if (kind === 'meta-lost') agent.forget();
+    if (kind === 'meta-lost') agent.forget(part);
     if (kind === 'meta-lost' && random.chance(0.5)) disk.remove('meta').catch(() => undefined);
     else disk.damage(name, random.chance(0.5) ? 'repairable' : 'beyond-repair');
     this.#startLater();

@@ -80,16 +80,29 @@ export interface Swarm {
   readonly latencyMs: number;
   readonly bytesPerSecond: number;
   readonly commitMs: number;
+  /** Part of the buffer that belongs to alarms alone; 0: they have no store of their own. */
+  readonly alarmShare: number;
 }
 
-/** Draws the options of a seed: values far apart, because bugs hide in the corners. */
-export function drawSwarm(random: SimulatedRandom, allowed: readonly Fault[] = FAULTS): Swarm {
+/** The smallest ring that the product opens. */
+const CAPACITY_BYTES_MIN = 64 * 1024;
+
+/**
+ * Draws the options of a seed: values far apart, because bugs hide in the corners. What came later is drawn
+ * from a source of its own, so that seeds without it stay what they were.
+ */
+export function drawSwarm(
+  random: SimulatedRandom,
+  later: SimulatedRandom,
+  allowed: readonly Fault[] = FAULTS,
+): Swarm {
   const pick = <T>(values: readonly [T, ...T[]]): T => values[random.below(values.length)] ?? values[0];
   const isLinkOnly = random.chance(0.1);
   const share = pick([0.1, 0.3, 0.6]);
   const candidates = allowed.filter((fault) => !isLinkOnly || fault.startsWith('link-'));
   const faults = new Set(candidates.filter(() => random.chance(share)));
   if (random.chance(0.04)) faults.clear();
+  const alarmShare = [0, 0, 0.1, 0.3, 0.5][later.below(5)] ?? 0;
   const blockAgeMs = pick([50, 250, 1000]);
   const syncMax = pick([1, 20, 200, 2000]);
   return {
@@ -99,7 +112,10 @@ export function drawSwarm(random: SimulatedRandom, allowed: readonly Fault[] = F
     lines: drawLines(random, pick),
     policy: pick(['always', 'on-outage']),
     whenFull: pick(['drop-oldest', 'drop-oldest', 'refuse-newest']),
-    capacityBytes: pick([64 * 1024, 128 * 1024, 1024 * 1024, 16 * 1024 * 1024]),
+    capacityBytes: Math.max(
+      pick([64 * 1024, 128 * 1024, 1024 * 1024, 16 * 1024 * 1024]),
+      alarmShare === 0 ? 0 : Math.ceil(CAPACITY_BYTES_MIN / Math.min(alarmShare, 1 - alarmShare)) + 1,
+    ),
     windowBytes: pick([16 * 1024, 128 * 1024, 2 * 1024 * 1024]),
     blockAgeMs,
     spillAgeMs: pick([100, 500, 3000]),
@@ -109,6 +125,7 @@ export function drawSwarm(random: SimulatedRandom, allowed: readonly Fault[] = F
     latencyMs: pick([0.2, 5, 80]),
     bytesPerSecond: pick([Number.POSITIVE_INFINITY, 1_000_000, 30_000]),
     commitMs: pick([0, 6, 100, 800]),
+    alarmShare,
   };
 }
 

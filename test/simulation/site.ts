@@ -1,6 +1,7 @@
 import type { ModbusLine, ModbusTag, Process, Server, Site } from '../../src/config/model.ts';
 import type { ValueType } from '../../src/domain/dictionary.ts';
 import type { LineOptions, Swarm } from './options.ts';
+import { ALARM_TAG } from './parts.ts';
 import { TAGS } from './plant.ts';
 
 export const SITE = 'Simulated';
@@ -33,7 +34,7 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
       spillAgeMs: swarm.spillAgeMs,
       aliveMarkMs: swarm.aliveMarkMs,
       windowBytes: swarm.windowBytes,
-      alarmShare: 0,
+      alarmShare: swarm.alarmShare,
     },
     uplink: {
       heartbeatMs: 500,
@@ -64,14 +65,19 @@ function lineOf(line: LineOptions, swarm: Swarm, nextIndex: () => number): Modbu
         ...tagDefaults(nextIndex(), swarm.reportAtLeastEveryMs, scanMs),
         name: `${name}.${tag}`,
         type: TYPES[at] ?? 'text',
+        class: tag === ALARM_TAG ? 'alarm' : 'measurement',
       })),
     })),
   };
 }
 
-function tagDefaults(index: number, reportAtLeastEveryMs: number, scanMs: number): Omit<ModbusTag, 'type'> {
+function tagDefaults(
+  index: number,
+  reportAtLeastEveryMs: number,
+  scanMs: number,
+): Omit<ModbusTag, 'type' | 'class'> {
   return {
-    ...{ index, name: '', class: 'measurement', engineeringUnit: '', description: '', formerly: [] },
+    ...{ index, name: '', engineeringUnit: '', description: '', formerly: [] },
     ...{ deadband: 0, reportAtLeastEveryMs, origin: 'simulation', table: 'holding-register', address: 0 },
     ...{ rawType: 'uint16', bitIndex: 0, wordOrder: 'big', byteOrder: 'big', scale: 1, offset: 0, scanMs },
   };
