@@ -76,8 +76,10 @@ export class Instance {
   readonly #uplinkStop = new AbortController();
   readonly #aliveTimer: Timer;
   readonly #beatTimer: Timer;
-  /** What was not observed since the run before this one is declared, or will be. */
-  #knowsLastRun: boolean;
+  /** Stores that did not tell yet whether there was a run before this one. */
+  readonly #untold: Set<ClassStore>;
+  /** Since then nobody observed until this run began: the earliest that a store told; `null`: none did. */
+  #lastRunUntilUs: number | null;
   /** The last beat and the one before it. */
   #beats: readonly [Now, Now];
   #field: Promise<unknown> = Promise.resolve();
@@ -93,7 +95,7 @@ export class Instance {
     const instance = new Instance(options, main, alarms);
     started = instance;
     // A ring that the disk did not take at the start knows the last run only when it takes it.
-    if (!instance.#knowsLastRun) void main.ring.minted.then(() => instance.#learnLastRun());
+    for (const store of instance.#untold) void store.ring.minted.then(() => instance.#learnLastRun(store));
     await instance.#startLines();
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
@@ -104,7 +106,11 @@ export class Instance {
     this.#main = main;
     this.#alarms = alarms;
     const { process, clock, site, server } = options;
-    this.#report = new ReportByException(tagsOf(process), main.ring.stream.previous?.aliveUntilUs ?? null);
+    this.#untold = new Set(this.#stores.filter(({ ring }) => ring.stream.previous === null));
+    this.#lastRunUntilUs = this.#stores
+      .map(({ ring }) => ring.stream.previous?.aliveUntilUs ?? null)
+      .reduce(earlier);
+    this.#report = new ReportByException(tagsOf(process), this.#lastRunUntilUs);
     this.#uplink = new Uplink({
       ...options,
       kernels: site.kernels,
@@ -119,7 +125,6 @@ export class Instance {
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
     });
-    this.#knowsLastRun = main.ring.stream.previous !== null;
     this.#beats = [this.#now(), this.#now()];
     this.#beatTimer = clock.repeat('beat', BEAT_MS, () => {
       this.#beats = [this.#now(), this.#beats[0]];
@@ -172,7 +177,7 @@ export class Instance {
     endedAtUs: number,
   ): Promise<void> {
     const { log } = this.#options;
-    if (!(await backlog.close()) || !this.#knowsLastRun) {
+    if (!(await backlog.close()) || this.#untold.size > 0) {
       // Without an end the next start tells of a crash, and the Kernel declares what is lost now.
       log.error({ lastSequence }, 'the disk did not take what is in memory: the stream stays without an end');
       return;
@@ -191,14 +196,16 @@ export class Instance {
     for (const station of this.#report.stations()) this.#report.stationConnected(station);
   }
 
-  #learnLastRun(): void {
+  #learnLastRun(told: ClassStore): void {
     // Nothing is numbered any more while stopping: without an end of this run the next one declares it.
     if (this.#fieldStop.signal.aborted) return;
-    this.#knowsLastRun = true;
-    const { previous } = this.#main.ring.stream;
-    if (previous === null) return;
-    this.#accept(this.#report.lastRunEnded(previous.aliveUntilUs, this.#now()));
-    for (const store of this.#stores) store.declaredSince(previous.aliveUntilUs);
+    this.#untold.delete(told);
+    const sinceUs = told.ring.stream.previous?.aliveUntilUs ?? null;
+    // One store may have lost what the other one told already.
+    if (sinceUs === null || sinceUs >= (this.#lastRunUntilUs ?? Number.MAX_SAFE_INTEGER)) return;
+    this.#lastRunUntilUs = sinceUs;
+    this.#accept(this.#report.lastRunEnded(sinceUs, this.#now()));
+    for (const store of this.#stores) store.declaredSince(sinceUs);
   }
 
   /**
