@@ -27,6 +27,13 @@ import {
 /** Dictionaries of this run that are kept at hand; a configuration change makes one more. */
 export const DICTIONARIES_MAX = 8;
 
+interface SegmentStart {
+  /** The block that it must take at least. */
+  readonly blockBytes: number;
+  /** Before the open one is full. */
+  readonly isAhead: boolean;
+}
+
 /** Puts blocks into the open segment, and makes room for the next one. */
 export class Appender {
   readonly #core: RingCore;
@@ -65,7 +72,7 @@ export class Appender {
       if (taken.length > 0) {
         await this.#store(taken);
         stored.push(...taken.map(rangeOf));
-      } else if (!(await this.#startSegment(sizeOf(fresh[0])))) {
+      } else if (!(await this.startSegment({ blockBytes: sizeOf(fresh[0]), isAhead: false }))) {
         refused.push(...(await this.#refuse(fresh.splice(0))));
       }
     }
@@ -143,8 +150,11 @@ export class Appender {
     return ranges;
   }
 
-  /** Seals the open segment, drops what must go, and opens a new one; false: there is no room. */
-  async #startSegment(blockBytes: number): Promise<boolean> {
+  /**
+   * Seals the open segment, drops what must go, and opens a new one; false: there is no room. `isAhead`: the
+   * directories of what goes are left for the next `sweep`. Call within `writing`.
+   */
+  async startSegment({ blockBytes, isAhead }: SegmentStart): Promise<boolean> {
     const core = this.#core;
     const { disk, stores } = core.setup;
     await core.sweep();
@@ -157,13 +167,14 @@ export class Appender {
     const present = core.segments.map((each) => (each.number === sealed?.number ? sealed : each));
     const victims = await this.#victims(present, blockBytes);
     if (victims === null) return false;
-    await stores.close();
+    await stores.closeUsed();
     const seal = (state: MetaState): MetaState => {
       const { nextNumber, nextPosition } = nextPlace(state);
       const segments = state.segments.map((each) => (each.number === sealed?.number ? sealed : each));
       return { ...state, segments: [...segments, emptySegment(nextNumber, nextPosition)] };
     };
-    await core.drop(victims, seal);
+    await core.retire(victims, seal);
+    if (!isAhead) await core.sweep();
     return true;
   }
 

@@ -11,16 +11,17 @@ import { Counters } from './counters.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
+import { SlowestOfHour } from './slowest.ts';
 import { Window } from './window.ts';
 
 /** Numbered entries in memory at most; so many can a crash lose at most. */
 export const WINDOW_SAMPLES_MAX = 500_000;
 /** Bytes in one append to the ring. */
 const APPEND_BYTES_MAX = 2 * 1024 * 1024;
+/** A timer may go off a little early; a block is then due at its next turn. */
+const SPILL_MIN_MS = 1;
 /** Pause after the disk refused an append. */
 const APPEND_RETRY_MS = 500;
-/** How often the ages of the blocks in the window are looked at. */
-const SPILL_CHECK_MS = 50;
 
 export type BacklogState = 'outage' | 'catch-up' | 'online';
 
@@ -45,6 +46,11 @@ export interface BacklogStat {
   readonly samples: number;
   /** Since the start. */
   readonly counters: BufferCounters;
+  /**
+   * Slowest write of blocks of the last hour, milliseconds, from asking the ring until they were durable; one
+   * that is under way counts.
+   */
+  readonly slowestWriteMs: number;
   /** Ranges that were asked for again and are not given out yet. */
   readonly replays: number;
   readonly ring: RingStat;
@@ -60,7 +66,9 @@ export class Backlog {
   readonly #window = new Window();
   readonly #replays: Replays;
   readonly #counters: Counters;
-  readonly #spillTimer: Timer;
+  readonly #writeTimes: SlowestOfHour;
+  /** Goes off when the oldest block falls due. */
+  #spillTimer: Timer | null = null;
   #linkUp = false;
   #closing = false;
   /** Where reading of the ring goes on. */
@@ -81,7 +89,7 @@ export class Backlog {
     this.#options = options;
     this.#replays = new Replays(options.ring);
     this.#counters = new Counters(options.ring);
-    this.#spillTimer = options.clock.repeat('spill check', SPILL_CHECK_MS, () => this.#spillSoon());
+    this.#writeTimes = new SlowestOfHour(options.clock);
   }
 
   /** False: the window is at its bound, because neither the link nor the disk takes anything. */
@@ -91,19 +99,19 @@ export class Backlog {
 
   /** How long the oldest block that is neither durable nor acknowledged is here, milliseconds; 0: none. */
   get unsafeForMs(): number {
-    const oldest = this.#window.blocks.find(({ durable }) => !durable);
+    const oldest = this.#window.undurable;
     return oldest === undefined ? 0 : this.#options.clock.monotonicMs() - oldest.sinceMs;
   }
 
   /** Everything up to this sequence of the running stream is durable here or acknowledged. */
   get safeThrough(): number {
-    const oldest = this.#window.blocks.find(({ durable }) => !durable);
+    const oldest = this.#window.undurable;
     return oldest === undefined ? this.#lastAccepted : oldest.block.header.firstSequence - 1;
   }
 
   get state(): BacklogState {
     if (!this.#linkUp) return 'outage';
-    const isBehind = this.#ringHasUnsent || this.#options.ring.stat().unacknowledgedSamples > 0;
+    const isBehind = this.#ringHasUnsent || this.#options.ring.hasUnacknowledged;
     return isBehind ? 'catch-up' : 'online';
   }
 
@@ -153,7 +161,7 @@ export class Backlog {
       if (blocks.length > 0) return blocks;
     }
     const { policy, ring } = this.#options;
-    const mustBeDurable = policy === 'always' && ring.stat().state === 'healthy';
+    const mustBeDurable = policy === 'always' && ring.isHealthy;
     const blocks: Block[] = [];
     let bytes = 0;
     for (const { block, durable } of this.#window.blocks) {
@@ -248,16 +256,13 @@ export class Backlog {
 
   stat(): BacklogStat {
     const ring = this.#options.ring.stat();
-    const onlyInWindow = this.#window.blocks.reduce(
-      (count, { block, durable }) => count + (durable ? 0 : block.header.count),
-      0,
-    );
     return {
       state: this.state,
       windowBytes: this.#window.bytes,
       windowSamples: this.#window.samples,
-      samples: ring.unacknowledgedSamples + onlyInWindow,
+      samples: ring.unacknowledgedSamples + this.#window.undurableSamples,
       counters: this.#counters.values,
+      slowestWriteMs: this.#writeTimes.slowestMs(),
       replays: this.#replays.count,
       ring,
     };
@@ -269,7 +274,7 @@ export class Backlog {
    */
   async close(): Promise<boolean> {
     this.#closing = true;
-    this.#spillTimer.cancel();
+    this.#spillTimer?.cancel();
     this.#signalMore();
     await this.#spilling;
     await this.#spill();
@@ -287,10 +292,23 @@ export class Backlog {
     }
   }
 
+  /** Stores what is due, and looks again when the next block is. */
   #spillSoon(): void {
-    if (this.#spilling !== null || this.#closing || this.#dueBlocks().length === 0) return;
+    if (this.#spilling !== null || this.#closing) return;
+    this.#spillTimer?.cancel();
+    this.#spillTimer = null;
+    if (this.#dueBlocks().length === 0) {
+      const dueInMs = this.#options.spillAgeMs - this.unsafeForMs;
+      if (this.#window.undurable !== undefined) {
+        this.#spillTimer = this.#options.clock.schedule('spill', Math.max(dueInMs, SPILL_MIN_MS), () =>
+          this.#spillSoon(),
+        );
+      }
+      return;
+    }
     this.#spilling = this.#spill().finally(() => {
       this.#spilling = null;
+      this.#spillSoon();
     });
   }
 
@@ -299,7 +317,7 @@ export class Backlog {
     const { ring, clock, log } = this.#options;
     for (let due = this.#dueBlocks(); due.length > 0; due = this.#dueBlocks()) {
       try {
-        await ring.append(due);
+        await this.#writeTimes.measure(() => ring.append(due));
       } catch (error) {
         if (!isKomError(error)) throw error;
         log.error(

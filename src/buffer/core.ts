@@ -140,10 +140,9 @@ export class RingCore {
     }
   }
 
-  /** Takes segments out for good: the gaps first, then the directories. Call within `writing`. */
-  async drop(segments: readonly SegmentFacts[], change: (state: MetaState) => MetaState): Promise<void> {
+  /** Takes segments out, all but their directories, which `sweep` deletes. Call within `writing`. */
+  async retire(segments: readonly SegmentFacts[], change: (state: MetaState) => MetaState): Promise<void> {
     await this.commit((state) => doom(change(state), segments, this.ackedThrough));
-    await this.sweep();
   }
 
   /**

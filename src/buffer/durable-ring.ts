@@ -5,6 +5,7 @@ import { describeError, invariant, isKomError, KomError } from '../domain/errors
 import type { SequenceGap } from '../domain/gap.ts';
 import type { StreamInfo } from '../domain/stream.ts';
 import type { StoreRecord } from '../world/store.ts';
+import { SegmentAhead } from './ahead.ts';
 import { Appender } from './append.ts';
 import { type RingCore, withGaps } from './core.ts';
 import { type RingFacts, recordsBehind } from './facts.ts';
@@ -12,14 +13,18 @@ import { Reader } from './reader.ts';
 import type { AppendResult, Ring, RingPosition, RingRead, RingStat, RingStream } from './ring.ts';
 import { isAcknowledged } from './segment.ts';
 import { SerialQueue } from './serial-queue.ts';
-import { ringStat, ringStreams } from './stat.ts';
+import { hasUnacknowledged, ringStat, ringStreams } from './stat.ts';
 
-/** The ring over a core that `openRing` recovered: every call is one job of a queue. */
+/**
+ * The ring over a core that `openRing` recovered: every call is one job of a queue. Appends go first: how long
+ * they wait is part of what a power cut may lose.
+ */
 export class DurableRing implements Ring {
   readonly stream: StreamInfo;
   readonly minted = Promise.resolve();
   readonly #core: RingCore;
   readonly #appender: Appender;
+  readonly #ahead: SegmentAhead;
   readonly #reader: Reader;
   readonly #queue = new SerialQueue();
   #isClosed = false;
@@ -28,6 +33,7 @@ export class DurableRing implements Ring {
     this.#core = core;
     this.stream = core.current.info;
     this.#appender = new Appender(core);
+    this.#ahead = new SegmentAhead(core, this.#appender, (job) => this.#job(job));
     this.#reader = new Reader(core);
   }
 
@@ -36,10 +42,13 @@ export class DurableRing implements Ring {
   }
 
   append(blocks: readonly Block[]): Promise<AppendResult> {
-    return this.#job(async () => {
+    if (this.#isClosed) return this.#closedAlready();
+    return this.#queue.runFirst(async () => {
       invariant(this.#core.current.ended === null, 'nothing is appended behind the end of a stream');
       try {
-        return await this.#core.writing(() => this.#appender.append(blocks));
+        const result = await this.#core.writing(() => this.#appender.append(blocks));
+        this.#ahead.look();
+        return result;
       } catch (error) {
         this.#core.lapse();
         throw error;
@@ -59,16 +68,7 @@ export class DurableRing implements Ring {
     this.#core.raiseAcked(streamId, throughSequence);
     if (this.#core.setup.options.policy === 'always' || this.#freeable().length === 0)
       return Promise.resolve();
-    return this.#job(async () => {
-      const victims = this.#freeable();
-      if (victims.length === 0) return;
-      try {
-        await this.#core.writing(() => this.#core.drop(victims, (state) => state));
-      } catch (error) {
-        // The space is freed with the next acknowledgement or segment that finds the disk well.
-        if (!isKomError(error)) throw error;
-      }
-    });
+    return this.#free();
   }
 
   gaps(): readonly SequenceGap[] {
@@ -120,6 +120,14 @@ export class DurableRing implements Ring {
     return ringStat(this.#core);
   }
 
+  get isHealthy(): boolean {
+    return !this.#core.isDegraded;
+  }
+
+  get hasUnacknowledged(): boolean {
+    return hasUnacknowledged(this.#core);
+  }
+
   facts(): RingFacts {
     const { streams, segments, gaps, setup } = this.#core;
     return { streams, segments, gaps, lost: setup.meta.state.totals.lost };
@@ -153,13 +161,30 @@ export class DurableRing implements Ring {
     await closing;
   }
 
+  /** In two jobs, so that an append waits for one of them at most. */
+  async #free(): Promise<void> {
+    try {
+      await this.#job(async () => {
+        const victims = this.#freeable();
+        if (victims.length > 0) await this.#core.writing(() => this.#core.retire(victims, (state) => state));
+      });
+      await this.#job(() => this.#core.writing(() => this.#core.sweep()));
+    } catch (error) {
+      // The space is freed with the next acknowledgement or segment that finds the disk well.
+      if (!isKomError(error) || error.code === 'KOM_STORE_CLOSED') throw error;
+    }
+  }
+
   #freeable() {
     const { segments, ackedThrough } = this.#core;
     return segments.filter((each) => each.state === 'sealed' && isAcknowledged(each, ackedThrough));
   }
 
   #job<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) return Promise.reject(new KomError('KOM_STORE_CLOSED', 'the ring'));
-    return this.#queue.run(job);
+    return this.#isClosed ? this.#closedAlready() : this.#queue.run(job);
+  }
+
+  #closedAlready(): Promise<never> {
+    return Promise.reject(new KomError('KOM_STORE_CLOSED', 'the ring'));
   }
 }

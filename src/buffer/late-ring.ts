@@ -69,7 +69,9 @@ export class LateRing implements Ring {
   }
 
   append(blocks: readonly Block[]): Promise<AppendResult> {
-    return this.#writing((ring) => ring.append(blocks));
+    return this.#isClosed
+      ? this.#closedAlready()
+      : this.#queue.runFirst(async () => await (await this.#opened()).append(blocks));
   }
 
   readUnacknowledged(after: RingPosition | null, limitBytes: number): Promise<RingRead> {
@@ -146,6 +148,14 @@ export class LateRing implements Ring {
     };
   }
 
+  get isHealthy(): boolean {
+    return this.#ring?.isHealthy ?? false;
+  }
+
+  get hasUnacknowledged(): boolean {
+    return this.#ring?.hasUnacknowledged ?? false;
+  }
+
   facts(): RingFacts {
     return this.#ring?.facts() ?? { streams: [], segments: [], gaps: [], lost: {} };
   }
@@ -166,8 +176,17 @@ export class LateRing implements Ring {
   }
 
   #writing<T>(job: (ring: Ring) => Promise<T>): Promise<T> {
-    if (this.#isClosed) return Promise.reject(new KomError('KOM_STORE_CLOSED', 'the ring'));
-    return this.#queue.run(async () => await job(this.#ring ?? (await this.#open())));
+    return this.#isClosed
+      ? this.#closedAlready()
+      : this.#queue.run(async () => await job(await this.#opened()));
+  }
+
+  #closedAlready(): Promise<never> {
+    return Promise.reject(new KomError('KOM_STORE_CLOSED', 'the ring'));
+  }
+
+  async #opened(): Promise<Ring> {
+    return this.#ring ?? (await this.#open());
   }
 
   async #open(): Promise<Ring> {

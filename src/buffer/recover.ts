@@ -81,6 +81,10 @@ async function withFoundSegments(setup: CoreSetup, state: MetaState): Promise<Me
     if (number === undefined || state.segments.some((each) => each.number === number)) continue;
     const scan = await readable(setup, number, (store) => scanWhole(store, number));
     await setup.stores.release(number);
+    if (scan !== undefined && isEmpty(scan)) {
+      await removeUnused(setup, name);
+      continue;
+    }
     const isUsable = scan !== undefined && scan.facts.blocks > 0 && !overlaps(next, scan.facts);
     if (!isUsable) {
       await setAside(setup, name);
@@ -219,6 +223,20 @@ function overlaps(state: MetaState, facts: SegmentFacts): boolean {
     (each) =>
       each.blocks > 0 && each.firstPosition <= facts.lastPosition && facts.firstPosition <= each.lastPosition,
   );
+}
+
+/** Nothing was ever written to it: it was made ahead of need. */
+function isEmpty({ facts, lost }: Scan): boolean {
+  return facts.lastPosition < facts.firstPosition && lost.length === 0 && facts.dictionaries.length === 0;
+}
+
+/** Nor does a start fail for one that does not go. */
+async function removeUnused(setup: CoreSetup, name: string): Promise<void> {
+  try {
+    await setup.disk.remove(name);
+  } catch (error) {
+    setup.options.log.warn({ name, error: describeError(error) }, 'an empty segment could not be deleted');
+  }
 }
 
 /** A start does not fail for a directory that does not move. */

@@ -111,8 +111,8 @@ export interface RingStat {
 /**
  * The durable bounded sequence of blocks. See README.md for the rules and the layout on disk.
  *
- * Concurrency: one caller, the backlog. Calls may overlap; they are done one after the other in the order
- * in which they were made, so no database ever has two operations in flight. What is synchronous here
+ * Concurrency: one caller, the backlog. Calls may overlap; they are done one after the other, appends first
+ * and else in the order in which they were made, so no database ever has two operations in flight. What is synchronous here
  * (`streams`, `gaps`, `stat`) tells the state after the last call that finished.
  *
  * Writing calls reject with KOM_STORE_WRITE while the disk does not take writes; the ring is then degraded,
@@ -169,6 +169,9 @@ export interface Ring {
   /** Clean end: no number above `lastSequence` was given. Only `close`, reads and acks may follow. */
   endStream(lastSequence: number, wallUs: number): Promise<void>;
   stat(): RingStat;
+  /** What `stat` says of these two, without the work for the rest. */
+  readonly isHealthy: boolean;
+  readonly hasUnacknowledged: boolean;
   /** What the ring knows of its streams, segments and losses, acknowledged ones included. */
   facts(): RingFacts;
   /**

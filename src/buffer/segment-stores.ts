@@ -5,12 +5,16 @@ import { segmentName } from './segment.ts';
 const WRITE_BUFFER_FACTOR = 1.25;
 const CACHE_BYTES = 64 * 1024;
 
-/** The databases of segments that are open: the one that is written to, and one more that is read. */
+/**
+ * The databases of segments that are open: the one that is written to, one more that is read, and for a moment
+ * the one that will be written to next.
+ */
 export class SegmentStores {
   readonly #disk: Disk;
   readonly #writeBufferBytes: number;
   #writer: { number: number; store: Store } | null = null;
   #reader: { number: number; store: Store } | null = null;
+  #next: { readonly number: number; readonly opening: Promise<Store> } | null = null;
 
   constructor(disk: Disk, segmentBytes: number) {
     this.#disk = disk;
@@ -22,8 +26,24 @@ export class SegmentStores {
     if (this.#writer?.number === number) return this.#writer.store;
     await this.#closeWriter();
     if (this.#reader?.number === number) await this.#closeReader();
-    this.#writer = { number, store: await this.#open(number) };
+    this.#writer = { number, store: await (this.#takeNext(number) ?? this.#open(number)) };
     return this.#writer.store;
+  }
+
+  /**
+   * Makes the database that `writer` is going to be asked for next, beside all that goes on meanwhile.
+   * @throws KomError KOM_STORE_OPEN
+   */
+  async prepare(number: number): Promise<void> {
+    await this.#closeNext();
+    const opening = this.#open(number);
+    this.#next = { number, opening };
+    try {
+      await opening;
+    } catch (error) {
+      if (this.#next?.opening === opening) this.#next = null;
+      throw error;
+    }
   }
 
   /** For reading; the segment that was read before is closed. */
@@ -39,14 +59,38 @@ export class SegmentStores {
   async release(number: number): Promise<void> {
     if (this.#writer?.number === number) await this.#closeWriter();
     if (this.#reader?.number === number) await this.#closeReader();
+    if (this.#next?.number === number) await this.#closeNext();
   }
 
-  async close(): Promise<void> {
+  /** Closes the segments that are written to and read. */
+  async closeUsed(): Promise<void> {
     try {
       await this.#closeWriter();
     } finally {
       await this.#closeReader();
     }
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.closeUsed();
+    } finally {
+      await this.#closeNext();
+    }
+  }
+
+  #takeNext(number: number): Promise<Store> | undefined {
+    if (this.#next?.number !== number) return undefined;
+    const { opening } = this.#next;
+    this.#next = null;
+    return opening;
+  }
+
+  async #closeNext(): Promise<void> {
+    const next = this.#next;
+    this.#next = null;
+    // One that did not open is no more to close, and whoever asked for it knows.
+    await (await next?.opening.catch(() => undefined))?.close();
   }
 
   #open(number: number): Promise<Store> {

@@ -1,7 +1,7 @@
 import { joinTouching } from '../domain/coverage.ts';
 import type { RingCore } from './core.ts';
 import type { RingStat, RingStream } from './ring.ts';
-import { isAcknowledged, unacknowledgedSamples } from './segment.ts';
+import { isAcknowledged, type SegmentFacts, unacknowledgedSamples } from './segment.ts';
 
 /** Streams of the ring with what is held of each. */
 export function ringStreams(core: RingCore): RingStream[] {
@@ -11,6 +11,14 @@ export function ringStreams(core: RingCore): RingStream[] {
     const held = joinTouching(ranges.toSorted((a, b) => a.first - b.first));
     return { info, held, ackedThrough, durableThrough, ended };
   });
+}
+
+/** Whether something held is not acknowledged: asked with every heartbeat, so without a look at the whole. */
+export function hasUnacknowledged({ open, setup, ackedThrough }: RingCore): boolean {
+  const waits = (segment: SegmentFacts) =>
+    segment.state !== 'doomed' && !isAcknowledged(segment, ackedThrough);
+  if (open !== null && waits(open)) return true;
+  return setup.meta.state.segments.some((each) => each.number !== open?.number && waits(each));
 }
 
 /** The ring in figures. */

@@ -1,17 +1,14 @@
 import type { Clock } from '../world/clock.ts';
 import type { StoreWrite } from '../world/store.ts';
+import { SlowestOfHour } from './slowest.ts';
 
-const BUCKET_MS = 60_000;
-const BUCKETS = 60;
-
-/** The slowest synced write of the last hour, by the minute, and how much was written in all. */
+/** The slowest synced write of the last hour, and how much was written in all. */
 export class SyncTimes {
-  readonly #clock: Clock;
-  readonly #slowestMs: { minute: number; ms: number }[] = [];
+  readonly #slowest: SlowestOfHour;
   #writtenBytes = 0;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#slowest = new SlowestOfHour(clock);
   }
 
   /** Bytes of keys and values handed over. */
@@ -21,32 +18,13 @@ export class SyncTimes {
 
   /** Runs a synced write and notes its time, also when it fails. */
   async measure(writes: readonly StoreWrite[], run: () => Promise<void>): Promise<void> {
-    const startMs = this.#clock.monotonicMs();
-    try {
-      await run();
-    } finally {
-      this.#note(this.#clock.monotonicMs(), startMs);
-    }
+    await this.#slowest.measure(run);
     for (const write of writes) {
       this.#writtenBytes += write.key.length + (write.type === 'put' ? write.value.length : 0);
     }
   }
 
   slowestMs(): number {
-    this.#forget(this.#clock.monotonicMs());
-    return this.#slowestMs.reduce((slowest, { ms }) => Math.max(slowest, ms), 0);
-  }
-
-  #note(nowMs: number, startMs: number): void {
-    this.#forget(nowMs);
-    const minute = Math.floor(nowMs / BUCKET_MS);
-    const last = this.#slowestMs.at(-1);
-    if (last?.minute === minute) last.ms = Math.max(last.ms, nowMs - startMs);
-    else this.#slowestMs.push({ minute, ms: nowMs - startMs });
-  }
-
-  #forget(nowMs: number): void {
-    const oldest = Math.floor(nowMs / BUCKET_MS) - BUCKETS;
-    while ((this.#slowestMs[0]?.minute ?? oldest + 1) <= oldest) this.#slowestMs.shift();
+    return this.#slowest.slowestMs();
   }
 }

@@ -15,6 +15,8 @@ export class Window {
   #blocks: WindowBlock[] = [];
   #bytes = 0;
   #samples = 0;
+  /** The first ones are durable: so many blocks, with so many samples. */
+  #durable = { blocks: 0, samples: 0 };
 
   get bytes(): number {
     return this.#bytes;
@@ -26,6 +28,16 @@ export class Window {
 
   get blocks(): readonly WindowBlock[] {
     return this.#blocks;
+  }
+
+  /** The oldest block that is not in the ring as well. */
+  get undurable(): WindowBlock | undefined {
+    return this.#blocks[this.#durable.blocks];
+  }
+
+  /** Samples that are here only. */
+  get undurableSamples(): number {
+    return this.#samples - this.#durable.samples;
   }
 
   push(block: Block, sinceMs: number): void {
@@ -42,10 +54,11 @@ export class Window {
   /** Forgets every block that ends at or before a sequence. */
   dropThrough(sequence: number): void {
     let count = 0;
-    for (const { block } of this.#blocks) {
+    for (const { block, durable } of this.#blocks) {
       if (lastSequence(block.header) > sequence) break;
       this.#bytes -= block.bytes.length;
       this.#samples -= block.header.count;
+      if (durable) this.#countDurable(-1, -block.header.count);
       count++;
     }
     if (count > 0) this.#blocks = this.#blocks.slice(count);
@@ -53,9 +66,15 @@ export class Window {
 
   /** Marks every block that ends at or before a sequence as durable. */
   markDurableThrough(sequence: number): void {
-    for (const each of this.#blocks) {
+    for (let each = this.undurable; each !== undefined; each = this.undurable) {
       if (lastSequence(each.block.header) > sequence) return;
       each.durable = true;
+      this.#countDurable(1, each.block.header.count);
     }
+  }
+
+  #countDurable(blocks: number, samples: number): void {
+    this.#durable.blocks += blocks;
+    this.#durable.samples += samples;
   }
 }

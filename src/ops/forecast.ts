@@ -9,6 +9,7 @@ import type {
   StorePolicy,
 } from '../config/model.ts';
 import { POWER_CUT } from '../config/power-cut.ts';
+import { powerCutBoundMs } from '../domain/power-cut.ts';
 import { segmentBytesOf } from '../domain/segment-size.ts';
 import { formatAddress } from '../world/transport.ts';
 
@@ -307,7 +308,7 @@ function forecastPowerCut(buffer: BufferSettings): PowerCutForecast {
     blockAgeMs: buffer.blockAgeMs,
     spillAgeMs,
     syncMs,
-    boundMs: buffer.blockAgeMs + spillAgeMs + 2 * syncMs,
+    boundMs: powerCutBoundMs({ ...buffer, writeMs: syncMs }),
     configuredMs: buffer.powerCutLossMaxMs,
   };
 }

@@ -16,6 +16,11 @@ export interface LossSummary {
   readonly ageMsMax: number;
   /** The bound of the run with the greatest loss. */
   readonly boundMs: number;
+  /** Runs that lost more than the bound, though not more than late timers explain. */
+  readonly overBoundByLateness: number;
+  /** Most that late timers may explain, in ms. */
+  readonly latenessMsMax: number;
+  /** Runs that lost more than that: none, or the bound is wrong. */
   readonly overBound: number;
 }
 
@@ -144,6 +149,8 @@ function summary(losses: readonly Loss[]): LossSummary {
     (most, loss) => (most === null || loss.ageMs > most.ageMs ? loss : most),
     null,
   );
+  const over = losses.filter(({ ageMs, boundMs }) => ageMs > boundMs);
+  const isOver = ({ ageMs, boundMs, latenessMs }: Loss): boolean => ageMs > boundMs + latenessMs;
   return {
     runs: losses.length,
     samplesP50: samples[samples.length >> 1] ?? 0,
@@ -151,6 +158,8 @@ function summary(losses: readonly Loss[]): LossSummary {
     ageMsP50: Math.round(ages[ages.length >> 1] ?? 0),
     ageMsMax: Math.round(ages.at(-1) ?? 0),
     boundMs: Math.round(worst?.boundMs ?? 0),
-    overBound: losses.filter(({ ageMs, boundMs }) => ageMs > boundMs).length,
+    overBoundByLateness: over.filter((loss) => !isOver(loss)).length,
+    latenessMsMax: Math.round(Math.max(0, ...losses.map(({ latenessMs }) => latenessMs))),
+    overBound: over.filter(isOver).length,
   };
 }

@@ -3,13 +3,14 @@ import type { Ring, RingBlock } from '../../src/buffer/ring.ts';
 import { lastSequence } from '../../src/domain/block/block.ts';
 import { decodeBlock, entryAt } from '../../src/domain/block/codec.ts';
 import { joinTouching, type SequenceRange, subtract } from '../../src/domain/coverage.ts';
+import { powerCutBoundMs } from '../../src/domain/power-cut.ts';
 import { isTimeGap } from '../../src/domain/sample.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { mintId } from '../../src/world/random.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
-import { lossBoundMs, type Said, SETTINGS, sampleOf } from './settings.ts';
+import { type Said, SETTINGS, sampleOf, TICK_MS } from './settings.ts';
 
 type Policy = 'always' | 'on-outage';
 
@@ -19,7 +20,13 @@ export interface Loss {
   readonly samples: number;
   /** Age of the oldest lost sample when the writer was killed, milliseconds. */
   readonly ageMs: number;
+  /** The bound that the product states, with the slowest write of this run. */
   readonly boundMs: number;
+  /**
+   * What the machine adds: the timers between a sample and the ring (one seals the block, another one spills
+   * it with `on-outage`) may each go off as late as the writer's own tick did at its worst in this run.
+   */
+  readonly latenessMs: number;
 }
 
 interface KnownStream {
@@ -176,23 +183,46 @@ export class Judge {
       ring.stream.previous?.lastDurableSequence ?? 0,
     );
     const numbered = run.said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));
-    const slowest = Math.max(
-      ...run.said.map((each) => (each.kind === 'durable' ? each.slowestSyncMs : 0)),
-      ring.stat().slowestSyncMs,
-    );
     const oldest = numbered.find(({ through }) => through > kept);
     const samples = Math.max(0, (numbered.at(-1)?.through ?? 0) - kept);
     this.losses.push({
       policy: this.#policy,
       samples,
       ageMs: oldest === undefined ? 0 : Math.max(0, run.killedAtMs - oldest.atMs),
-      boundMs: lossBoundMs(this.#policy, slowest),
+      boundMs: powerCutBoundMs({ ...SETTINGS, store: this.#policy, writeMs: slowestWriteMs(run) }),
+      latenessMs: (this.#policy === 'always' ? 1 : 2) * latestTickMs(run),
     });
   }
 
   #violation(text: string): void {
     this.violations.push(`${this.#policy}: ${text}`);
   }
+}
+
+interface Run {
+  readonly said: readonly Said[];
+  readonly killedAtMs: number;
+}
+
+/** From asking the ring until it was durable, or until the kill. */
+function slowestWriteMs({ said, killedAtMs }: Run): number {
+  let slowest = 0;
+  let askedMs: number | null = null;
+  for (const each of said) {
+    if (each.kind === 'asked') askedMs = each.atMs;
+    if (each.kind !== 'durable' || askedMs === null) continue;
+    slowest = Math.max(slowest, each.atMs - askedMs);
+    askedMs = null;
+  }
+  return askedMs === null ? slowest : Math.max(slowest, killedAtMs - askedMs);
+}
+
+/** How late the tick of the samples was at most; the one that the kill kept from coming counts. */
+function latestTickMs({ said, killedAtMs }: Run): number {
+  const ticks = said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));
+  const last = ticks.at(-1);
+  const missing = last === undefined ? 0 : killedAtMs - last.atMs - TICK_MS;
+  return Math.max(0, missing, ...ticks.map(({ lateMs }) => lateMs));
 }
 
 function openForJudging(directory: string, policy: Policy): Promise<Ring> {

@@ -1,24 +1,18 @@
 /** What the writer and the one who judges it agree on. */
 import type { Sample } from '../../src/domain/sample.ts';
 
+/** Pace of the samples. */
+export const TICK_MS = 4;
+
 export const SETTINGS = {
   /** Small, so that the ring evicts every few runs, and the window crowds. */
-  capacityBytes: 120_000,
+  capacityBytes: 700_000,
   blockAgeMs: 50,
   spillAgeMs: 150,
   aliveMarkMs: 40,
   windowBytes: 100_000,
   lostAtMost: 516_384,
 } as const;
-
-/** How often the backlog looks at the ages of its blocks. */
-const SPILL_CHECK_MS = 50;
-
-/** The bound of README.md of the buffer on what a crash loses, in age of the oldest lost sample. */
-export function lossBoundMs(policy: 'always' | 'on-outage', slowestSyncMs: number): number {
-  const spillMs = policy === 'always' ? 0 : SETTINGS.spillAgeMs + SPILL_CHECK_MS;
-  return SETTINGS.blockAgeMs + spillMs + 2 * slowestSyncMs;
-}
 
 /** The one content that a number of a stream can have. */
 export function sampleOf(streamId: string, sequence: number): Sample {
@@ -36,9 +30,11 @@ export type Said =
   /** A stream was minted durably. */
   | { readonly kind: 'minted'; readonly streamId: string }
   /** Numbered through a sequence, at a monotonic time that all processes share. */
-  | { readonly kind: 'numbered'; readonly through: number; readonly atMs: number }
+  | { readonly kind: 'numbered'; readonly through: number; readonly atMs: number; readonly lateMs: number }
+  /** The ring was asked to make blocks durable. */
+  | { readonly kind: 'asked'; readonly atMs: number }
   /** The ring confirmed it. */
-  | { readonly kind: 'durable'; readonly through: number; readonly slowestSyncMs: number }
+  | { readonly kind: 'durable'; readonly through: number; readonly atMs: number }
   /** A Kernel has it. */
   | { readonly kind: 'delivered'; readonly streamId: string; readonly through: number }
   /** A durable gap record was told. */

@@ -13,9 +13,8 @@ import { mintId } from '../../src/world/random.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
-import { type Said, SETTINGS, sampleOf, sharedMonotonicMs } from './settings.ts';
+import { type Said, SETTINGS, sampleOf, sharedMonotonicMs, TICK_MS } from './settings.ts';
 
-const TICK_MS = 4;
 const SAMPLES_PER_TICK = 60;
 const READ_BYTES = 64 * 1024;
 
@@ -43,9 +42,10 @@ void ring.minted.then(() => say({ kind: 'minted', streamId }));
 
 const append = ring.append.bind(ring);
 ring.append = async (blocks) => {
+  say({ kind: 'asked', atMs: sharedMonotonicMs() });
   const result = await append(blocks);
   const through = Math.max(...[...result.stored, ...result.refused].map(({ last }) => last));
-  say({ kind: 'durable', through, slowestSyncMs: ring.stat().slowestSyncMs });
+  say({ kind: 'durable', through, atMs: sharedMonotonicMs() });
   return result;
 };
 
@@ -63,12 +63,15 @@ const assembler = new Assembler({
   overloadEnded: () => undefined,
 });
 
+let dueMs = sharedMonotonicMs() + TICK_MS;
 clock.repeat('samples', TICK_MS, () => {
   // The gap of an overload that ends with these samples takes the number before theirs.
   const first = assembler.nextSequence + (assembler.overloadCount > 0 ? 1 : 0);
   const atMs = sharedMonotonicMs();
+  const lateMs = Math.max(0, atMs - dueMs);
+  dueMs = atMs + TICK_MS;
   assembler.accept(Array.from({ length: SAMPLES_PER_TICK }, (_, at) => sampleOf(streamId, first + at)));
-  say({ kind: 'numbered', through: assembler.nextSequence - 1, atMs });
+  say({ kind: 'numbered', through: assembler.nextSequence - 1, atMs, lateMs });
 });
 clock.repeat('alive mark', SETTINGS.aliveMarkMs, () => {
   const tellGaps = (): void => {
