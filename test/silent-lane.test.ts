@@ -26,6 +26,7 @@ function forgetful(transport: Transport) {
     const inner = await transport.connect(address, options);
     const connection: Connection = {
       remote: inner.remote,
+      peerCertificate: inner.peerCertificate,
       queuedBytes: 0,
       send: (bytes) => (dead.has(number) ? Promise.resolve() : inner.send(bytes)),
       close: () => inner.close(),

@@ -1,15 +1,24 @@
+import type { KomError } from '../domain/errors.ts';
+import type { CertificateFacts } from './certificate.ts';
+
 /** Byte streams between hosts. The protocol above never sees a socket. */
 export interface Transport {
   /**
    * Opens a connection to `host:port`.
-   * @throws KomError KOM_CONNECTION_REFUSED, KOM_CONNECTION_TIMEOUT; the signal's reason when aborted
+   * @throws KomError KOM_CONNECTION_REFUSED, KOM_CONNECTION_TIMEOUT, with `tls` also KOM_TLS_…; the signal's
+   * reason when aborted
    */
   connect(address: Address, options: ConnectOptions): Promise<Connection>;
   /**
-   * Listens on an address; `accept` is called for each connection.
+   * Listens on an address; `accept` is called for each connection, with `tls` once its handshake is over and
+   * its certificate is one of ours.
    * @throws KomError KOM_CONNECTION_REFUSED if the address is taken
    */
-  listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>;
+  listen(
+    address: Address,
+    accept: (connection: Connection) => void,
+    options?: ListenOptions,
+  ): Promise<Listener>;
   /**
    * Opens a connection to a Unix socket of this machine.
    * @throws KomError KOM_NOT_RUNNING if nobody listens
@@ -33,6 +42,50 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
   /** Local address to leave from; the system's choice if not given. */
   readonly localAddress?: string;
+  /** TLS 1.3 with certificates of both sides; in the open if not given. */
+  readonly tls?: TlsOptions;
+}
+
+export interface ListenOptions {
+  /** TLS 1.3 with certificates of both sides; in the open if not given. */
+  readonly tls?: TlsOptions;
+  /** Told of each connection that did not come to `accept`. */
+  readonly refused?: (refusal: Refusal) => void;
+}
+
+/**
+ * How connections are secured. The transport checks the chain up to the CA, the dates and the revocation
+ * list; whether the certificate is that of who the other side claims to be is for the protocol above, by
+ * `Connection.peerCertificate`. The same on both sides, whoever dials.
+ */
+export interface TlsOptions {
+  /**
+   * Asked anew for each connection; the same object as long as nothing changed.
+   * @throws KomError KOM_TLS_… if there is none
+   */
+  readonly material: () => TlsMaterial;
+}
+
+/** PEM texts of one side. */
+export interface TlsMaterial {
+  /** Certificates of the authorities whose certificates are accepted. */
+  readonly ca: string;
+  /** The own certificate. */
+  readonly certificate: string;
+  readonly key: string;
+  /** Revoked certificates; nothing is revoked if not given. */
+  readonly crl?: string;
+}
+
+/** A connection that was turned away. */
+export interface Refusal {
+  readonly remote: string;
+  readonly error: KomError;
+  /**
+   * Where the handshake succeeded and only the certificate is not accepted: for a goodbye; whoever is told
+   * must destroy it.
+   */
+  readonly connection: Connection | null;
 }
 
 /**
@@ -43,6 +96,8 @@ export interface ConnectOptions {
 export interface Connection extends AsyncIterable<Uint8Array> {
   /** The other side, for logs: `10.0.0.5:40112`. */
   readonly remote: string;
+  /** The checked certificate of the other side; `null` without TLS. */
+  readonly peerCertificate: CertificateFacts | null;
   /**
    * Hands bytes to the connection; resolves when there is room for more (not when they arrived).
    * The bytes must not be changed after. @throws KomError KOM_CONNECTION_LOST

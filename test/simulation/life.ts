@@ -143,7 +143,7 @@ export class Life {
     return {
       connect: (address, options) => own(transport.connect(address, options)),
       connectLocal: (path, options) => own(transport.connectLocal(path, options)),
-      listen: (address, take) => kept(transport.listen(address, accept(take))),
+      listen: (address, take, options) => kept(transport.listen(address, accept(take), options)),
       listenLocal: (path, take) => kept(transport.listenLocal(path, accept(take))),
     };
   }
@@ -152,6 +152,7 @@ export class Life {
     const inner = connection[Symbol.asyncIterator]();
     return {
       remote: connection.remote,
+      peerCertificate: connection.peerCertificate,
       get queuedBytes() {
         return connection.queuedBytes;
       },

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { KomError } from '../../domain/errors.ts';
+import type { CertificateFacts } from '../certificate.ts';
 import type { Connection } from '../transport.ts';
 
 /**
@@ -8,6 +9,8 @@ import type { Connection } from '../transport.ts';
  */
 export class SocketConnection implements Connection {
   readonly remote: string;
+  /** A socket without TLS. */
+  readonly peerCertificate: CertificateFacts | null = null;
   readonly #socket: Socket;
   #error: Error | undefined;
   #room: Promise<void> | undefined;

@@ -1,4 +1,5 @@
 import { KomError } from '../../domain/errors.ts';
+import type { CertificateFacts } from '../certificate.ts';
 import type { Clock } from '../clock.ts';
 import type { Connection } from '../transport.ts';
 import { type Path, Pipe, type PipeEnd } from './pipe.ts';
@@ -23,6 +24,9 @@ export interface PairSetup {
   /** How each side names the other. */
   readonly serverName: string;
   readonly clientName: string;
+  /** What each side shows, without TLS nothing. */
+  readonly serverCertificate: CertificateFacts | null;
+  readonly clientCertificate: CertificateFacts | null;
   /** The connection breaks when the server has got so many bytes. */
   readonly breakAfterBytes: number;
   /** Carries a reset to the other side over the network. */
@@ -42,6 +46,7 @@ export function createPair(setup: PairSetup): ConnectionPair {
   };
   const server: SimulatedConnection = new SimulatedConnection({
     remote: setup.clientName,
+    peerCertificate: setup.clientCertificate,
     random,
     makePipe: () => pipe(setup.toClient, () => client, Number.POSITIVE_INFINITY),
     consumed: (bytes) => client.pipe.consumed(bytes),
@@ -50,6 +55,7 @@ export function createPair(setup: PairSetup): ConnectionPair {
   });
   const client: SimulatedConnection = new SimulatedConnection({
     remote: setup.serverName,
+    peerCertificate: setup.serverCertificate,
     random,
     makePipe: () => pipe(setup.toServer, () => server, setup.breakAfterBytes),
     consumed: (bytes) => server.pipe.consumed(bytes),
@@ -72,6 +78,7 @@ export function createPair(setup: PairSetup): ConnectionPair {
 
 interface SideSetup {
   readonly remote: string;
+  readonly peerCertificate: CertificateFacts | null;
   readonly random: SimulatedRandom;
   readonly makePipe: () => Pipe;
   readonly consumed: (bytes: number) => void;
@@ -82,6 +89,7 @@ interface SideSetup {
 /** One side of a connection. Unread bytes are bounded by the pipe's window. */
 export class SimulatedConnection implements Connection, PipeEnd {
   readonly remote: string;
+  readonly peerCertificate: CertificateFacts | null;
   readonly #setup: SideSetup;
   #pipe: Pipe | undefined;
   #inbox: Uint8Array[] = [];
@@ -93,6 +101,7 @@ export class SimulatedConnection implements Connection, PipeEnd {
 
   constructor(setup: SideSetup) {
     this.remote = setup.remote;
+    this.peerCertificate = setup.peerCertificate;
     this.#setup = setup;
   }
 

@@ -1,4 +1,5 @@
 import { KomError } from '../../domain/errors.ts';
+import { type CertificateFacts, readCertificate } from '../certificate.ts';
 import type { Clock } from '../clock.ts';
 import {
   type Address,
@@ -6,6 +7,8 @@ import {
   type ConnectOptions,
   formatAddress,
   type Listener,
+  type ListenOptions,
+  type TlsOptions,
   type Transport,
 } from '../transport.ts';
 import { type ConnectionPair, createPair } from './connection.ts';
@@ -35,6 +38,11 @@ export type CutKind = 'hang' | 'reset';
 
 type Accept = (connection: Connection) => void;
 
+interface OpenListener {
+  readonly accept: Accept;
+  readonly options: ListenOptions;
+}
+
 interface NetworkPath extends Path {
   latencyMs: number;
   bytesPerSecond: number;
@@ -59,7 +67,7 @@ const FIRST_FREE_PORT = 40_000;
 export class SimulatedNetwork {
   readonly #setup: NetworkSetup;
   readonly #paths = new Map<string, NetworkPath>();
-  readonly #listeners = new Map<string, Accept>();
+  readonly #listeners = new Map<string, OpenListener>();
   readonly #refused = new Set<string>();
   readonly #resetLinks = new Set<string>();
   readonly #breakNext = new Map<string, number>();
@@ -80,10 +88,10 @@ export class SimulatedNetwork {
       },
       connectLocal: (path, options) =>
         this.#connect(name, { to: name, key: key(name, path), name: path }, options),
-      listen: async (address, accept) => this.#listen(name, address, accept),
+      listen: async (address, accept, options = {}) => this.#listen(name, address, { accept, options }),
       listenLocal: async (path, accept) => {
         if (this.#listeners.has(key(name, path))) throw new KomError('KOM_ALREADY_RUNNING', path);
-        return this.#listener(key(name, path), { host: path, port: 0 }, accept);
+        return this.#listener(key(name, path), { host: path, port: 0 }, { accept, options: {} });
       },
     };
   }
@@ -144,7 +152,7 @@ export class SimulatedNetwork {
     return this.#open.size;
   }
 
-  #listen(host: string, address: Address, accept: Accept): Listener {
+  #listen(host: string, address: Address, listener: OpenListener): Listener {
     const port = address.port === 0 ? this.#nextPort++ : address.port;
     const name = key(host, String(port));
     if (this.#listeners.has(name)) {
@@ -152,13 +160,13 @@ export class SimulatedNetwork {
         got: 'an address that is in use',
       });
     }
-    return this.#listener(name, { host: address.host, port }, accept);
+    return this.#listener(name, { host: address.host, port }, listener);
   }
 
-  #listener(name: string, address: Address, accept: Accept): Listener {
-    this.#listeners.set(name, accept);
+  #listener(name: string, address: Address, listener: OpenListener): Listener {
+    this.#listeners.set(name, listener);
     const close = async () => {
-      if (this.#listeners.get(name) === accept) this.#listeners.delete(name);
+      if (this.#listeners.get(name) === listener) this.#listeners.delete(name);
     };
     return { address, close };
   }
@@ -188,9 +196,15 @@ export class SimulatedNetwork {
       this.#carry(from, goal.to, () =>
         this.#carry(goal.to, from, () =>
           settle(() => {
-            const accept = this.#listeners.get(goal.key);
-            if (accept === undefined || this.#isRefused(from, goal)) reject(refusal(goal));
-            else resolve(this.#join(from, goal, { accept, options }));
+            const listener = this.#listeners.get(goal.key);
+            if (listener === undefined || this.#isRefused(from, goal)) reject(refusal(goal));
+            else {
+              try {
+                resolve(this.#greeted(from, goal, { listener, options }));
+              } catch (error) {
+                reject(error);
+              }
+            }
           }),
         ),
       );
@@ -201,7 +215,25 @@ export class SimulatedNetwork {
     return this.#refused.has(goal.key) || this.#resetLinks.has(linkKey(from, goal.to));
   }
 
-  #join(from: string, goal: Goal, how: { accept: Accept; options: ConnectOptions }): Connection {
+  /** Both sides speak TLS, with one authority, or neither does. */
+  #greeted(
+    from: string,
+    goal: Goal,
+    { listener, options }: { listener: OpenListener; options: ConnectOptions },
+  ): Connection {
+    const ours = options.tls?.material();
+    const theirs = listener.options.tls?.material();
+    if (ours?.ca !== theirs?.ca) {
+      const isMixed = ours === undefined || theirs === undefined;
+      const error = new KomError(isMixed ? 'KOM_TLS_PLAINTEXT' : 'KOM_TLS_UNKNOWN_CA', goal.name);
+      listener.options.refused?.({ remote: from, error, connection: null });
+      throw error;
+    }
+    return this.#join(from, goal, { listener, options });
+  }
+
+  #join(from: string, goal: Goal, how: { listener: OpenListener; options: ConnectOptions }): Connection {
+    const { accept, options } = how.listener;
     const { clock, random } = this.#setup;
     const breakKey = key(from, goal.to);
     const clientHost = how.options.localAddress ?? from;
@@ -213,6 +245,8 @@ export class SimulatedNetwork {
         toServer: this.#path(from, goal.to),
         toClient: this.#path(goal.to, from),
         serverName: goal.name,
+        serverCertificate: shown(options.tls),
+        clientCertificate: shown(how.options.tls),
         clientName: goal.name.startsWith('/')
           ? 'local'
           : formatAddress({ host: clientHost, port: this.#nextPort++ }),
@@ -224,7 +258,7 @@ export class SimulatedNetwork {
     };
     this.#breakNext.delete(breakKey);
     this.#open.add(pair);
-    how.accept(pair.server);
+    accept(pair.server);
     return pair.client;
   }
 
@@ -266,6 +300,10 @@ interface Goal {
   readonly key: string;
   /** For a reader. */
   readonly name: string;
+}
+
+function shown(tls: TlsOptions | undefined): CertificateFacts | null {
+  return tls === undefined ? null : readCertificate(tls.material().certificate);
 }
 
 function refusal(goal: Goal): KomError {
