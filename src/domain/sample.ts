@@ -63,6 +63,20 @@ export function isTimeGap(entry: Entry): entry is TimeGap {
   return 'fromUs' in entry;
 }
 
+/** Gaps whose start was told by another clock than their end: that of the run before, or of another box. */
+export const STARTED_BY_ANOTHER_CLOCK: ReadonlySet<TimeGapReason> = new Set([
+  'agent-stopped',
+  'takeover',
+  'clock-unknown',
+]);
+
+/** A time gap whose clock was off by `offsetUs`, integer µs. Its end is never before its start. */
+export function moveTimeGap(gap: TimeGap, offsetUs: number): TimeGap {
+  if (offsetUs === 0) return gap;
+  const fromUs = STARTED_BY_ANOTHER_CLOCK.has(gap.reason) ? gap.fromUs : gap.fromUs + offsetUs;
+  return { ...gap, fromUs, toUs: Math.max(fromUs, gap.toUs + offsetUs) };
+}
+
 /** Equality of two values as an archive sees it: NaN equals NaN, 0 equals -0, types must agree. */
 export function sameValue(a: SampleValue, b: SampleValue): boolean {
   return a === b || (typeof a === 'number' && typeof b === 'number' && Number.isNaN(a) && Number.isNaN(b));

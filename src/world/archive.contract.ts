@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { OPEN_END } from '../domain/gap.ts';
+import { Mark } from '../domain/marks.ts';
 import { Quality } from '../domain/quality.ts';
 import type { Entry, Sample, SampleValue } from '../domain/sample.ts';
 import {
@@ -18,6 +19,7 @@ import {
   transactionOf,
 } from './archive.fixture.ts';
 import type { Archive, ArchiveTransaction, SampleQuery } from './archive.ts';
+import { clockFixContract } from './archive-clock.contract.ts';
 
 /** An archive under test, and how to open once more what it left behind. */
 export interface ArchiveFixture {
@@ -151,10 +153,12 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
         {
           ...{ sourceTimeUs: T0 + 1, receivedAtUs: T0 + 5_000_000, deviceTimeUs: T0 - 77, value: 1 },
           ...{ quality: 0xffff_ffff, cause: 'snapshot', streamId: STREAM, sequence: 1 },
+          ...{ rawTimeUs: T0 + 1, term: 0, marks: 0 },
         },
         {
           ...{ sourceTimeUs: T0 + 2, receivedAtUs: T0 + 5_000_000, deviceTimeUs: null, value: 2 },
           ...{ quality: 0, cause: 'substituted', streamId: STREAM, sequence: 2 },
+          ...{ rawTimeUs: T0 + 2, term: 0, marks: 0 },
         },
       ]);
     });
@@ -290,6 +294,17 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect((await archive.tags()).map((tag) => tag.name)).not.toContain('P1.a');
     });
 
+    test('marks and term of a block are on its rows', async () => {
+      const marks = Mark.replayed | Mark.duplicate;
+      await archive.commit(
+        transactionOf({ blocks: [{ ...blockOf(1, run(1, 2)), marks, term: 7 }, blockOf(3, run(3, 3))] }),
+      );
+      const rows = await archive.samples(allOf('P1.a'));
+      expect(rows.map((row) => [row.term, row.marks].join(' '))).toEqual([`7 ${marks}`, `7 ${marks}`, '0 0']);
+    });
+
+    clockFixContract(() => archive);
+
     test('streams tell how far they were observed; a clean end counts once all is there', async () => {
       const previous = {
         ...{ streamId: STREAM, lastDurableSequence: 4, endedCleanly: true },
@@ -328,6 +343,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
         { blocks: [blockOf(3, [sampleOf(0, 0, { tagIndex: 99 })])] },
         { gaps: [gapOf(9, 9, { streamId: '9'.repeat(32) })] },
         { observed: [{ streamId: '9'.repeat(32), untilUs: 1 }] },
+        { clockFixes: [{ streamId: '9'.repeat(32), firstSequence: 1, lastSequence: 2, offsetUs: 1 }] },
       ];
       for (const parts of bad) {
         const good = {
@@ -359,6 +375,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
           gaps: [gapOf(8, 9)],
           observed: [{ streamId: STREAM, untilUs: T0 + 9 }],
           ended: [{ streamId: STREAM, lastSequence: 9, atUs: T0 + 10 }],
+          clockFixes: [{ streamId: STREAM, firstSequence: 3, lastSequence: 6, offsetUs: 100 }],
         }),
       );
       const tell = async (): Promise<unknown> => [
@@ -373,6 +390,10 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       archive = await fixture.reopen();
       expect(await tell()).toEqual(before);
       await put(2, run(2, 7));
+      expect((await archive.samples(allOf('P1.a')))[2]).toMatchObject({
+        sourceTimeUs: T0 + 3100,
+        rawTimeUs: T0 + 3000,
+      });
       // Number 4 was a time gap and stays one.
       expect(await sequences()).toEqual([1, 2, 3, 5, 6, 7]);
     });

@@ -1,4 +1,5 @@
 import type { DecodedBlock } from '../domain/block/block.ts';
+import type { ArchivedClockFix } from '../domain/clock-offsets.ts';
 import type { CoverageRange } from '../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
 import type { SequenceGap } from '../domain/gap.ts';
@@ -18,7 +19,8 @@ export interface Archive {
   coverage(streamId: string): Promise<readonly CoverageRange[]>;
   /**
    * One transaction: streams are made known, samples whose sequence is not yet `data` are inserted (trimmed
-   * per sample), gaps fill only what is uncovered, data replaces gaps.
+   * per sample), gaps fill only what is uncovered, data replaces gaps. Clock fixes move the times of what
+   * their range holds, and of what comes into it later.
    * Transactions are carried out one after the other.
    * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_PROTOCOL_STATE if a stream or dictionary was never made
    * known; KOM_BLOCK_CORRUPT if a tag index is not in the dictionary. Then nothing of it happened
@@ -61,7 +63,9 @@ export interface ArchiveTransaction {
   /** Streams that must exist before what follows; idempotent. */
   readonly streams: readonly (StreamInfo & StreamOrigin)[];
   /** Blocks with the dictionary that labels them, which `putDictionary` has stored. */
-  readonly blocks: readonly { readonly block: DecodedBlock; readonly dictionary: Dictionary }[];
+  readonly blocks: readonly ArchiveBlock[];
+  /** Corrections of times, in order; the same fix again changes nothing. */
+  readonly clockFixes?: readonly ArchivedClockFix[];
   readonly gaps: readonly SequenceGap[];
   /** How far each stream was seen to be complete, integer µs; only ever raised. */
   readonly observed: readonly { readonly streamId: string; readonly untilUs: number }[];
@@ -73,6 +77,15 @@ export interface ArchiveTransaction {
   }[];
   /** When the Kernel received it, integer µs. */
   readonly receivedAtUs: number;
+}
+
+export interface ArchiveBlock {
+  readonly block: DecodedBlock;
+  readonly dictionary: Dictionary;
+  /** Bits of `Mark` that all its rows get; default none. */
+  readonly marks?: number;
+  /** Counter of the term that the sending instance had; default 0, not known. */
+  readonly term?: number;
 }
 
 /** A tag by its full name. */
@@ -97,7 +110,10 @@ export interface SampleQuery extends TagInterval {
 }
 
 export interface ArchivedSample {
+  /** Corrected by the clock fix of its number, if there is one. */
   readonly sourceTimeUs: number;
+  /** The source time as it came. */
+  readonly rawTimeUs: number;
   readonly receivedAtUs: number;
   /** The device's own time where it differs, see `Sample.deviceTimeUs`. */
   readonly deviceTimeUs: number | null;
@@ -106,9 +122,16 @@ export interface ArchivedSample {
   readonly cause: string;
   readonly streamId: string;
   readonly sequence: number;
+  /** Counter of the term of the instance that sent it; 0 if it is not known. */
+  readonly term: number;
+  /** Bits of `Mark`. */
+  readonly marks: number;
 }
 
-/** A gap as the archive tells it; `sequence` ranges are there for sequence gaps only. */
+/**
+ * A gap as the archive tells it; `sequence` ranges are there for sequence gaps only. The times of a time gap
+ * are corrected like those of the samples around it.
+ */
 export type ArchivedGap =
   | ({ readonly kind: 'time'; readonly streamId: string; readonly sequence: number } & TimeGap)
   | ({ readonly kind: 'sequence' } & SequenceGap);

@@ -4,6 +4,7 @@ import {
   ENTRY_KIND_MASK,
   EntryKind,
 } from '../../domain/block/block.ts';
+import { type ClockOffsets, clockOffsetAt } from '../../domain/clock-offsets.ts';
 import type { SequenceRange } from '../../domain/coverage.ts';
 import { KomError } from '../../domain/errors.ts';
 import { type Appender, CHUNK_ROWS, type Chunk, type Database } from './duckdb.ts';
@@ -28,6 +29,9 @@ export interface BlockRows {
   /** Small id of the stream. */
   readonly stream: number;
   readonly receivedAtUs: number;
+  readonly marks: number;
+  readonly term: number;
+  readonly clockOffsets: ClockOffsets;
 }
 
 /**
@@ -36,18 +40,14 @@ export interface BlockRows {
  */
 export class SampleAppender {
   readonly #database: Database;
-  readonly #knownTables: ReadonlySet<string>;
+  readonly #tables: Set<string>;
   readonly #writers = new Map<string, MonthWriter>();
   #current: MonthWriter | undefined;
 
-  constructor(database: Database, knownTables: ReadonlySet<string>) {
+  /** `tables` are those that there are; a table that is made is added. */
+  constructor(database: Database, tables: Set<string>) {
     this.#database = database;
-    this.#knownTables = knownTables;
-  }
-
-  /** Tables that this transaction made. */
-  get newTables(): string[] {
-    return [...this.#writers.keys()].filter((table) => !this.#knownTables.has(table));
+    this.#tables = tables;
   }
 
   /** @throws KomError KOM_BLOCK_CORRUPT if a tag index is not in the dictionary */
@@ -58,13 +58,14 @@ export class SampleAppender {
       const end = last - block.header.firstSequence;
       for (let at = first - block.header.firstSequence; at <= end; at++) {
         if (((block.kinds[at] as number) & ENTRY_KIND_MASK) === EntryKind.timeGap) continue;
-        const timeUs = block.sourceTimesUs[at] as number;
+        const offsetUs = clockOffsetAt(rows.clockOffsets, block.header.firstSequence + at);
+        const timeUs = (block.sourceTimesUs[at] as number) + offsetUs;
         let writer = this.#current;
         if (writer === undefined || timeUs < writer.month.fromUs || timeUs >= writer.month.toUs) {
           writer = await this.#open(monthOf(timeUs));
           this.#current = writer;
         }
-        writer.add(rows, at, received);
+        writer.add(rows, at, { received, timeUs, offsetUs });
       }
     }
   }
@@ -82,7 +83,8 @@ export class SampleAppender {
   async #open(month: Month): Promise<MonthWriter> {
     const known = this.#writers.get(month.table);
     if (known !== undefined) return known;
-    if (!this.#knownTables.has(month.table)) await this.#database.write(createSamplesTable(month.table));
+    if (!this.#tables.has(month.table)) await this.#database.write(createSamplesTable(month.table));
+    this.#tables.add(month.table);
     const writer = new MonthWriter(month, this.#database, await this.#database.appender(month.table));
     this.#writers.set(month.table, writer);
     return writer;
@@ -108,7 +110,11 @@ class MonthWriter {
     this.#columns = columnsOf(this.#chunk);
   }
 
-  add({ block, tagIds, stream }: BlockRows, at: number, received: bigint): void {
+  add(
+    { block, tagIds, stream, marks, term }: BlockRows,
+    at: number,
+    { received, timeUs, offsetUs }: RowTimes,
+  ): void {
     const tag = tagIds[block.tagIndexes[at] as number];
     if (tag === undefined) {
       throw new KomError('KOM_BLOCK_CORRUPT', `tag ${block.tagIndexes[at]} is not in its dictionary`);
@@ -119,7 +125,7 @@ class MonthWriter {
     const columns = this.#columns;
     const row = this.#rows;
     columns.tag.setItem(row, tag);
-    columns.sourceUs.setItem(row, BigInt(block.sourceTimesUs[at] as number));
+    columns.sourceUs.setItem(row, BigInt(timeUs));
     columns.receivedUs.setItem(row, received);
     columns.deviceUs.setItem(row, device === undefined ? NO_DEVICE_TIME : BigInt(device));
     columns.kind.setItem(row, kind);
@@ -130,7 +136,9 @@ class MonthWriter {
     columns.cause.setItem(row, entry >>> ENTRY_CAUSE_SHIFT);
     columns.stream.setItem(row, stream);
     columns.sequence.setItem(row, BigInt(block.header.firstSequence + at));
-    columns.marks.setItem(row, 0);
+    columns.marks.setItem(row, marks);
+    columns.offsetUs.setItem(row, BigInt(offsetUs));
+    columns.term.setItem(row, term);
     this.#rows = row + 1;
     if (this.#rows === CHUNK_ROWS) {
       this.#flush();
@@ -157,6 +165,13 @@ class MonthWriter {
   }
 }
 
+interface RowTimes {
+  readonly received: bigint;
+  /** Corrected. */
+  readonly timeUs: number;
+  readonly offsetUs: number;
+}
+
 interface Columns {
   readonly [name: string]: Column;
   readonly tag: Column;
@@ -172,6 +187,8 @@ interface Columns {
   readonly stream: Column;
   readonly sequence: Column;
   readonly marks: Column;
+  readonly offsetUs: Column;
+  readonly term: Column;
 }
 
 function columnsOf(chunk: Chunk): Columns {
@@ -193,6 +210,8 @@ function columnsOf(chunk: Chunk): Columns {
     stream: column('stream'),
     sequence: column('sequence'),
     marks: column('marks'),
+    offsetUs: column('offset_us'),
+    term: column('term'),
   };
 }
 

@@ -1,10 +1,10 @@
+import type { ClockOffset, ClockOffsets } from '../../domain/clock-offsets.ts';
 import type { Coverage, CoverageRange, CoverageState } from '../../domain/coverage.ts';
 import { VALUE_TYPES, type ValueType } from '../../domain/dictionary.ts';
-import { KomError } from '../../domain/errors.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/stream.ts';
 import type { ArchivedStream, ArchivedTag } from '../../world/archive.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
-import { monthOfTable, SCHEMA, SCHEMA_VERSION } from './schema.ts';
+import { prepareTables, samplesTables } from './migrate.ts';
 
 /** A stream as the database has it; coverage apart, because it changes far more often. */
 export interface StreamRow extends Omit<ArchivedStream, 'coverage'> {
@@ -31,6 +31,7 @@ export interface Catalog {
   readonly streams: Map<string, StreamRow>;
   readonly streamsById: Map<number, StreamRow>;
   readonly coverage: Map<string, Coverage>;
+  readonly clockOffsets: Map<string, ClockOffsets>;
   /** Tables of samples. */
   readonly tables: Set<string>;
 }
@@ -41,28 +42,18 @@ export function tagKey(site: string, name: string): string {
 
 /** Makes the tables that are not there and reads the small ones. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
 export async function loadCatalog(database: Database): Promise<Catalog> {
-  await database.write(SCHEMA);
-  const [format] = await database.read('SELECT version FROM archive_format');
-  if (format === undefined) await database.write(`INSERT INTO archive_format VALUES (${SCHEMA_VERSION})`);
-  else if (integerOf(format, 'version') !== SCHEMA_VERSION) {
-    throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'its tables are of another version', {
-      expected: String(SCHEMA_VERSION),
-      got: String(integerOf(format, 'version')),
-    });
-  }
+  await prepareTables(database);
   const dictionaries = await database.read('SELECT id, hash FROM dictionaries');
   const streams = await loadStreams(database);
   const tags = (await database.read('SELECT * FROM tags')).map(tagRow);
-  const tables = await database.read('SELECT table_name FROM duckdb_tables()');
   return {
     tags: new Map(tags.map((tag) => [tagKey(tag.site, tag.name), tag])),
     dictionaries: new Map(dictionaries.map((row) => [textOf(row, 'hash'), integerOf(row, 'id')])),
     streams: new Map(streams.map((stream) => [stream.streamId, stream])),
     streamsById: new Map(streams.map((stream) => [stream.id, stream])),
     coverage: await loadCoverage(database, streams),
-    tables: new Set(
-      tables.map((row) => textOf(row, 'table_name')).filter((table) => monthOfTable(table) !== undefined),
-    ),
+    clockOffsets: await loadClockOffsets(database, streams),
+    tables: new Set(await samplesTables(database)),
   };
 }
 
@@ -107,6 +98,25 @@ async function loadCoverage(
     byId.set(integerOf(row, 'stream'), ranges);
   }
   return new Map(streams.map((stream) => [stream.streamId, byId.get(stream.id) ?? []]));
+}
+
+async function loadClockOffsets(
+  database: Database,
+  streams: readonly StreamRow[],
+): Promise<Map<string, ClockOffsets>> {
+  const byId = new Map<number, ClockOffset[]>();
+  for (const row of await database.read('SELECT * FROM clock_offsets ORDER BY stream, first_sequence')) {
+    const offsets = byId.get(integerOf(row, 'stream')) ?? [];
+    offsets.push({
+      first: integerOf(row, 'first_sequence'),
+      last: integerOf(row, 'last_sequence'),
+      offsetUs: integerOf(row, 'offset_us'),
+    });
+    byId.set(integerOf(row, 'stream'), offsets);
+  }
+  return new Map(
+    streams.flatMap(({ id, streamId }) => (byId.has(id) ? [[streamId, byId.get(id) ?? []]] : [])),
+  );
 }
 
 function tagRow(row: Row): TagRow {

@@ -1,10 +1,18 @@
 import { isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
+import {
+  type ClockOffsets,
+  clockOffsetAt,
+  NO_CLOCK_OFFSETS,
+  withClockFix,
+} from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
 import { type Coverage, type CoverageRange, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
+import { moveTimeGap } from '../../domain/sample.ts';
 import type { ArchiveTransaction } from '../../world/archive.ts';
 import { SampleAppender } from './append.ts';
 import type { Catalog, StreamRow } from './catalog.ts';
+import { applyClockFix } from './clock-fixes.ts';
 import type { TagIds } from './dictionaries.ts';
 import type { Cell, Database } from './duckdb.ts';
 import { createSamplesView } from './schema.ts';
@@ -13,6 +21,8 @@ import { createSamplesView } from './schema.ts';
 interface CatalogChange {
   readonly streams: ReadonlyMap<string, StreamRow>;
   readonly coverage: ReadonlyMap<string, Coverage>;
+  readonly clockOffsets: ReadonlyMap<string, ClockOffsets>;
+  /** Tables of samples that were made. */
   readonly tables: readonly string[];
 }
 
@@ -23,15 +33,19 @@ export async function commitTransaction(
 ): Promise<void> {
   const plan = planCommit((id) => catalog.coverage.get(id) ?? EMPTY_COVERAGE, transaction);
   const streams = changedStreams(transaction, catalog);
-  const writer: TransactionWriter = { transaction, plan, streams, database, catalog, tagIds };
-  let tables: readonly string[] = [];
+  const clockOffsets = changedClockOffsets(transaction, catalog);
+  const tables = new Set(catalog.tables);
+  const context = { database, catalog, tagIds };
+  const writer: TransactionWriter = { ...context, transaction, plan, streams, clockOffsets, tables };
   await database.transaction(async () => {
     await writeStreams(writer);
-    tables = await writeSamples(writer);
+    await writeClockFixes(writer);
+    await writeSamples(writer);
     await writeGaps(writer);
     await writeCoverage(writer);
+    if (tables.size > catalog.tables.size) await database.write(createSamplesView([...tables].sort()));
   });
-  applyChange(catalog, { streams, coverage: plan.coverage, tables });
+  applyChange(catalog, { streams, coverage: plan.coverage, clockOffsets, tables: [...tables] });
 }
 
 export interface CommitContext {
@@ -45,6 +59,10 @@ interface TransactionWriter extends CommitContext {
   readonly plan: CommitPlan;
   /** New and changed streams. */
   readonly streams: ReadonlyMap<string, StreamRow>;
+  /** Of streams with a fix in this transaction. */
+  readonly clockOffsets: ReadonlyMap<string, ClockOffsets>;
+  /** Tables of samples, with those that this transaction has made. */
+  readonly tables: Set<string>;
 }
 
 function changedStreams(transaction: ArchiveTransaction, catalog: Catalog): Map<string, StreamRow> {
@@ -73,7 +91,7 @@ function changedStreams(transaction: ArchiveTransaction, catalog: Catalog): Map<
     if (row.dictionaries.has(dictionary)) continue;
     changed.set(streamId, { ...row, dictionaries: new Set([...row.dictionaries, dictionary]) });
   }
-  for (const gap of transaction.gaps) current(gap.streamId);
+  for (const { streamId } of [...transaction.gaps, ...(transaction.clockFixes ?? [])]) current(streamId);
   for (const { streamId, untilUs } of transaction.observed) {
     const row = current(streamId);
     if (untilUs > row.observedUntilUs) changed.set(streamId, { ...row, observedUntilUs: untilUs });
@@ -111,12 +129,28 @@ async function writeStreams({ streams, catalog, database }: TransactionWriter): 
   await database.insert('stream_dictionaries', used);
 }
 
-/** Returns the tables that were made. */
-async function writeSamples(writer: TransactionWriter): Promise<readonly string[]> {
-  const { transaction, plan, database, catalog, tagIds } = writer;
-  const appender = new SampleAppender(database, catalog.tables);
+/** What is archived already; the rows of this transaction get their offset as they are written. */
+async function writeClockFixes(writer: TransactionWriter): Promise<void> {
+  const { transaction, clockOffsets, database, tables } = writer;
+  for (const fix of transaction.clockFixes ?? []) {
+    await applyClockFix({ database, tables, stream: streamNumber(writer, fix.streamId) }, fix);
+  }
+  const rows: Cell[][] = [];
+  for (const [streamId, offsets] of clockOffsets) {
+    const stream = streamNumber(writer, streamId);
+    await database.write(`DELETE FROM clock_offsets WHERE stream = ${stream}`);
+    for (const { first, last, offsetUs } of offsets) {
+      rows.push([stream, BigInt(first), BigInt(last), BigInt(offsetUs)]);
+    }
+  }
+  await database.insert('clock_offsets', rows);
+}
+
+async function writeSamples(writer: TransactionWriter): Promise<void> {
+  const { transaction, plan, database, catalog, tagIds, tables } = writer;
+  const appender = new SampleAppender(database, tables);
   try {
-    for (const [index, { block }] of transaction.blocks.entries()) {
+    for (const [index, { block, marks = 0, term = 0 }] of transaction.blocks.entries()) {
       const dictionary = catalog.dictionaries.get(block.header.dictionaryHash);
       invariant(dictionary !== undefined, 'the dictionary of a block was looked up before');
       await appender.append({
@@ -125,6 +159,7 @@ async function writeSamples(writer: TransactionWriter): Promise<readonly string[
         tagIds: await tagIds.of(database, dictionary),
         stream: streamNumber(writer, block.header.streamId),
         receivedAtUs: transaction.receivedAtUs,
+        ...{ marks, term, clockOffsets: offsetsOf(writer, block.header.streamId) },
       });
     }
     appender.finish();
@@ -132,11 +167,6 @@ async function writeSamples(writer: TransactionWriter): Promise<readonly string[
     appender.abandon();
     throw error;
   }
-  const tables = appender.newTables;
-  if (tables.length > 0) {
-    await database.write(createSamplesView([...catalog.tables, ...tables].sort()));
-  }
-  return tables;
 }
 
 async function writeGaps(writer: TransactionWriter): Promise<void> {
@@ -144,16 +174,18 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
   const receivedUs = BigInt(transaction.receivedAtUs);
   const timeGaps: Cell[][] = [];
   for (const [index, { block }] of transaction.blocks.entries()) {
-    const stream = streamNumber(writer, block.header.streamId);
+    const { streamId } = block.header;
+    const stream = streamNumber(writer, streamId);
     for (const { first, last } of plan.inserts[index] ?? []) {
       for (let sequence = first; sequence <= last; sequence++) {
         const at = sequence - block.header.firstSequence;
         if (!isTimeGapAt(block, at)) continue;
-        const gap = timeGapAt(block, at);
+        const raw = timeGapAt(block, at);
+        const gap = moveTimeGap(raw, clockOffsetAt(offsetsOf(writer, streamId), sequence));
         const span = [BigInt(gap.fromUs), BigInt(gap.toUs), gap.reason, bigintOrNull(gap.count ?? null)];
         timeGaps.push([
           ...[stream, BigInt(sequence), receivedUs, gap.station, JSON.stringify(gap.tags)],
-          ...span,
+          ...[...span, BigInt(raw.fromUs), BigInt(raw.toUs)],
         ]);
       }
     }
@@ -202,7 +234,25 @@ function applyChange(catalog: Catalog, change: CatalogChange): void {
     catalog.streamsById.set(row.id, row);
   }
   for (const [streamId, coverage] of change.coverage) catalog.coverage.set(streamId, coverage);
+  for (const [streamId, offsets] of change.clockOffsets) catalog.clockOffsets.set(streamId, offsets);
   for (const table of change.tables) catalog.tables.add(table);
+}
+
+function changedClockOffsets(
+  { clockFixes = [] }: ArchiveTransaction,
+  catalog: Catalog,
+): Map<string, ClockOffsets> {
+  const changed = new Map<string, ClockOffsets>();
+  for (const fix of clockFixes) {
+    const before = changed.get(fix.streamId) ?? catalog.clockOffsets.get(fix.streamId) ?? NO_CLOCK_OFFSETS;
+    const after = withClockFix(before, fix);
+    if (after !== before) changed.set(fix.streamId, after);
+  }
+  return changed;
+}
+
+function offsetsOf({ clockOffsets, catalog }: TransactionWriter, streamId: string): ClockOffsets {
+  return clockOffsets.get(streamId) ?? catalog.clockOffsets.get(streamId) ?? NO_CLOCK_OFFSETS;
 }
 
 function streamNumber({ streams, catalog }: TransactionWriter, streamId: string): number {

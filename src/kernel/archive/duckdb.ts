@@ -50,6 +50,12 @@ export class Database {
     return reader.getRowObjects();
   }
 
+  /** Rows of a query, seeing also what the open transaction has written. */
+  async readWritten(sql: string): Promise<Row[]> {
+    const reader = await this.#writer.runAndReadAll(sql);
+    return reader.getRowObjects();
+  }
+
   /** Runs a statement on the writing connection, inside its transaction if one is open. */
   async write(sql: string, values?: Value[]): Promise<void> {
     await this.#writer.run(sql, values);

@@ -24,7 +24,7 @@ const ORDER_ASCENDING = ORDER.join(', ');
 const ORDER_DESCENDING = ORDER.map((column) => `${column} DESC`).join(', ');
 
 const SAMPLE_SELECT = `SELECT r.source_us, r.received_us, r.device_us, r.kind, r.value_int, r.value_float,
-  r.value_text, r.quality, r.cause, s.stream_id, r.sequence`;
+  r.value_text, r.quality, r.cause, s.stream_id, r.sequence, r.offset_us, r.term, r.marks`;
 
 export async function readSamples(
   database: Database,
@@ -226,8 +226,10 @@ function behindRow(
 }
 
 function sampleOf(row: Row): ArchivedSample {
+  const sourceTimeUs = integerOf(row, 'source_us');
   return {
-    sourceTimeUs: integerOf(row, 'source_us'),
+    sourceTimeUs,
+    rawTimeUs: sourceTimeUs - integerOf(row, 'offset_us'),
     receivedAtUs: integerOf(row, 'received_us'),
     deviceTimeUs: row['device_us'] === NO_DEVICE_TIME ? null : integerOf(row, 'device_us'),
     value: sampleValueOf(row),
@@ -235,6 +237,8 @@ function sampleOf(row: Row): ArchivedSample {
     cause: SAMPLE_CAUSES[integerOf(row, 'cause')] ?? 'change',
     streamId: textOf(row, 'stream_id'),
     sequence: integerOf(row, 'sequence'),
+    term: integerOf(row, 'term'),
+    marks: integerOf(row, 'marks'),
   };
 }
 

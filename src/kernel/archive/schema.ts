@@ -2,8 +2,8 @@ import { EntryKind } from '../../domain/block/block.ts';
 import { SAMPLE_CAUSES } from '../../domain/sample.ts';
 import type { ColumnType } from './duckdb.ts';
 
-/** Version of the tables; an archive of another version is not opened. */
-export const SCHEMA_VERSION = 1;
+/** Version of the tables; an archive of an older version is brought up to it when it is opened. */
+export const SCHEMA_VERSION = 2;
 
 /** Everything but the samples, which have a table for each month. Times are integer µs since 1970, UTC. */
 export const SCHEMA = `
@@ -27,17 +27,21 @@ CREATE TABLE IF NOT EXISTS coverage (
 CREATE TABLE IF NOT EXISTS time_gaps (
   stream INTEGER NOT NULL, sequence BIGINT NOT NULL, received_us BIGINT NOT NULL, station VARCHAR,
   tags VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL, reason VARCHAR NOT NULL,
-  count BIGINT);
+  count BIGINT, raw_from_us BIGINT, raw_to_us BIGINT);
 CREATE TABLE IF NOT EXISTS sequence_gaps (
   stream INTEGER NOT NULL, received_us BIGINT NOT NULL, first_sequence BIGINT NOT NULL,
   last_sequence BIGINT NOT NULL, reason VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL,
   count_at_most BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS clock_offsets (
+  stream INTEGER NOT NULL, first_sequence BIGINT NOT NULL, last_sequence BIGINT NOT NULL,
+  offset_us BIGINT NOT NULL);
 `;
 
 /**
  * Columns of a table of samples. Only `value_text` may be null: writing nulls into a chunk costs more than
  * writing values, so `kind` says which column holds the value (a bool is 0 or 1 in `value_int`) and a device
- * time that does not differ from the source time is `NO_DEVICE_TIME`.
+ * time that does not differ from the source time is `NO_DEVICE_TIME`. `source_us` is corrected: the raw time
+ * is `source_us - offset_us`.
  */
 export const SAMPLE_COLUMNS = [
   ['tag', 'INTEGER'],
@@ -53,6 +57,8 @@ export const SAMPLE_COLUMNS = [
   ['stream', 'INTEGER'],
   ['sequence', 'BIGINT'],
   ['marks', 'UTINYINT'],
+  ['offset_us', 'BIGINT'],
+  ['term', 'INTEGER'],
 ] as const satisfies readonly (readonly [name: string, type: ColumnType])[];
 
 export type SampleColumn = (typeof SAMPLE_COLUMNS)[number][0];
@@ -110,6 +116,7 @@ export function createSamplesView(tables: readonly string[]): string {
   r.quality AS quality_code, ([${causes}])[r.cause + 1] AS cause,
   make_timestamp(r.received_us) AS received_time,
   CASE WHEN r.device_us <> ${NO_DEVICE_TIME} THEN make_timestamp(r.device_us) END AS device_time,
-  s.stream_id AS stream, r.sequence, r.marks
+  s.stream_id AS stream, r.sequence, r.marks, r.term,
+  make_timestamp(r.source_us - r.offset_us) AS raw_time
 FROM (${source}) r JOIN tags t ON t.id = r.tag JOIN streams s ON s.id = r.stream`;
 }

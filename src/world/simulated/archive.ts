@@ -1,10 +1,17 @@
 import { entryAt } from '../../domain/block/codec.ts';
+import {
+  type ArchivedClockFix,
+  type ClockOffsets,
+  clockOffsetAt,
+  NO_CLOCK_OFFSETS,
+  withClockFix,
+} from '../../domain/clock-offsets.ts';
 import { type CommitPlan, observedUntil, planCommit, remainingGap } from '../../domain/commit-plan.ts';
 import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
-import { isTimeGap } from '../../domain/sample.ts';
+import { isTimeGap, moveTimeGap, type TimeGap } from '../../domain/sample.ts';
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
 import type {
   Archive,
@@ -23,7 +30,13 @@ import type {
 
 type StreamRow = Omit<ArchivedStream, 'coverage'>;
 type SampleRow = ArchivedSample & { readonly site: string; readonly tag: string };
-type TimeGapRow = Extract<ArchivedGap, { kind: 'time' }>;
+interface TimeGapRow {
+  readonly streamId: string;
+  readonly sequence: number;
+  /** As it came. */
+  readonly gap: TimeGap;
+  readonly offsetUs: number;
+}
 
 /**
  * The archive in memory. Faults: `failNext` makes the next writes fail as an archive without its disk would,
@@ -36,8 +49,9 @@ export class SimulatedArchive implements Archive {
   readonly #streams = new Map<string, StreamRow>();
   readonly #used = new Map<string, Set<string>>();
   readonly #coverage = new Map<string, Coverage>();
-  readonly #samples: SampleRow[] = [];
-  readonly #timeGaps: TimeGapRow[] = [];
+  readonly #clockOffsets = new Map<string, ClockOffsets>();
+  #samples: SampleRow[] = [];
+  #timeGaps: TimeGapRow[] = [];
   readonly #sequenceGaps: SequenceGap[] = [];
   #failures = 0;
   #closed = false;
@@ -74,8 +88,9 @@ export class SimulatedArchive implements Archive {
     for (const { block } of transaction.blocks) {
       this.#used.get(block.header.streamId)?.add(block.header.dictionaryHash);
     }
-    this.#samples.push(...rows.samples);
-    this.#timeGaps.push(...rows.timeGaps);
+    for (const row of rows.samples) this.#samples.push(row);
+    for (const row of rows.timeGaps) this.#timeGaps.push(row);
+    for (const fix of transaction.clockFixes ?? []) this.#fixClock(fix);
     this.#sequenceGaps.push(...plan.gaps);
     for (const [streamId, coverage] of plan.coverage) this.#coverage.set(streamId, coverage);
     for (const { streamId, untilUs } of transaction.observed) {
@@ -114,7 +129,12 @@ export class SimulatedArchive implements Archive {
     const scope = this.#scope(query);
     if (scope === undefined) return [];
     const carries = (streamId: string): boolean => this.#carries(streamId, query.site, scope);
-    const time = this.#timeGaps.filter((gap) => carries(gap.streamId) && concernsTag(gap, scope));
+    const time = this.#timeGaps
+      .filter((row) => carries(row.streamId) && concernsTag(row.gap, scope))
+      .map((row): Extract<ArchivedGap, { kind: 'time' }> => {
+        const { streamId, sequence } = row;
+        return { kind: 'time', streamId, sequence, ...moveTimeGap(row.gap, row.offsetUs) };
+      });
     const sequence = this.#sequenceGaps
       .filter((gap) => carries(gap.streamId))
       .flatMap((gap) => remainingGap(gap, this.#coverage.get(gap.streamId) ?? EMPTY_COVERAGE))
@@ -183,9 +203,10 @@ export class SimulatedArchive implements Archive {
     throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the simulation made it fail');
   }
 
-  #checkKnown({ streams, blocks, gaps, observed, ended }: ArchiveTransaction): void {
+  #checkKnown({ streams, blocks, gaps, observed, ended, clockFixes = [] }: ArchiveTransaction): void {
     const started = new Set(streams.map((stream) => stream.streamId));
-    for (const { streamId } of [...blocks.map(({ block }) => block.header), ...gaps, ...observed, ...ended]) {
+    const named = [...blocks.map(({ block }) => block.header), ...gaps, ...observed, ...ended, ...clockFixes];
+    for (const { streamId } of named) {
       if (started.has(streamId) || this.#streams.has(streamId)) continue;
       throw new KomError('KOM_PROTOCOL_STATE', `stream ${streamId} was never started`);
     }
@@ -198,22 +219,25 @@ export class SimulatedArchive implements Archive {
   #rowsOf({ blocks, receivedAtUs }: ArchiveTransaction, plan: CommitPlan) {
     const samples: SampleRow[] = [];
     const timeGaps: TimeGapRow[] = [];
-    for (const [index, { block, dictionary }] of blocks.entries()) {
+    for (const [index, { block, dictionary, marks = 0, term = 0 }] of blocks.entries()) {
       const { streamId, firstSequence } = block.header;
+      const offsets = this.#clockOffsets.get(streamId) ?? NO_CLOCK_OFFSETS;
       for (const { first, last } of plan.inserts[index] ?? []) {
         for (let sequence = first; sequence <= last; sequence++) {
           const entry = entryAt(block, sequence - firstSequence);
+          const offsetUs = clockOffsetAt(offsets, sequence);
           if (isTimeGap(entry)) {
-            timeGaps.push({ kind: 'time', streamId, sequence, ...entry });
+            timeGaps.push({ streamId, sequence, gap: entry, offsetUs });
             continue;
           }
           const tag = dictionary.tags[entry.tagIndex];
           if (tag === undefined) {
             throw new KomError('KOM_BLOCK_CORRUPT', `tag ${entry.tagIndex} is not in its dictionary`);
           }
-          const { sourceTimeUs, value, quality, cause, deviceTimeUs = null } = entry;
-          const columns = { sourceTimeUs, receivedAtUs, deviceTimeUs, value, quality, cause };
-          samples.push({ ...columns, streamId, sequence, site: dictionary.site, tag: tag.name });
+          const { sourceTimeUs: rawTimeUs, value, quality, cause, deviceTimeUs = null } = entry;
+          const times = { sourceTimeUs: rawTimeUs + offsetUs, rawTimeUs, receivedAtUs, deviceTimeUs };
+          const origin = { streamId, sequence, term, marks, site: dictionary.site, tag: tag.name };
+          samples.push({ ...times, value, quality, cause, ...origin });
         }
       }
     }
@@ -234,6 +258,18 @@ export class SimulatedArchive implements Archive {
       ...{ observedUntilUs: startedAtUs, endedAtUs: null, endedSequence: null },
     });
     this.#used.set(streamId, new Set());
+  }
+
+  #fixClock(fix: ArchivedClockFix): void {
+    const { streamId, firstSequence, lastSequence, offsetUs } = fix;
+    const offsets = this.#clockOffsets.get(streamId) ?? NO_CLOCK_OFFSETS;
+    this.#clockOffsets.set(streamId, withClockFix(offsets, fix));
+    const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
+      row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
+    this.#samples = this.#samples.map((row) =>
+      isFixed(row) ? { ...row, sourceTimeUs: row.rawTimeUs + offsetUs } : row,
+    );
+    this.#timeGaps = this.#timeGaps.map((row) => (isFixed(row) ? { ...row, offsetUs } : row));
   }
 
   #change(streamId: string, change: (row: StreamRow) => StreamRow): void {

@@ -1,0 +1,51 @@
+import { KomError } from '../../domain/errors.ts';
+import { type Database, integerOf, textOf } from './duckdb.ts';
+import { createSamplesView, monthOfTable, SCHEMA, SCHEMA_VERSION } from './schema.ts';
+
+/**
+ * Makes the tables that are not there and brings those of an older version up to this one, at once.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE if the tables are of a newer version
+ */
+export async function prepareTables(database: Database): Promise<void> {
+  await database.transaction(async () => {
+    await database.write(SCHEMA);
+    const [format] = await database.readWritten('SELECT version FROM archive_format');
+    if (format === undefined) {
+      await database.write(`INSERT INTO archive_format VALUES (${SCHEMA_VERSION})`);
+      return;
+    }
+    const version = integerOf(format, 'version');
+    if (version > SCHEMA_VERSION || version < 1) {
+      throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'its tables are of another version', {
+        expected: String(SCHEMA_VERSION),
+        got: String(version),
+        hint: 'a newer program has written them',
+      });
+    }
+    if (version === 1) await fromVersion1(database);
+    if (version < SCHEMA_VERSION)
+      await database.write(`UPDATE archive_format SET version = ${SCHEMA_VERSION}`);
+  });
+}
+
+/** Tables of samples. */
+export async function samplesTables(database: Database): Promise<string[]> {
+  const rows = await database.readWritten('SELECT table_name FROM duckdb_tables()');
+  return rows
+    .map((row) => textOf(row, 'table_name'))
+    .filter((table) => monthOfTable(table) !== undefined)
+    .sort();
+}
+
+/** Version 2 knows clock fixes and terms. */
+async function fromVersion1(database: Database): Promise<void> {
+  const tables = await samplesTables(database);
+  for (const table of tables) {
+    await database.write(`ALTER TABLE ${table} ADD COLUMN offset_us BIGINT DEFAULT 0`);
+    await database.write(`ALTER TABLE ${table} ADD COLUMN term INTEGER DEFAULT 0`);
+  }
+  await database.write('ALTER TABLE time_gaps ADD COLUMN raw_from_us BIGINT');
+  await database.write('ALTER TABLE time_gaps ADD COLUMN raw_to_us BIGINT');
+  await database.write('UPDATE time_gaps SET raw_from_us = from_us, raw_to_us = to_us');
+  if (tables.length > 0) await database.write(createSamplesView(tables));
+}
