@@ -241,6 +241,8 @@ export class KernelServer {
       streams: [],
       observedUntilUs: 0,
       uplinkState: 'online',
+      receivedBytes: channel.receivedBytes,
+      isPartial: false,
     } as const;
     channel.send({ type: 'heartbeat', heartbeat }).catch((error: unknown) => {
       log.debug({ error: describeError(error) }, 'a heartbeat found nobody');
@@ -252,7 +254,11 @@ export class KernelServer {
     answer: { protocol: number; sessionId: string; coverage: StreamCoverage[] },
   ): Promise<void> {
     const { programVersion, clock } = this.#options;
-    return channel.send({ type: 'welcome', welcome: { ...answer, programVersion, wallUs: clock.wallUs() } });
+    const pace = { heartbeatMs: 0, silenceMaxMs: 0, knownDictionaries: [], kernelEpoch: 0 };
+    return channel.send({
+      type: 'welcome',
+      welcome: { ...pace, ...answer, programVersion, wallUs: clock.wallUs() },
+    });
   }
 
   /** A process that connects again has lost its old session, though we may not have noticed. */

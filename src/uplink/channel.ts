@@ -3,7 +3,8 @@ import type { Clock } from '../world/clock.ts';
 import type { Connection } from '../world/transport.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
 import { foreignProtocol } from './foreign.ts';
-import { FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_WELCOME, FrameSplitter } from './frame.ts';
+import { FrameSplitter } from './frame.ts';
+import { FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_WELCOME } from './limits.ts';
 import type { ByeReason, Message } from './messages.ts';
 
 /** A connection that carries messages. Iterate `messages` once. */
@@ -13,6 +14,8 @@ export class Channel {
   readonly #splitter = new FrameSplitter(FRAME_BYTES_MAX_BEFORE_WELCOME);
   readonly #iterator: AsyncIterator<Message>;
   #heardMs: number;
+  #sentBytes = 0;
+  #receivedBytes = 0;
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
@@ -30,6 +33,16 @@ export class Channel {
     return this.#connection.queuedBytes;
   }
 
+  /** Bytes handed over since the connection began. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** Bytes read since the connection began. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
   /** How long nothing was heard, milliseconds. Any byte counts as life. */
   get silentMs(): number {
     return this.#clock.monotonicMs() - this.#heardMs;
@@ -42,7 +55,9 @@ export class Channel {
 
   /** Resolves when there is room for more. @throws KomError KOM_CONNECTION_LOST */
   send(message: Message): Promise<void> {
-    return this.#connection.send(encodeMessage(message));
+    const bytes = encodeMessage(message);
+    this.#sentBytes += bytes.length;
+    return this.#connection.send(bytes);
   }
 
   /**
@@ -95,6 +110,7 @@ export class Channel {
       if (foreign !== null) throw new KomError('KOM_FRAME_INVALID', `it looks like ${foreign}`);
       isFirst = false;
       this.#heardMs = this.#clock.monotonicMs();
+      this.#receivedBytes += bytes.length;
       for (const payload of this.#splitter.push(bytes)) yield decodeMessage(payload);
     }
   }

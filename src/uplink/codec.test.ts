@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { encodeHeader } from '../domain/block/header.ts';
 import { isKomError } from '../domain/errors.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
-import { FRAME_BYTES_MAX, FrameSplitter, frame } from './frame.ts';
+import { FrameSplitter, frame } from './frame.ts';
+import { FRAME_BYTES_MAX } from './limits.ts';
 import type { Message } from './messages.ts';
 import { BlockHeaderType } from './protobuf.ts';
 
@@ -43,6 +44,11 @@ const MESSAGES: Message[] = [
           running: true,
         },
       ],
+      heartbeatMs: 400,
+      silenceMaxMs: 1200,
+      dictionaryHashes: [A, B],
+      highestTerm: 2 ** 50,
+      highestKernelEpoch: 12,
     },
   },
   {
@@ -53,10 +59,21 @@ const MESSAGES: Message[] = [
       sessionId: A,
       wallUs: 7,
       coverage: [{ streamId: A, throughSequence: 9, held: [{ first: 11, last: 12 }] }],
+      heartbeatMs: 400,
+      silenceMaxMs: 1200,
+      knownDictionaries: [B],
+      kernelEpoch: 3,
     },
   },
   { type: 'bye', reason: 'protocol-error', text: 'why' },
-  { type: 'heartbeat', heartbeat: { wallUs: 8, streams: [], observedUntilUs: 9, uplinkState: 'catch-up' } },
+  {
+    type: 'heartbeat',
+    heartbeat: {
+      ...{ wallUs: 8, streams: [], observedUntilUs: 9, uplinkState: 'catch-up' as const },
+      ...{ receivedBytes: 2 ** 40, isPartial: true },
+    },
+  },
+  { type: 'dictionary', hash: B, content: new Uint8Array(5000).fill(7) },
   { type: 'dictionary', hash: A, content: new Uint8Array([1, 2]) },
   { type: 'needDictionary', hash: A },
   { type: 'block', bytes: new Uint8Array([75, 66, 1]) },
@@ -92,6 +109,22 @@ const MESSAGES: Message[] = [
     },
   },
   { type: 'streamEnd', streamId: A, lastSequence: 3, endedAtUs: 4 },
+  { type: 'block', bytes: new Uint8Array([75, 66, 1]), repair: true },
+  {
+    type: 'nack',
+    nack: { streamId: A, firstSequence: 5, lastSequence: 5, reason: 'too-large', text: '' },
+  },
+  {
+    type: 'command',
+    command: {
+      ...{ commandId: A, name: 'station', parameters: { station: 'P1', mode: 'off' }, operator: 'anna' },
+      ...{ host: 'kernel-1', givenAtUs: 5, timeoutMs: 10_000 },
+    },
+  },
+  {
+    type: 'commandResult',
+    result: { commandId: A, outcome: 'refused', text: 'not allowed', items: [{ a: '1' }] },
+  },
 ];
 
 function payloadsOf(bytes: Uint8Array): Uint8Array[] {

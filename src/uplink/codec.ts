@@ -1,36 +1,48 @@
-import type { SequenceRange } from '../domain/coverage.ts';
+import { BLOCK_ENTRIES_MAX, BlockCodec } from '../domain/block/block.ts';
+import { compress, decompress } from '../domain/block/compression.ts';
 import { describeError, KomError } from '../domain/errors.ts';
 import { SEQUENCE_GAP_REASONS, type SequenceGap } from '../domain/gap.ts';
 import type { SampleValue } from '../domain/sample.ts';
 import type { PreviousStream } from '../domain/stream.ts';
+import { commandFromWire, commandToWire, resultFromWire, resultToWire } from './command-codec.ts';
 import { frame } from './frame.ts';
+import {
+  FRAME_BYTES_MAX,
+  LIVE_TEXT_BYTES_MAX,
+  LIVE_VALUES_MAX,
+  NAMED_DICTIONARIES_MAX,
+  REASON_CHARACTERS_MAX,
+  STREAMS_MAX,
+  VERSION_CHARACTERS_MAX,
+} from './limits.ts';
 import {
   BYE_REASONS,
   HELLO_MAGIC,
   type Heartbeat,
   type Hello,
-  LIVE_VALUES_MAX,
+  LANES,
   type Live,
   type LiveValue,
   type Message,
   NACK_REASONS,
   type Nack,
-  RANGES_MAX,
-  STREAMS_MAX,
   type StreamCoverage,
   type StreamState,
   UPLINK_STATES,
   type Welcome,
 } from './messages.ts';
 import { FrameType } from './protobuf.ts';
+import { checkWire } from './wire-check.ts';
+import { invalid, type Wire, WireReader } from './wire-reader.ts';
 
 /** The message as a frame, ready to send. */
 export function encodeMessage(message: Message): Uint8Array {
   return frame(FrameType.encode(FrameType.create(toWire(message))).finish());
 }
 
-/** The message in the payload of a frame. @throws KomError KOM_FRAME_INVALID */
+/** The message in the payload of a frame. @throws KomError KOM_FRAME_INVALID, KOM_LIMIT_EXCEEDED */
 export function decodeMessage(payload: Uint8Array): Message {
+  checkWire(payload);
   let wire: Wire;
   try {
     wire = FrameType.toObject(FrameType.decode(payload), { defaults: true, arrays: true }) as Wire;
@@ -40,75 +52,6 @@ export function decodeMessage(payload: Uint8Array): Message {
     });
   }
   return fromWire(new WireReader(wire));
-}
-
-type Wire = Readonly<Record<string, unknown>>;
-
-/** Reads fields that may be missing or of any type: the other side wrote them. */
-class WireReader {
-  readonly #fields: Wire;
-
-  constructor(fields: Wire) {
-    this.#fields = fields;
-  }
-
-  has(name: string): boolean {
-    return this.#fields[name] !== undefined && this.#fields[name] !== null;
-  }
-
-  number(name: string): number {
-    const value = this.#fields[name] ?? 0;
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-      throw invalid(`field ${name} is not a whole number below 2^53`);
-    }
-    return value;
-  }
-
-  float(name: string): number {
-    return Number(this.#fields[name] ?? 0);
-  }
-
-  bool(name: string): boolean {
-    return this.#fields[name] === true;
-  }
-
-  text(name: string): string {
-    return String(this.#fields[name] ?? '');
-  }
-
-  bytes(name: string): Uint8Array {
-    const value = this.#fields[name];
-    return value instanceof Uint8Array ? value : new Uint8Array();
-  }
-
-  /** A 128-bit identity, or empty where the field may be missing. */
-  id(name: string, optional = false): string {
-    const bytes = this.bytes(name);
-    if (bytes.length !== 16 && !(optional && bytes.length === 0))
-      throw invalid(`field ${name} is not 128 bits long`);
-    return Buffer.from(bytes).toString('hex');
-  }
-
-  message(name: string): WireReader {
-    return new WireReader((this.#fields[name] ?? {}) as Wire);
-  }
-
-  list(name: string, max: number): WireReader[] {
-    const value = this.#fields[name];
-    const items = Array.isArray(value) ? (value as Wire[]) : [];
-    if (items.length > max) throw invalid(`field ${name} has more than ${max} entries`);
-    return items.map((item) => new WireReader(item));
-  }
-
-  choice<T extends string>(name: string, choices: readonly T[]): T {
-    const choice = choices[this.number(name)];
-    if (choice === undefined) throw invalid(`field ${name} has an unknown value`);
-    return choice;
-  }
-}
-
-function invalid(what: string): KomError {
-  return new KomError('KOM_FRAME_INVALID', what);
 }
 
 const id = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
@@ -124,11 +67,11 @@ function toWire(message: Message): Wire {
     case 'heartbeat':
       return { heartbeat: heartbeatToWire(message.heartbeat) };
     case 'dictionary':
-      return { dictionary: { hash: id(message.hash), content: message.content } };
+      return { dictionary: dictionaryToWire(message.hash, message.content) };
     case 'needDictionary':
       return { needDictionary: { hash: id(message.hash) } };
     case 'block':
-      return { block: { block: message.bytes } };
+      return { block: { block: message.bytes, repair: message.repair ?? false } };
     case 'gap':
       return { gap: { ...message.gap, streamId: id(message.gap.streamId) } };
     case 'ack':
@@ -151,6 +94,10 @@ function toWire(message: Message): Wire {
           endedAtUs: message.endedAtUs,
         },
       };
+    case 'command':
+      return { command: commandToWire(message.command) };
+    case 'commandResult':
+      return { commandResult: resultToWire(message.result) };
   }
 }
 
@@ -159,7 +106,11 @@ function fromWire(wire: WireReader): Message {
   if (wire.has('welcome')) return { type: 'welcome', welcome: welcomeFromWire(wire.message('welcome')) };
   if (wire.has('heartbeat'))
     return { type: 'heartbeat', heartbeat: heartbeatFromWire(wire.message('heartbeat')) };
-  if (wire.has('block')) return { type: 'block', bytes: wire.message('block').bytes('block') };
+  if (wire.has('block')) {
+    const block = wire.message('block');
+    const message = { type: 'block', bytes: block.bytes('block') } as const;
+    return block.bool('repair') ? { ...message, repair: true } : message;
+  }
   if (wire.has('ack')) {
     return { type: 'ack', coverage: wire.message('ack').list('coverage', STREAMS_MAX).map(coverageFromWire) };
   }
@@ -168,7 +119,7 @@ function fromWire(wire: WireReader): Message {
   if (wire.has('nack')) return { type: 'nack', nack: nackFromWire(wire.message('nack')) };
   if (wire.has('dictionary')) {
     const dictionary = wire.message('dictionary');
-    return { type: 'dictionary', hash: dictionary.id('hash'), content: dictionary.bytes('content') };
+    return { type: 'dictionary', hash: dictionary.id('hash'), content: dictionaryContent(dictionary) };
   }
   if (wire.has('needDictionary'))
     return { type: 'needDictionary', hash: wire.message('needDictionary').id('hash') };
@@ -178,24 +129,51 @@ function fromWire(wire: WireReader): Message {
       type: 'streamEnd',
       streamId: end.id('streamId'),
       lastSequence: end.number('lastSequence'),
-      endedAtUs: end.number('endedAtUs'),
+      endedAtUs: end.timeUs('endedAtUs'),
     };
   }
   if (wire.has('bye')) {
     const bye = wire.message('bye');
-    return { type: 'bye', reason: bye.choice('reason', BYE_REASONS), text: bye.text('text').slice(0, 500) };
+    return {
+      type: 'bye',
+      reason: bye.choice('reason', BYE_REASONS),
+      text: bye.text('text').slice(0, REASON_CHARACTERS_MAX),
+    };
   }
+  if (wire.has('command')) return { type: 'command', command: commandFromWire(wire.message('command')) };
+  if (wire.has('commandResult'))
+    return { type: 'commandResult', result: resultFromWire(wire.message('commandResult')) };
   throw invalid('it holds no message that this version knows');
+}
+
+function dictionaryToWire(hash: string, content: Uint8Array): Wire {
+  const { codec, bytes } = compress(content);
+  return { hash: id(hash), content: bytes, codec, contentBytes: content.length };
+}
+
+function dictionaryContent(wire: WireReader): Uint8Array {
+  const codec = wire.number('codec');
+  const bytes = wire.bytes('content');
+  if (codec === BlockCodec.plain) return bytes;
+  const contentBytes = wire.number('contentBytes');
+  if (contentBytes > FRAME_BYTES_MAX) throw invalid('a dictionary is too long');
+  try {
+    const plain = decompress(codec, bytes, contentBytes);
+  return new Uint8Array(plain.buffer, plain.byteOffset, plain.length);
+  } catch (error) {
+    throw invalid(`a dictionary does not decompress (${describeError(error)})`);
+  }
 }
 
 function helloToWire(hello: Hello): Wire {
   return {
     ...hello,
     magic: HELLO_MAGIC,
-    lane: hello.lane === 'data' ? 1 : 0,
+    lane: LANES.indexOf(hello.lane),
     sessionId: id(hello.sessionId),
     siteHash: id(hello.siteHash),
     streams: hello.streams.map(streamToWire),
+    dictionaryHashes: hello.dictionaryHashes.map(id),
   };
 }
 
@@ -204,15 +182,20 @@ function helloFromWire(wire: WireReader): Hello {
   return {
     protocolMin: wire.number('protocolMin'),
     protocolMax: wire.number('protocolMax'),
-    programVersion: wire.text('programVersion').slice(0, 100),
-    lane: wire.choice('lane', ['control', 'data']),
+    programVersion: wire.text('programVersion').slice(0, VERSION_CHARACTERS_MAX),
+    lane: wire.choice('lane', LANES),
     sessionId: wire.id('sessionId', true),
-    site: wire.text('site').slice(0, 200),
-    process: wire.text('process').slice(0, 200),
+    site: wire.name('site'),
+    process: wire.name('process'),
     instance: wire.number('instance'),
     siteHash: wire.id('siteHash', true),
-    wallUs: wire.number('wallUs'),
+    wallUs: wire.timeUs('wallUs'),
     streams: wire.list('streams', STREAMS_MAX).map(streamFromWire),
+    heartbeatMs: wire.number('heartbeatMs'),
+    silenceMaxMs: wire.number('silenceMaxMs'),
+    dictionaryHashes: wire.ids('dictionaryHashes', NAMED_DICTIONARIES_MAX),
+    highestTerm: wire.number('highestTerm'),
+    highestKernelEpoch: wire.number('highestKernelEpoch'),
   };
 }
 
@@ -230,12 +213,12 @@ function streamFromWire(wire: WireReader): StreamState {
   return {
     streamId: wire.id('streamId'),
     bootId: wire.id('bootId', true),
-    startedAtUs: wire.number('startedAtUs'),
+    startedAtUs: wire.timeUs('startedAtUs'),
     previous: wire.has('previous') ? previousFromWire(wire.message('previous')) : null,
-    held: rangesFromWire(wire, 'held'),
-    heldFromUs: wire.number('heldFromUs'),
+    held: wire.ranges('held'),
+    heldFromUs: wire.timeUs('heldFromUs'),
     producedTo: wire.number('producedTo'),
-    endedAtUs: wire.number('endedAtUs') || null,
+    endedAtUs: wire.timeUs('endedAtUs') || null,
     running: wire.bool('running'),
   };
 }
@@ -249,31 +232,31 @@ function previousFromWire(wire: WireReader): PreviousStream {
     streamId: wire.id('streamId'),
     lastDurableSequence: wire.number('lastDurableSequence'),
     endedCleanly: wire.bool('endedCleanly'),
-    aliveUntilUs: wire.number('aliveUntilUs'),
+    aliveUntilUs: wire.timeUs('aliveUntilUs'),
     lostAtMost: wire.number('lostAtMost'),
   };
 }
 
-function rangesFromWire(wire: WireReader, name: string): SequenceRange[] {
-  return wire.list(name, RANGES_MAX).map((range) => {
-    const first = range.number('first');
-    const last = range.number('last');
-    if (first < 1 || last < first) throw invalid(`field ${name} has an empty range`);
-    return { first, last };
-  });
-}
-
 function welcomeToWire(welcome: Welcome): Wire {
-  return { ...welcome, sessionId: id(welcome.sessionId), coverage: welcome.coverage.map(coverageToWire) };
+  return {
+    ...welcome,
+    sessionId: id(welcome.sessionId),
+    coverage: welcome.coverage.map(coverageToWire),
+    knownDictionaries: welcome.knownDictionaries.map(id),
+  };
 }
 
 function welcomeFromWire(wire: WireReader): Welcome {
   return {
     protocol: wire.number('protocol'),
-    programVersion: wire.text('programVersion').slice(0, 100),
+    programVersion: wire.text('programVersion').slice(0, VERSION_CHARACTERS_MAX),
     sessionId: wire.id('sessionId'),
-    wallUs: wire.number('wallUs'),
+    wallUs: wire.timeUs('wallUs'),
     coverage: wire.list('coverage', STREAMS_MAX).map(coverageFromWire),
+    heartbeatMs: wire.number('heartbeatMs'),
+    silenceMaxMs: wire.number('silenceMaxMs'),
+    knownDictionaries: wire.ids('knownDictionaries', NAMED_DICTIONARIES_MAX),
+    kernelEpoch: wire.number('kernelEpoch'),
   };
 }
 
@@ -285,7 +268,7 @@ function coverageFromWire(wire: WireReader): StreamCoverage {
   return {
     streamId: wire.id('streamId'),
     throughSequence: wire.number('throughSequence'),
-    held: rangesFromWire(wire, 'held'),
+    held: wire.ranges('held'),
   };
 }
 
@@ -299,10 +282,12 @@ function heartbeatToWire(heartbeat: Heartbeat): Wire {
 
 function heartbeatFromWire(wire: WireReader): Heartbeat {
   return {
-    wallUs: wire.number('wallUs'),
+    wallUs: wire.timeUs('wallUs'),
     streams: wire.list('streams', STREAMS_MAX).map(streamFromWire),
-    observedUntilUs: wire.number('observedUntilUs'),
+    observedUntilUs: wire.timeUs('observedUntilUs'),
     uplinkState: wire.choice('uplinkState', UPLINK_STATES),
+    receivedBytes: wire.number('receivedBytes'),
+    isPartial: wire.bool('isPartial'),
   };
 }
 
@@ -318,19 +303,28 @@ function gapFromWire(wire: WireReader): SequenceGap {
     firstSequence,
     lastSequence,
     reason,
-    fromUs: wire.number('fromUs'),
-    toUs: wire.number('toUs'),
+    fromUs: wire.timeUs('fromUs'),
+    toUs: wire.timeUs('toUs'),
     countAtMost: wire.number('countAtMost'),
   };
 }
 
 function nackFromWire(wire: WireReader): Nack {
+  const firstSequence = wire.number('firstSequence');
+  const lastSequence = wire.number('lastSequence');
+  if (
+    firstSequence < 1 ||
+    lastSequence < firstSequence ||
+    lastSequence - firstSequence >= BLOCK_ENTRIES_MAX
+  ) {
+    throw invalid('a Nack names a range that no block can have');
+  }
   return {
     streamId: wire.id('streamId'),
-    firstSequence: wire.number('firstSequence'),
-    lastSequence: wire.number('lastSequence'),
+    firstSequence,
+    lastSequence,
     reason: wire.choice('reason', NACK_REASONS),
-    text: wire.text('text').slice(0, 500),
+    text: wire.text('text').slice(0, REASON_CHARACTERS_MAX),
   };
 }
 
@@ -360,7 +354,7 @@ function liveFromWire(wire: WireReader): Live {
       (value): LiveValue => ({
         tagIndex: value.number('tagIndex'),
         sequence: value.number('sequence'),
-        sourceTimeUs: value.number('sourceTimeUs'),
+        sourceTimeUs: value.timeUs('sourceTimeUs'),
         quality: value.number('quality'),
         value: valueFromWire(value),
       }),
@@ -371,9 +365,14 @@ function liveFromWire(wire: WireReader): Live {
 function valueFromWire(wire: WireReader): SampleValue {
   if (wire.has('bool')) return wire.bool('bool');
   if (wire.has('float64')) return wire.float('float64');
-  if (wire.has('text')) return wire.text('text');
+  if (wire.has('text')) return liveText(wire.text('text'));
   if (!wire.has('int64')) return null;
   const bytes = wire.bytes('int64');
   if (bytes.length !== 8) throw invalid('an int64 is not 8 bytes long');
   return Buffer.from(bytes).readBigInt64LE();
+}
+
+function liveText(text: string): string {
+  if (Buffer.byteLength(text) > LIVE_TEXT_BYTES_MAX) throw invalid('a live text is too long');
+  return text;
 }

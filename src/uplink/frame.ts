@@ -1,10 +1,5 @@
 import { KomError } from '../domain/errors.ts';
 
-/** Bound on a frame, length prefix apart. */
-export const FRAME_BYTES_MAX = 8 * 1024 * 1024;
-/** Bound before the other side has said who it is. */
-export const FRAME_BYTES_MAX_BEFORE_WELCOME = 1024 * 1024;
-
 /** A frame: the length of `payload` as a varint, then `payload`. */
 export function frame(payload: Uint8Array): Uint8Array {
   const prefix: number[] = [];

@@ -1,8 +1,6 @@
 import type { Sample } from '../domain/sample.ts';
+import { LIVE_TEXT_BYTES_MAX as TEXT_BYTES_MAX } from './limits.ts';
 import type { LiveValue } from './messages.ts';
-
-/** Bytes of texts in one frame; the rest of a value takes a few dozen. */
-const TEXT_BYTES_MAX = 1024 * 1024;
 
 /** The latest sample of each tag, conflated: what the live lane sends while the archive lane is behind. */
 export class LiveTable {

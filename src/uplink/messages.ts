@@ -11,7 +11,7 @@ export type Message =
   | { readonly type: 'heartbeat'; readonly heartbeat: Heartbeat }
   | { readonly type: 'dictionary'; readonly hash: string; readonly content: Uint8Array }
   | { readonly type: 'needDictionary'; readonly hash: string }
-  | { readonly type: 'block'; readonly bytes: Uint8Array }
+  | { readonly type: 'block'; readonly bytes: Uint8Array; readonly repair?: true }
   | { readonly type: 'gap'; readonly gap: SequenceGap }
   | { readonly type: 'ack'; readonly coverage: readonly StreamCoverage[] }
   | { readonly type: 'nack'; readonly nack: Nack }
@@ -21,13 +21,16 @@ export type Message =
       readonly streamId: string;
       readonly lastSequence: number;
       readonly endedAtUs: number;
-    };
+    }
+  | { readonly type: 'command'; readonly command: Command }
+  | { readonly type: 'commandResult'; readonly result: CommandResult };
 
 export const PROTOCOL_VERSION_MIN = 1;
 export const PROTOCOL_VERSION_MAX = 1;
 export const HELLO_MAGIC = 0x314d_4f4b;
 
-export type Lane = 'control' | 'data';
+export const LANES = ['control', 'data', 'probe'] as const;
+export type Lane = (typeof LANES)[number];
 
 export interface Hello {
   readonly protocolMin: number;
@@ -42,6 +45,14 @@ export interface Hello {
   readonly siteHash: string;
   readonly wallUs: number;
   readonly streams: readonly StreamState[];
+  /** Control lane: the pace that the agent asks for; 0 for none. */
+  readonly heartbeatMs: number;
+  readonly silenceMaxMs: number;
+  /** Data lane: what the blocks to come are likely to use. */
+  readonly dictionaryHashes: readonly string[];
+  /** Seen durably; 0 for none. */
+  readonly highestTerm: number;
+  readonly highestKernelEpoch: number;
 }
 
 export interface StreamState {
@@ -66,6 +77,13 @@ export interface Welcome {
   readonly sessionId: string;
   readonly wallUs: number;
   readonly coverage: readonly StreamCoverage[];
+  /** Control lane: the pace of this session; 0 where the Kernel says nothing of it. */
+  readonly heartbeatMs: number;
+  readonly silenceMaxMs: number;
+  /** Data lane: dictionaries that need not be sent. */
+  readonly knownDictionaries: readonly string[];
+  /** 0: the Kernel keeps none. */
+  readonly kernelEpoch: number;
 }
 
 export interface StreamCoverage {
@@ -93,9 +111,13 @@ export interface Heartbeat {
   readonly streams: readonly StreamState[];
   readonly observedUntilUs: number;
   readonly uplinkState: UplinkState;
+  /** From the Kernel: bytes of this connection that it has read. */
+  readonly receivedBytes: number;
+  /** From the agent: streams that are not named are as they were. */
+  readonly isPartial: boolean;
 }
 
-export const NACK_REASONS = ['unspecified', 'undecodable'] as const;
+export const NACK_REASONS = ['unspecified', 'undecodable', 'too-large', 'forbidden'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
 
 export interface Nack {
@@ -120,7 +142,23 @@ export interface LiveValue {
   readonly value: SampleValue;
 }
 
-/** Bounds on lists from the other side; more is KOM_FRAME_INVALID. */
-export const STREAMS_MAX = 10_000;
-export const RANGES_MAX = 100_000;
-export const LIVE_VALUES_MAX = 10_000;
+export interface Command {
+  /** 128 bits, 32 hexadecimal digits. */
+  readonly commandId: string;
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly operator: string;
+  readonly host: string;
+  readonly givenAtUs: number;
+  readonly timeoutMs: number;
+}
+
+export const COMMAND_OUTCOMES = ['unspecified', 'done', 'refused', 'failed'] as const;
+export type CommandOutcome = (typeof COMMAND_OUTCOMES)[number];
+
+export interface CommandResult {
+  readonly commandId: string;
+  readonly outcome: CommandOutcome;
+  readonly text: string;
+  readonly items: readonly unknown[];
+}

@@ -7,14 +7,9 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
+import { LIVE_VALUES_MAX } from './limits.ts';
 import type { LiveTable } from './live-table.ts';
-import {
-  LIVE_VALUES_MAX,
-  type Message,
-  type Nack,
-  type StreamCoverage,
-  type StreamState,
-} from './messages.ts';
+import type { Message, Nack, StreamCoverage, StreamState } from './messages.ts';
 
 /** Bytes asked from the backlog at a time at most. */
 const READ_BYTES_MAX = 1024 * 1024;
@@ -139,7 +134,10 @@ export class Session {
     }
     this.#sendControl({
       type: 'heartbeat',
-      heartbeat: { wallUs, streams, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
+      heartbeat: {
+        ...{ wallUs, streams, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
+        ...{ receivedBytes: 0, isPartial: false },
+      },
     });
   }
 

@@ -190,6 +190,8 @@ export class Uplink {
       protocolMax: PROTOCOL_VERSION_MAX,
       wallUs: clock.wallUs(),
       streams: lane.lane === 'control' ? this.#streamStates() : [],
+      ...{ heartbeatMs: 0, silenceMaxMs: 0, dictionaryHashes: [] },
+      ...{ highestTerm: 0, highestKernelEpoch: 0 },
     };
   }
 

@@ -28,6 +28,9 @@ function helloOf(more: Partial<Hello> = {}): Message & { type: 'hello' } {
       siteHash: '00'.repeat(16),
       wallUs: Date.now() * 1000,
       streams: [],
+      highestTerm: 0,
+      highestKernelEpoch: 0,
+      ...{ heartbeatMs: 0, silenceMaxMs: 0, dictionaryHashes: [] },
       ...more,
     },
   };

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import {
+  CONNECTIONS_PER_ADDRESS_MAX,
+  GAPS_BURST_MAX,
+  GAPS_PER_S_MAX,
+  GREETINGS_PER_ADDRESS_MAX,
+  NEW_DICTIONARIES_PER_PROCESS_MAX,
+  NEW_DICTIONARIES_PER_SESSION_MAX,
+  STREAMS_PER_PROCESS_MAX,
+} from '../uplink/limits.ts';
+import { SimulatedClock } from '../world/simulated/clock.ts';
+import { Admission, GapPace, ProcessQuotas } from './admission.ts';
+
+describe('admission of connections', () => {
+  it('refuses an address that opens many without saying who it is, and no other address', () => {
+    const admission = new Admission();
+    for (let at = 0; at < GREETINGS_PER_ADDRESS_MAX; at++)
+      expect(admission.enter(`10.0.0.5:${at}`)).toBeNull();
+    expect(admission.enter('10.0.0.5:9')).toMatch(/did not say who they are/);
+    expect(admission.enter('[fe80::1]:9')).toBeNull();
+    admission.greeted('10.0.0.5:0');
+    expect(admission.enter('10.0.0.5:9')).toBeNull();
+  });
+
+  it('refuses an address that has many, until one leaves', () => {
+    const admission = new Admission();
+    for (let at = 0; at < CONNECTIONS_PER_ADDRESS_MAX; at++) {
+      expect(admission.enter(`h:${at}`)).toBeNull();
+      admission.greeted(`h:${at}`);
+    }
+    expect(admission.enter('h:9')).toBe('too many connections of one address');
+    admission.leave('h:1');
+    expect(admission.enter('h:9')).toBeNull();
+  });
+});
+
+describe('quotas of processes', () => {
+  it('bound the streams that a process may ever name; those it named before are free', () => {
+    const quotas = new ProcessQuotas();
+    const ids = Array.from({ length: STREAMS_PER_PROCESS_MAX }, (_, at) => String(at));
+    quotas.greet('S', 'A', ids);
+    quotas.greet('S', 'A', ids);
+    quotas.greet('S', 'B', ['new']);
+    expect(() => quotas.greet('S', 'A', ['new'])).toThrow(/names more than/);
+  });
+
+  it('bound the new dictionaries of a session, and of all sessions of a process', () => {
+    const quotas = new ProcessQuotas();
+    const fill = (): void => {
+      const session = quotas.session('S', 'A');
+      for (let at = 0; at < NEW_DICTIONARIES_PER_SESSION_MAX; at++) session.newDictionary(1);
+      expect(() => session.newDictionary(1)).toThrow(/in one session/);
+    };
+    const sessions = NEW_DICTIONARIES_PER_PROCESS_MAX / NEW_DICTIONARIES_PER_SESSION_MAX;
+    for (let at = 0; at < sessions; at++) fill();
+    expect(() => quotas.session('S', 'A').newDictionary(1)).toThrow(/of one process/);
+  });
+});
+
+it('gap records beyond a burst come at a steady pace', async () => {
+  const clock = new SimulatedClock();
+  const pace = new GapPace(clock);
+  let taken = 0;
+  void (async () => {
+    for (; taken < GAPS_BURST_MAX + 5000; taken++) await pace.one();
+  })();
+  await clock.advance(0);
+  expect(taken).toBeLessThanOrEqual(GAPS_BURST_MAX + 1);
+  expect(taken).toBeGreaterThanOrEqual(GAPS_BURST_MAX);
+  await clock.advance(1000);
+  expect(taken - GAPS_BURST_MAX).toBeGreaterThan(GAPS_PER_S_MAX * 0.9);
+  expect(taken - GAPS_BURST_MAX).toBeLessThan(GAPS_PER_S_MAX * 1.1);
+});

@@ -1,0 +1,151 @@
+import { KomError } from '../domain/errors.ts';
+import {
+  CONNECTIONS_MAX,
+  CONNECTIONS_PER_ADDRESS_MAX,
+  GAPS_BURST_MAX,
+  GAPS_PER_S_MAX,
+  GREETINGS_PER_ADDRESS_MAX,
+  NEW_DICTIONARIES_PER_PROCESS_MAX,
+  NEW_DICTIONARIES_PER_SESSION_MAX,
+  NEW_DICTIONARY_BYTES_PER_PROCESS_MAX,
+  NEW_DICTIONARY_BYTES_PER_SESSION_MAX,
+  PROCESSES_MAX,
+  STREAMS_PER_PROCESS_MAX,
+} from '../uplink/limits.ts';
+import type { Clock } from '../world/clock.ts';
+
+/** Who is connected and who may be: counts by remote address, see uplink/limits.ts. */
+export class Admission {
+  readonly #all = new Map<string, number>();
+  readonly #greeting = new Map<string, number>();
+  #count = 0;
+
+  /** Takes a connection in, or says why not. */
+  enter(remote: string): string | null {
+    const host = hostOf(remote);
+    if (this.#count >= CONNECTIONS_MAX) return 'too many connections';
+    if ((this.#all.get(host) ?? 0) >= CONNECTIONS_PER_ADDRESS_MAX)
+      return 'too many connections of one address';
+    if ((this.#greeting.get(host) ?? 0) >= GREETINGS_PER_ADDRESS_MAX)
+      return 'too many connections of one address that did not say who they are';
+    this.#count += 1;
+    count(this.#all, host, 1);
+    count(this.#greeting, host, 1);
+    return null;
+  }
+
+  /** It said a right Hello, or is gone. */
+  greeted(remote: string): void {
+    count(this.#greeting, hostOf(remote), -1);
+  }
+
+  leave(remote: string): void {
+    this.#count -= 1;
+    count(this.#all, hostOf(remote), -1);
+  }
+}
+
+function count(counts: Map<string, number>, host: string, by: 1 | -1): void {
+  const next = (counts.get(host) ?? 0) + by;
+  if (next <= 0) counts.delete(host);
+  else counts.set(host, next);
+}
+
+/** `10.0.0.5:40112` → `10.0.0.5`, `[fe80::1]:40112` → `[fe80::1]`. */
+function hostOf(remote: string): string {
+  const end = remote.lastIndexOf(':');
+  return end < 0 ? remote : remote.slice(0, end);
+}
+
+/** What one process has brought since the Kernel started. */
+interface Brought {
+  readonly streamIds: Set<string>;
+  dictionaries: number;
+  dictionaryBytes: number;
+}
+
+/** What the processes that this Kernel hears of bring, see uplink/limits.ts. */
+export class ProcessQuotas {
+  readonly #brought = new Map<string, Brought>();
+
+  /** A Hello. @throws KomError KOM_LIMIT_EXCEEDED */
+  greet(site: string, process: string, streamIds: readonly string[]): void {
+    const brought = this.#of(site, process);
+    const fresh = streamIds.filter((streamId) => !brought.streamIds.has(streamId));
+    if (brought.streamIds.size + fresh.length > STREAMS_PER_PROCESS_MAX) {
+      throw exceeded(`${site}/${process} names more than ${STREAMS_PER_PROCESS_MAX} streams`);
+    }
+    for (const streamId of fresh) brought.streamIds.add(streamId);
+  }
+
+  /** A session of a process, to count what it brings. */
+  session(site: string, process: string): SessionQuota {
+    return new SessionQuota(this.#of(site, process));
+  }
+
+  #of(site: string, process: string): Brought {
+    const key = `${site}\n${process}`;
+    const known = this.#brought.get(key);
+    if (known !== undefined) return known;
+    if (this.#brought.size >= PROCESSES_MAX) throw exceeded(`more than ${PROCESSES_MAX} processes`);
+    const brought = { streamIds: new Set<string>(), dictionaries: 0, dictionaryBytes: 0 };
+    this.#brought.set(key, brought);
+    return brought;
+  }
+}
+
+/** What one session has brought. */
+export class SessionQuota {
+  readonly #process: Brought;
+  #dictionaries = 0;
+  #dictionaryBytes = 0;
+
+  constructor(process: Brought) {
+    this.#process = process;
+  }
+
+  /** A dictionary that the archive does not have. @throws KomError KOM_LIMIT_EXCEEDED */
+  newDictionary(bytes: number): void {
+    this.#dictionaries += 1;
+    this.#dictionaryBytes += bytes;
+    if (
+      this.#dictionaries > NEW_DICTIONARIES_PER_SESSION_MAX ||
+      this.#dictionaryBytes > NEW_DICTIONARY_BYTES_PER_SESSION_MAX
+    ) {
+      throw exceeded('too many new dictionaries in one session');
+    }
+    this.#process.dictionaries += 1;
+    this.#process.dictionaryBytes += bytes;
+    if (
+      this.#process.dictionaries > NEW_DICTIONARIES_PER_PROCESS_MAX ||
+      this.#process.dictionaryBytes > NEW_DICTIONARY_BYTES_PER_PROCESS_MAX
+    ) {
+      throw exceeded('too many new dictionaries of one process');
+    }
+  }
+}
+
+/** Gap records of one session: a burst, then a steady pace. Who is faster is not read meanwhile. */
+export class GapPace {
+  readonly #clock: Clock;
+  #left = GAPS_BURST_MAX;
+  #atMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#atMs = clock.monotonicMs();
+  }
+
+  /** Resolves when one more may be taken. */
+  async one(): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    const grown = this.#left + ((nowMs - this.#atMs) / 1000) * GAPS_PER_S_MAX;
+    this.#left = Math.min(GAPS_BURST_MAX, grown) - 1;
+    this.#atMs = nowMs;
+    if (this.#left < 0) await this.#clock.sleep((-this.#left / GAPS_PER_S_MAX) * 1000);
+  }
+}
+
+function exceeded(what: string): KomError {
+  return new KomError('KOM_LIMIT_EXCEEDED', what);
+}
