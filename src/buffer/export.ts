@@ -1,5 +1,5 @@
 import type { Block, DecodedBlock } from '../domain/block/block.ts';
-import { decodeBlock, entryAt } from '../domain/block/codec.ts';
+import { decodeBlock, entryAt, isClockFixAt } from '../domain/block/codec.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
@@ -109,6 +109,7 @@ function* rowsOf(block: DecodedBlock, dictionary: Dictionary, filter: ExportFilt
     dictionary.tags.filter(({ name }) => names?.has(name) ?? true).map(({ station }) => station),
   );
   for (let at = 0; at < count; at++) {
+    if (isClockFixAt(block, at)) continue;
     const entry = entryAt(block, at);
     const sequence = firstSequence + at;
     if (isTimeGap(entry)) {

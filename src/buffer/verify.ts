@@ -1,5 +1,5 @@
 import { type Block, lastSequence } from '../domain/block/block.ts';
-import { decodeBlock, isTimeGapAt } from '../domain/block/codec.ts';
+import { decodeBlock, isSampleAt } from '../domain/block/codec.ts';
 import { joinTouching, type SequenceRange, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
@@ -144,7 +144,7 @@ class SegmentCheck {
       const decoded = decodeBlock(block);
       const tagCount = await this.#tagCount(dictionaryHash);
       if (tagCount === null) yield this.problem(`its dictionary ${dictionaryHash} is not there`, streamId);
-      else if (decoded.tagIndexes.some((tag, at) => tag >= tagCount && !isTimeGapAt(decoded, at))) {
+      else if (decoded.tagIndexes.some((tag, at) => tag >= tagCount && isSampleAt(decoded, at))) {
         yield this.problem('a tag is not in the dictionary', streamId);
       }
       yield block;

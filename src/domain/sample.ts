@@ -1,3 +1,5 @@
+import type { ClockFix } from './clock-fix.ts';
+
 /** What made the agent report a value. The position in this list is the code in a block. */
 export const SAMPLE_CAUSES = ['change', 'snapshot', 'periodic', 'backfill', 'substituted'] as const;
 export type SampleCause = (typeof SAMPLE_CAUSES)[number];
@@ -14,17 +16,19 @@ export interface Reading {
   readonly tagIndex: number;
   /** Integer µs since 1970, UTC: the device's time where it has one, else the time of the read. */
   readonly sourceTimeUs: number;
+  /** The source time is the device's own; else the agent stamped it. */
+  readonly isDeviceTime?: true;
   readonly value: SampleValue;
   /** OPC UA status code, see `quality.ts`. */
   readonly quality: number;
 }
 
 /** One reported value; numbered by the assembler and never changed after. */
-export interface Sample extends Reading {
+export interface Sample extends Omit<Reading, 'isDeviceTime'> {
   readonly cause: SampleCause;
   /**
-   * The device's own time in µs, where `sourceTimeUs` had to be the time of the read because the device's
-   * time was not newer than the last reported one.
+   * The device's own time in µs, where it gave one. It differs from `sourceTimeUs` where that had to be the
+   * time of the read because the device's time was not newer than the last reported one.
    */
   readonly deviceTimeUs?: number;
 }
@@ -53,14 +57,24 @@ export interface TimeGap {
   readonly reason: TimeGapReason;
   /** How many samples were lost, where that is known. */
   readonly count?: number;
+  /** The clock that told its end told its start too, though its reason is one that another clock begins. */
+  readonly isOneClock?: true;
 }
 
 /** What the assembler numbers. */
 export type Entry = Sample | TimeGap;
 
+/** What a block carries: entries, and corrections of their times. */
+export type BlockEntry = Entry | ClockFix;
+
 /** Tells a time gap from a sample. */
-export function isTimeGap(entry: Entry): entry is TimeGap {
+export function isTimeGap(entry: BlockEntry): entry is TimeGap {
   return 'fromUs' in entry;
+}
+
+/** Tells a clock fix from a sample. */
+export function isClockFix(entry: BlockEntry): entry is ClockFix {
+  return 'offsetUs' in entry;
 }
 
 /** Gaps whose start was told by another clock than their end: that of the run before, or of another box. */
@@ -73,7 +87,8 @@ export const STARTED_BY_ANOTHER_CLOCK: ReadonlySet<TimeGapReason> = new Set([
 /** A time gap whose clock was off by `offsetUs`, integer µs. Its end is never before its start. */
 export function moveTimeGap(gap: TimeGap, offsetUs: number): TimeGap {
   if (offsetUs === 0) return gap;
-  const fromUs = STARTED_BY_ANOTHER_CLOCK.has(gap.reason) ? gap.fromUs : gap.fromUs + offsetUs;
+  const isOneClock = gap.isOneClock === true || !STARTED_BY_ANOTHER_CLOCK.has(gap.reason);
+  const fromUs = isOneClock ? gap.fromUs + offsetUs : gap.fromUs;
   return { ...gap, fromUs, toUs: Math.max(fromUs, gap.toUs + offsetUs) };
 }
 

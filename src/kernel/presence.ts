@@ -1,5 +1,5 @@
 import type { DecodedBlock } from '../domain/block/block.ts';
-import { isTimeGapAt, valueAt } from '../domain/block/codec.ts';
+import { isSampleAt, valueAt } from '../domain/block/codec.ts';
 import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { isUsable, Quality } from '../domain/quality.ts';
@@ -123,7 +123,7 @@ export class ProcessPresence {
     this.#heard();
     const { streamId, firstSequence } = block.header;
     for (let at = 0; at < block.header.count; at++) {
-      if (isTimeGapAt(block, at)) continue;
+      if (!isSampleAt(block, at)) continue;
       const tag = dictionary.tags[block.tagIndexes[at] as number]?.name;
       if (tag === undefined) continue;
       const held = this.#values.get(tag);

@@ -1,7 +1,7 @@
 import { openRing } from '../../src/buffer/open-ring.ts';
 import type { Ring, RingBlock } from '../../src/buffer/ring.ts';
 import { lastSequence } from '../../src/domain/block/block.ts';
-import { decodeBlock, entryAt } from '../../src/domain/block/codec.ts';
+import { decodeBlock, entryAt, isClockFixAt } from '../../src/domain/block/codec.ts';
 import { joinTouching, type SequenceRange, subtract } from '../../src/domain/coverage.ts';
 import { powerCutBoundMs } from '../../src/domain/power-cut.ts';
 import { isTimeGap } from '../../src/domain/sample.ts';
@@ -130,6 +130,7 @@ export class Judge {
       [place, position] = [order.indexOf(streamId), at];
       const decoded = decodeBlock(block);
       for (let index = 0; index < count; index += 1) {
+        if (isClockFixAt(decoded, index)) continue;
         const entry = entryAt(decoded, index);
         if (isTimeGap(entry)) continue;
         const wanted = sampleOf(streamId, firstSequence + index);

@@ -43,6 +43,8 @@ export interface BlockHeader {
   readonly codec: number;
   /** Bytes of the body before compression. */
   readonly bodyBytes: number;
+  /** The agent did not know how right its clock was when it stamped these entries. */
+  readonly isClockUncertain?: true;
 }
 
 /** A sealed block: its bytes and what they say. */
@@ -56,7 +58,10 @@ export function lastSequence(header: Pick<BlockHeader, 'firstSequence' | 'count'
   return header.firstSequence + header.count - 1;
 }
 
-/** Kind of an entry: the lower three bits of its byte in the kind column. The cause is in the bits above. */
+/**
+ * Kind of an entry: the lower three bits of its byte in the kind column. The cause is in the three bits above;
+ * the bit above those says that the source time is the device's own, see `DecodedBlock.deviceTimesUs`.
+ */
 export const EntryKind = {
   none: 0,
   false: 1,
@@ -65,16 +70,18 @@ export const EntryKind = {
   float64: 4,
   text: 5,
   timeGap: 6,
+  clockFix: 7,
 } as const;
 export const ENTRY_KIND_MASK = 0x07;
 export const ENTRY_CAUSE_SHIFT = 3;
+export const ENTRY_DEVICE_TIMED = 0x40;
 
 /** A decoded block, by column. All arrays are `header.count` long. */
 export interface DecodedBlock {
   readonly header: BlockHeader;
-  /** Index in the dictionary; 0 for a time gap, which names its tags itself. */
+  /** Index in the dictionary; 0 for a time gap, which names its tags itself, and for a clock fix. */
   readonly tagIndexes: Uint32Array;
-  /** Integer µs (below 2^53); for a time gap: its end. */
+  /** Integer µs (below 2^53); for a time gap: its end; for a clock fix: when it was made. */
   readonly sourceTimesUs: Float64Array;
   /** `EntryKind`, and the index in `SAMPLE_CAUSES` shifted left by `ENTRY_CAUSE_SHIFT`. */
   readonly kinds: Uint8Array;
@@ -83,8 +90,11 @@ export interface DecodedBlock {
   readonly integers: BigInt64Array;
   /** Valid where the kind is float64. */
   readonly floats: Float64Array;
-  /** By position: text values, and time gaps as JSON text. */
+  /** By position: text values, and time gaps and clock fixes as JSON text. */
   readonly texts: ReadonlyMap<number, string>;
-  /** By position: device times that differ from the source time, integer µs. */
+  /**
+   * By position: the device's own time, integer µs. Where it equals the source time, the device gave that;
+   * where it is missing or differs, the agent stamped the source time.
+   */
   readonly deviceTimesUs: ReadonlyMap<number, number>;
 }

@@ -1,8 +1,10 @@
 import { ByteWriter } from '../bytes.ts';
+import type { ClockFix } from '../clock-fix.ts';
 import { crc32c } from '../crc32c.ts';
 import { invariant } from '../errors.ts';
 import {
-  type Entry,
+  type BlockEntry,
+  isClockFix,
   isTimeGap,
   SAMPLE_CAUSES,
   type Sample,
@@ -18,6 +20,7 @@ import {
   type Block,
   type BlockHeader,
   ENTRY_CAUSE_SHIFT,
+  ENTRY_DEVICE_TIMED,
   ENTRY_KIND_MASK,
   EntryKind,
 } from './block.ts';
@@ -32,7 +35,7 @@ const CAUSE_BITS = Object.fromEntries(
 /** What a block gets when it is sealed. */
 export type SealOptions = Pick<
   BlockHeader,
-  'streamId' | 'firstSequence' | 'dictionaryHash' | 'sealedMonotonicUs'
+  'streamId' | 'firstSequence' | 'dictionaryHash' | 'sealedMonotonicUs' | 'isClockUncertain'
 >;
 
 /** Collects entries by column and seals them into a block. Used again and again: its memory stays. */
@@ -63,8 +66,9 @@ export class BlockBuilder {
     return this.#count * 24 + this.#textBytes;
   }
 
-  add(entry: Entry): void {
+  add(entry: BlockEntry): void {
     if (isTimeGap(entry)) this.#addTimeGap(entry);
+    else if (isClockFix(entry)) this.#addClockFix(entry);
     else this.#addSample(entry);
   }
 
@@ -84,6 +88,7 @@ export class BlockBuilder {
       sealedMonotonicUs: options.sealedMonotonicUs,
       codec,
       bodyBytes: body.length,
+      ...(options.isClockUncertain === true ? { isClockUncertain: true as const } : {}),
     };
     const block = { header, bytes: wrap(encodeHeader(header), bytes) };
     this.#count = 0;
@@ -111,9 +116,12 @@ export class BlockBuilder {
       kind = EntryKind.text;
       this.#addText(at, value);
     }
-    this.#kinds[at] = kind | CAUSE_BITS[sample.cause];
+    const isDeviceTimed = sample.deviceTimeUs === sample.sourceTimeUs;
+    this.#kinds[at] = kind | CAUSE_BITS[sample.cause] | (isDeviceTimed ? ENTRY_DEVICE_TIMED : 0);
     this.#qualities[at] = sample.quality;
-    if (sample.deviceTimeUs !== undefined) this.#deviceTimes.push({ at, timeUs: sample.deviceTimeUs });
+    if (sample.deviceTimeUs !== undefined && !isDeviceTimed) {
+      this.#deviceTimes.push({ at, timeUs: sample.deviceTimeUs });
+    }
   }
 
   #addTimeGap(gap: TimeGap): void {
@@ -122,6 +130,13 @@ export class BlockBuilder {
     this.#kinds[at] = EntryKind.timeGap;
     this.#qualities[at] = 0;
     this.#addText(at, JSON.stringify(gap));
+  }
+
+  #addClockFix(fix: ClockFix): void {
+    const at = this.#next(0, fix.atUs);
+    this.#kinds[at] = EntryKind.clockFix;
+    this.#qualities[at] = 0;
+    this.#addText(at, JSON.stringify(fix));
   }
 
   #addText(at: number, text: string): void {

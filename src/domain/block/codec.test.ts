@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { isKomError } from '../errors.ts';
 import { type Entry, SAMPLE_CAUSES, type Sample, type TimeGap } from '../sample.ts';
 import { lastSequence } from './block.ts';
-import { decodeBlock, encodeBlock, entryAt, readBlock } from './codec.ts';
+import {
+  clockFixAt,
+  decodeBlock,
+  encodeBlock,
+  entryAt,
+  isClockFixAt,
+  isSampleAt,
+  readBlock,
+} from './codec.ts';
 
 const OPTIONS = {
   streamId: '00112233445566778899aabbccddeeff',
@@ -50,6 +58,46 @@ function roundTrip(list: readonly Entry[]): Entry[] {
 }
 
 describe('block codec', () => {
+  it('tells a source time of the device from one that the agent stamped', () => {
+    const at = { tagIndex: 0, sourceTimeUs: 5, value: 1n, quality: 0, cause: 'periodic' } as const;
+    const list: Sample[] = [at, { ...at, deviceTimeUs: 5 }, { ...at, deviceTimeUs: 3 }];
+    const block = encodeBlock(list, OPTIONS);
+    expect([...decodeBlock(block).deviceTimesUs]).toEqual([
+      [2, 3],
+      [1, 5],
+    ]);
+    expect(roundTrip(list)).toEqual(list);
+  });
+
+  it('carries clock fixes, which are no entries, and the doubt about its clock', () => {
+    const fix = { streamId: 'a'.repeat(32), firstSequence: 3, lastSequence: 9, offsetUs: -3_600_000_000 };
+    const list = [
+      { ...fix, atUs: 77 },
+      { ...fix, offsetUs: 1, atUs: 78 },
+    ];
+    const block = decodeBlock(readBlock(encodeBlock(list, { ...OPTIONS, isClockUncertain: true }).bytes));
+    expect(list.map((_, at) => clockFixAt(block, at))).toEqual(list);
+    expect([isClockFixAt(block, 0), isSampleAt(block, 0)]).toEqual([true, false]);
+    expect(block.header.isClockUncertain).toBe(true);
+    expect(() => entryAt(block, 0)).toThrow();
+    expect(encodeBlock(list, OPTIONS).header).not.toHaveProperty('isClockUncertain');
+  });
+
+  it('refuses a clock fix that is none', () => {
+    const fix = { streamId: 'a'.repeat(32), firstSequence: 3, lastSequence: 9, offsetUs: 1, atUs: 7 };
+    const wrong = [
+      { ...fix, firstSequence: 0 },
+      { ...fix, lastSequence: 2 },
+      { ...fix, streamId: 'x' },
+      { ...fix, offsetUs: 1e16 },
+      { ...fix, offsetUs: 0.5 },
+    ];
+    for (const each of wrong) {
+      const block = decodeBlock(encodeBlock([each], OPTIONS));
+      expect(() => clockFixAt(block, 0), JSON.stringify(each)).toThrow(/KOM_BLOCK_CORRUPT|clock fix/);
+    }
+  });
+
   it('gives back every entry exactly', () => {
     fc.assert(
       fc.property(entries, (list) => {

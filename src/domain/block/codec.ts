@@ -1,8 +1,16 @@
 import { ByteReader } from '../bytes.ts';
+import { CLOCK_FIX_MAX_US, type ClockFix } from '../clock-fix.ts';
 import { crc32c } from '../crc32c.ts';
 import { DICTIONARY_TAGS_MAX } from '../dictionary.ts';
-import { KomError } from '../errors.ts';
-import { type Entry, SAMPLE_CAUSES, type SampleValue, TIME_GAP_REASONS, type TimeGap } from '../sample.ts';
+import { invariant, KomError } from '../errors.ts';
+import {
+  type BlockEntry,
+  type Entry,
+  SAMPLE_CAUSES,
+  type SampleValue,
+  TIME_GAP_REASONS,
+  type TimeGap,
+} from '../sample.ts';
 import {
   BLOCK_BYTES_MAX,
   BLOCK_MAGIC_0,
@@ -13,6 +21,7 @@ import {
   type BlockHeader,
   type DecodedBlock,
   ENTRY_CAUSE_SHIFT,
+  ENTRY_DEVICE_TIMED,
   ENTRY_KIND_MASK,
   EntryKind,
 } from './block.ts';
@@ -22,7 +31,7 @@ import { decodeHeader } from './header.ts';
 import { deltaBack, PreviousValues, readPlanes, xorBack } from './planes.ts';
 
 /** One block of a list of entries. */
-export function encodeBlock(entries: readonly Entry[], options: SealOptions): Block {
+export function encodeBlock(entries: readonly BlockEntry[], options: SealOptions): Block {
   const builder = new BlockBuilder();
   for (const entry of entries) builder.add(entry);
   return builder.seal(options);
@@ -50,6 +59,7 @@ export function decodeBlock(block: Block): DecodedBlock {
   const tagIndexes = readTags(reader, header.count);
   const sourceTimesUs = readTimes(reader, header);
   const kinds = reader.raw(header.count).slice();
+  const deviceTimed = takeDeviceTimed(kinds);
   checkKinds(kinds);
   const qualities = readQualities(reader, header.count);
   const columns = { kinds, tagIndexes };
@@ -61,6 +71,7 @@ export function decodeBlock(block: Block): DecodedBlock {
   );
   const texts = readTexts(reader, kinds);
   const deviceTimesUs = readDeviceTimes(reader, sourceTimesUs);
+  for (const at of deviceTimed) deviceTimesUs.set(at, sourceTimesUs[at] as number);
   if (reader.remaining > 0) throw corrupt('there are bytes behind the last column');
   return { header, tagIndexes, sourceTimesUs, kinds, qualities, integers, floats, texts, deviceTimesUs };
 }
@@ -70,9 +81,20 @@ export function isTimeGapAt(block: DecodedBlock, at: number): boolean {
   return ((block.kinds[at] as number) & ENTRY_KIND_MASK) === EntryKind.timeGap;
 }
 
-/** One entry of a decoded block as a value of its own. */
+/** True where the entry is a clock fix. */
+export function isClockFixAt(block: DecodedBlock, at: number): boolean {
+  return ((block.kinds[at] as number) & ENTRY_KIND_MASK) === EntryKind.clockFix;
+}
+
+/** True where the entry is a sample. */
+export function isSampleAt(block: DecodedBlock, at: number): boolean {
+  return ((block.kinds[at] as number) & ENTRY_KIND_MASK) < EntryKind.timeGap;
+}
+
+/** One entry of a decoded block as a value of its own; clock fixes are no entries in this sense. */
 export function entryAt(block: DecodedBlock, at: number): Entry {
   if (isTimeGapAt(block, at)) return timeGapAt(block, at);
+  invariant(isSampleAt(block, at), 'a clock fix is passed over');
   const sample = {
     tagIndex: block.tagIndexes[at] as number,
     sourceTimeUs: block.sourceTimesUs[at] as number,
@@ -84,7 +106,7 @@ export function entryAt(block: DecodedBlock, at: number): Entry {
   return deviceTimeUs === undefined ? sample : { ...sample, deviceTimeUs };
 }
 
-/** The value of a sample of a decoded block; `null` for a time gap. */
+/** The value of a sample of a decoded block; `null` for an entry that is none. */
 export function valueAt(block: DecodedBlock, at: number): SampleValue {
   switch ((block.kinds[at] as number) & ENTRY_KIND_MASK) {
     case EntryKind.false:
@@ -111,7 +133,7 @@ export function timeGapAt(block: DecodedBlock, at: number): TimeGap {
   } catch {
     // Told below with the other ways of not being a time gap.
   }
-  const { station, tags, fromUs, toUs, reason, count } = gap ?? {};
+  const { station, tags, fromUs, toUs, reason, count, isOneClock } = gap ?? {};
   if (
     (station !== null && typeof station !== 'string') ||
     !Array.isArray(tags) ||
@@ -122,9 +144,32 @@ export function timeGapAt(block: DecodedBlock, at: number): TimeGap {
   ) {
     throw corrupt('a time gap is not readable');
   }
-  const known = { station, tags, fromUs, toUs, reason } as TimeGap;
+  const clocks = isOneClock === true ? { isOneClock } : {};
+  const known = { station, tags, fromUs, toUs, reason, ...clocks } as TimeGap;
   return Number.isSafeInteger(count) ? { ...known, count: count as number } : known;
 }
+
+/** The clock fix at a position. @throws KomError KOM_BLOCK_CORRUPT if its text is not one */
+export function clockFixAt(block: DecodedBlock, at: number): ClockFix {
+  let fix: Partial<ClockFix> | null = null;
+  try {
+    fix = JSON.parse(block.texts.get(at) ?? '') as Partial<ClockFix> | null;
+  } catch {
+    // Told below with the other ways of not being a clock fix.
+  }
+  const { streamId, firstSequence = 0, lastSequence = 0, offsetUs = 0, atUs = 0 } = fix ?? {};
+  const isReadable =
+    typeof streamId === 'string' &&
+    STREAM_ID.test(streamId) &&
+    [firstSequence, lastSequence, offsetUs, atUs].every(Number.isSafeInteger) &&
+    firstSequence >= 1 &&
+    firstSequence <= lastSequence &&
+    Math.abs(offsetUs) <= CLOCK_FIX_MAX_US;
+  if (!isReadable) throw corrupt('a clock fix is not readable');
+  return { streamId, firstSequence, lastSequence, offsetUs, atUs };
+}
+
+const STREAM_ID = /^[0-9a-f]{32}$/;
 
 function checkEnvelope(bytes: Uint8Array): number {
   if (bytes.length < BLOCK_PREFIX_BYTES || bytes.length > BLOCK_BYTES_MAX)
@@ -163,10 +208,20 @@ function readTimes(reader: ByteReader, header: BlockHeader): Float64Array {
 
 function checkKinds(kinds: Uint8Array): void {
   for (const kind of kinds) {
-    if ((kind & ENTRY_KIND_MASK) > EntryKind.timeGap || kind >>> ENTRY_CAUSE_SHIFT >= SAMPLE_CAUSES.length) {
-      throw corrupt('an entry is of an unknown kind');
-    }
+    if (kind >>> ENTRY_CAUSE_SHIFT >= SAMPLE_CAUSES.length) throw corrupt('an entry is of an unknown kind');
   }
+}
+
+/** Takes the bit out of the kinds; returns the positions that had it. */
+function takeDeviceTimed(kinds: Uint8Array): number[] {
+  const positions: number[] = [];
+  for (let at = 0; at < kinds.length; at++) {
+    const kind = kinds[at] as number;
+    if ((kind & ENTRY_DEVICE_TIMED) === 0) continue;
+    kinds[at] = kind & ~ENTRY_DEVICE_TIMED;
+    positions.push(at);
+  }
+  return positions;
 }
 
 function readQualities(reader: ByteReader, count: number): Uint32Array {
@@ -228,7 +283,7 @@ function readTexts(reader: ByteReader, kinds: Uint8Array): Map<number, string> {
   let before = 0;
   for (let at = 0; at < kinds.length; at++) {
     const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
-    if (kind !== EntryKind.text && kind !== EntryKind.timeGap) continue;
+    if (kind < EntryKind.text) continue;
     if (before + reader.varint() !== at) throw corrupt('a text belongs to no entry');
     texts.set(at, Buffer.from(reader.raw(reader.varint())).toString('utf8'));
     before = at;

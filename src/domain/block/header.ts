@@ -22,6 +22,7 @@ export function encodeHeader(header: BlockHeader): Uint8Array {
   writeNumber(writer, 7, header.sealedMonotonicUs);
   writeNumber(writer, 8, header.codec);
   writeNumber(writer, 9, header.bodyBytes);
+  writeNumber(writer, 10, header.isClockUncertain === true ? 1 : 0);
   return writer.view().slice();
 }
 
@@ -49,6 +50,7 @@ export function decodeHeader(bytes: Uint8Array): BlockHeader {
     sealedMonotonicUs: numbers.get(7) ?? 0,
     codec: numbers.get(8) ?? 0,
     bodyBytes: numbers.get(9) ?? 0,
+    ...((numbers.get(10) ?? 0) === 1 ? { isClockUncertain: true as const } : {}),
   };
   checkHeader(header);
   return header;
