@@ -10,6 +10,7 @@ import { scanSegment } from './scan.ts';
 import { gapsOfSegment, isAcknowledged, type SegmentFacts, segmentName } from './segment.ts';
 import type { SegmentStores } from './segment-stores.ts';
 import type { SyncTimes } from './sync-times.ts';
+import { withTold } from './told-gaps.ts';
 
 /** A disk that failed is tried again at most this often. */
 const RETRY_MS = 1000;
@@ -211,8 +212,20 @@ export class RingCore {
         .flatMap((each) => each.runs.map((run) => run.streamId)),
     ]);
     const streams = withoutForgotten(state.streams, (streamId) => used.has(streamId));
-    if (segments.length === state.segments.length) return { ...state, gaps, streams };
-    return { ...state, gaps, streams, segments, totals: { ...state.totals, ...nextPlace(state) } };
+    const journaled = this.#journaled(state, gaps);
+    if (segments.length === state.segments.length) return { ...journaled, streams };
+    return { ...journaled, streams, segments, totals: { ...journaled.totals, ...nextPlace(state) } };
+  }
+
+  /** The state with the gaps that are left; the settled ones go over into the journal. */
+  #journaled(state: MetaState, gaps: readonly SequenceGap[]): MetaState {
+    const settled = state.gaps.filter((gap) => gap.lastSequence <= this.ackedThrough(gap.streamId));
+    const { ledger } = state.totals;
+    if (settled.length === 0 || ledger === undefined) return { ...state, gaps };
+    const journal = { told: state.told, pushedOut: ledger.pushedOut };
+    const { told, pushedOut } = withTold(journal, settled, this.setup.options.clock.wallUs());
+    if (pushedOut === ledger.pushedOut) return { ...state, gaps, told };
+    return { ...state, gaps, told, totals: { ...state.totals, ledger: { ...ledger, pushedOut } } };
   }
 
   async #heal(): Promise<void> {

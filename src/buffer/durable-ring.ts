@@ -16,8 +16,8 @@ import { SerialQueue } from './serial-queue.ts';
 import { hasUnacknowledged, ringStat, ringStreams } from './stat.ts';
 
 /**
- * The ring over a core that `openRing` recovered: every call is one job of a queue. Appends go first: how long
- * they wait is part of what a power cut may lose.
+ * The ring over a core that `openRing` recovered: every call is one job of a queue. Appends go first: how
+ * long they wait is part of what a power cut may lose.
  */
 export class DurableRing implements Ring {
   readonly stream: StreamInfo;
@@ -130,7 +130,8 @@ export class DurableRing implements Ring {
 
   facts(): RingFacts {
     const { streams, segments, gaps, setup } = this.#core;
-    return { streams, segments, gaps, lost: setup.meta.state.totals.lost };
+    const { told, totals } = setup.meta.state;
+    return { streams, segments, gaps, told, lost: totals.lost, ledger: totals.ledger ?? null };
   }
 
   records(segment: number, after: RingPosition, limitBytes: number): Promise<readonly StoreRecord[] | null> {

@@ -7,6 +7,7 @@ import { positionKey } from './record.ts';
 import type { RingPosition } from './ring.ts';
 import type { SegmentFacts } from './segment.ts';
 import type { SegmentStores } from './segment-stores.ts';
+import type { LedgerSpan, ToldGap } from './told-gaps.ts';
 
 /** What a ring knows about itself; plain data that survives JSON. */
 export interface RingFacts {
@@ -18,6 +19,10 @@ export interface RingFacts {
   readonly gaps: readonly SequenceGap[];
   /** Samples declared lost since the ring was made, by reason. */
   readonly lost: LostByReason;
+  /** The last ones of the losses that a Kernel acknowledged, oldest first. */
+  readonly told: readonly ToldGap[];
+  /** How far `lost` and `told` go back; `null` in a ring that no program of this version started yet. */
+  readonly ledger: LedgerSpan | null;
 }
 
 /** A ring that is looked at and not changed: here, on a disk without an agent, or through an agent. */

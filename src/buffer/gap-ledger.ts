@@ -1,7 +1,7 @@
 /** Gap records of the ring: a sorted list, coalesced and bounded. Values, changed by making new ones. */
 import { subtract } from '../domain/coverage.ts';
 import { invariant } from '../domain/errors.ts';
-import { OPEN_END, type SequenceGap, type SequenceGapReason } from '../domain/gap.ts';
+import { OPEN_END, type SequenceGap, type SequenceGapReason, sumOfCounts } from '../domain/gap.ts';
 
 /** More records than this and the two nearest of one stream and reason become one. */
 export const GAPS_MAX = 10_000;
@@ -47,7 +47,7 @@ export function withoutSettled(
 /** The totals with some more gaps. */
 export function countLost(lost: LostByReason, gaps: readonly SequenceGap[]): LostByReason {
   const next: Partial<Record<SequenceGapReason, number>> = { ...lost };
-  for (const gap of gaps) next[gap.reason] = (next[gap.reason] ?? 0) + gap.countAtMost;
+  for (const gap of gaps) next[gap.reason] = sumOfCounts(next[gap.reason] ?? 0, gap.countAtMost);
   return next;
 }
 
@@ -89,7 +89,7 @@ function joined(a: SequenceGap, b: SequenceGap): SequenceGap {
     lastSequence: b.lastSequence,
     fromUs: Math.min(a.fromUs, b.fromUs),
     toUs: Math.max(a.toUs, b.toUs),
-    countAtMost: a.countAtMost + b.countAtMost,
+    countAtMost: sumOfCounts(a.countAtMost, b.countAtMost),
   };
 }
 

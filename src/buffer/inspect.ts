@@ -44,6 +44,8 @@ export async function inspectRing(disk: Disk): Promise<RingInspection & AsyncDis
     segments: [...segments, ...missing].sort((a, b) => a.number - b.number),
     gaps: state?.gaps ?? [],
     lost: state?.totals.lost ?? {},
+    told: state?.told ?? [],
+    ledger: state?.totals.ledger ?? null,
   };
   return {
     facts: async () => facts,

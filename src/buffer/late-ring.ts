@@ -21,6 +21,7 @@ import { SerialQueue } from './serial-queue.ts';
 /** A disk that did not open is tried again at most this often. */
 const RETRY_MS = 1000;
 
+const NO_FACTS: RingFacts = { streams: [], segments: [], gaps: [], lost: {}, told: [], ledger: null };
 const NOTHING_READ: RingRead = { blocks: [], after: null, more: false };
 
 export interface LateRingSetup {
@@ -157,7 +158,7 @@ export class LateRing implements Ring {
   }
 
   facts(): RingFacts {
-    return this.#ring?.facts() ?? { streams: [], segments: [], gaps: [], lost: {} };
+    return this.#ring?.facts() ?? NO_FACTS;
   }
 
   async records(

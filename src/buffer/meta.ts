@@ -8,6 +8,7 @@ import { takesWrites } from './probe.ts';
 import { decodeMetaValue, encodeMetaValue } from './record.ts';
 import type { SegmentFacts } from './segment.ts';
 import type { SyncTimes } from './sync-times.ts';
+import type { LedgerSpan, ToldGap } from './told-gaps.ts';
 
 export const META_NAME = 'meta';
 const FORMAT = 1;
@@ -22,11 +23,15 @@ export interface MetaState {
   readonly segments: readonly SegmentFacts[];
   /** By stream and sequence. */
   readonly gaps: readonly SequenceGap[];
+  /** The last ones of the gaps that a Kernel knows of, by serial. */
+  readonly told: readonly ToldGap[];
   readonly totals: Totals;
 }
 
 export interface Totals {
   readonly lost: LostByReason;
+  /** Not given before the first start that writes it. */
+  readonly ledger?: LedgerSpan;
   /** At least these are free; segments that are listed may have used more. */
   readonly nextNumber: number;
   readonly nextPosition: number;
@@ -187,6 +192,7 @@ function recordsOf(state: MetaState): Map<string, unknown> {
   for (const stream of state.streams) records.set(`stream/${padded(stream.ordinal)}`, stream);
   for (const segment of state.segments) records.set(`segment/${padded(segment.number)}`, segment);
   for (const gap of state.gaps) records.set(`gap/${gap.streamId}/${padded(gap.firstSequence)}`, gap);
+  for (const told of state.told) records.set(`told/${padded(told.serial)}`, told);
   return records;
 }
 
@@ -200,6 +206,7 @@ function stateOf(records: ReadonlyMap<string, unknown>): MetaState {
     streams: all<StreamRecord>('stream/'),
     segments: all<SegmentFacts>('segment/'),
     gaps: all<SequenceGap>('gap/'),
+    told: all<ToldGap>('told/'),
     totals: (records.get('totals') ?? NO_TOTALS) as Totals,
   };
 }

@@ -6,7 +6,7 @@ import { previousOf, type StreamRecord } from './chain.ts';
 import { type CoreSetup, RingCore } from './core.ts';
 import { DurableRing } from './durable-ring.ts';
 import { LateRing } from './late-ring.ts';
-import { openMeta } from './meta.ts';
+import { type MetaState, openMeta } from './meta.ts';
 import { Quarantine } from './quarantine.ts';
 import { recover } from './recover.ts';
 import type { Ring, RingOptions } from './ring.ts';
@@ -59,7 +59,7 @@ async function openDurable(disk: Disk, options: RingOptions, start: Start): Prom
   const { meta, isWhole } = await openMeta(disk, (name) => quarantine.take(name), { log, syncTimes });
   const setup: CoreSetup = { disk, options, segmentBytes, stores, quarantine, syncTimes, meta };
   try {
-    const state = await recover(setup, isWhole);
+    const state = withLedger(await recover(setup, isWhole), { atUs: clock.wallUs(), isWhole });
     const { streamId } = start.stream;
     const others = state.streams.filter((each) => each.info.streamId !== streamId);
     const record = newStream(others, options, start.stream);
@@ -74,6 +74,16 @@ async function openDurable(disk: Disk, options: RingOptions, start: Start): Prom
     await meta.close().catch(() => undefined);
     throw error;
   }
+}
+
+/** The state with the span of its ledger, which begins now where there was none or some of it is lost. */
+function withLedger(state: MetaState, { atUs, isWhole }: { atUs: number; isWhole: boolean }): MetaState {
+  const { ledger } = state.totals;
+  if (ledger !== undefined && isWhole) return state;
+  // A ring that held something before it had a ledger is one whose meta database was lost, or an older one.
+  const isRebuilt = !isWhole || state.streams.length > 0;
+  const pushedOut = ledger?.pushedOut ?? 0;
+  return { ...state, totals: { ...state.totals, ledger: { sinceUs: atUs, isRebuilt, pushedOut } } };
 }
 
 /** Also where an attempt before this one failed and its batch is there after all: then it replaces that. */

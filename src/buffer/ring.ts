@@ -112,8 +112,8 @@ export interface RingStat {
  * The durable bounded sequence of blocks. See README.md for the rules and the layout on disk.
  *
  * Concurrency: one caller, the backlog. Calls may overlap; they are done one after the other, appends first
- * and else in the order in which they were made, so no database ever has two operations in flight. What is synchronous here
- * (`streams`, `gaps`, `stat`) tells the state after the last call that finished.
+ * and else in the order in which they were made, so no database ever has two operations in flight. What is
+ * synchronous here (`streams`, `gaps`, `stat`) tells the state after the last call that finished.
  *
  * Writing calls reject with KOM_STORE_WRITE while the disk does not take writes; the ring is then degraded,
  * keeps all that was durable, and tries the disk again at most once a second, when it is called.

@@ -6,8 +6,8 @@ const WRITE_BUFFER_FACTOR = 1.25;
 const CACHE_BYTES = 64 * 1024;
 
 /**
- * The databases of segments that are open: the one that is written to, one more that is read, and for a moment
- * the one that will be written to next.
+ * The databases of segments that are open: the one that is written to, one more that is read, and for a
+ * moment the one that will be written to next.
  */
 export class SegmentStores {
   readonly #disk: Disk;

@@ -2,8 +2,9 @@ import type { ClassStoreStatus } from '../agent/class-store.ts';
 import type { RingFacts } from '../buffer/facts.ts';
 import { type SegmentFacts, unacknowledgedSamples } from '../buffer/segment.ts';
 import { countOf, joinTouching, type SequenceRange } from '../domain/coverage.ts';
-import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { knownCount, OPEN_END } from '../domain/gap.ts';
 import { formatDuration, formatSize, formatTimeUs } from '../domain/units.ts';
+import { gapLine, ledgerLines, type ReportedGap, reportedGap, reportedLosses } from './gap-list.ts';
 
 /** One ring for `kom buffer stat`; what an agent at rest cannot know is `null`. */
 export interface BufferReport {
@@ -20,9 +21,13 @@ export interface BufferReport {
   readonly oldestUnacknowledgedUs: number | null;
   readonly streams: readonly StreamReport[];
   /** Losses that no Kernel has acknowledged. */
-  readonly gaps: readonly SequenceGap[];
-  /** All losses since the ring was made, delivered ones included; samples by reason. */
-  readonly lostByReason: RingFacts['lost'];
+  readonly gaps: readonly ReportedGap[];
+  /** Losses that a Kernel acknowledged, the last ones, oldest first; only if asked for. */
+  readonly told?: readonly ReportedGap[];
+  /** How far back losses are known. */
+  readonly ledger: RingFacts['ledger'];
+  /** All losses since the ring was made, told ones included; samples by reason, `null` for unknown. */
+  readonly lostByReason: ReturnType<typeof reportedLosses>;
   readonly status: ClassStoreStatus | null;
 }
 
@@ -48,6 +53,7 @@ export function reportOf(
     readonly capacityBytes: number | null;
     readonly diskBytes: number | null;
     readonly status: ClassStoreStatus | null;
+    readonly withTold: boolean;
   },
 ): BufferReport {
   const { segments } = facts;
@@ -70,8 +76,10 @@ export function reportOf(
     newestUs: edge(segments, 'toUs'),
     oldestUnacknowledgedUs: edge(waiting, 'fromUs'),
     streams: facts.streams.map((stream) => streamReport(stream, segments, view.status !== null)),
-    gaps: facts.gaps,
-    lostByReason: facts.lost,
+    gaps: facts.gaps.map(reportedGap),
+    ...(view.withTold ? { told: facts.told.map(reportedGap) } : {}),
+    ledger: facts.ledger,
+    lostByReason: reportedLosses(facts.lost),
     status: view.status,
   };
 }
@@ -143,7 +151,7 @@ export function* storeLines(status: ClassStoreStatus, nowUs: number): Generator<
   yield* paceLines(status);
   if (backlog.replays > 0) yield `  replay       ${backlog.replays} ranges wait to be sent again`;
   for (const [reason, count] of Object.entries(ring.lostByReason)) {
-    yield `  lost         ${count} samples: ${reason}`;
+    yield `  lost         ${knownCount(count) ?? 'an unknown number of'} samples: ${reason}`;
   }
 }
 
@@ -174,16 +182,16 @@ function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {
   yield `    watermarks acknowledged ${acked}, durable through ${stream.durableThrough}`;
 }
 
-function* lossLines({ lostByReason, gaps }: BufferReport): Generator<string> {
+function* lossLines({ lostByReason, gaps, told, ledger }: BufferReport): Generator<string> {
   const totals = Object.entries(lostByReason);
   if (totals.length === 0) yield '  lost         nothing';
-  for (const [reason, count] of totals) yield `  lost         ${count} samples, ${reason}, in all`;
-  for (const { streamId, firstSequence, lastSequence, reason, countAtMost, fromUs, toUs } of gaps) {
-    const last = lastSequence === OPEN_END ? 'the end' : String(lastSequence);
-    const when = `${formatTimeUs(fromUs)} to ${formatTimeUs(toUs)}`;
-    const what = `${reason}, at most ${countAtMost} samples`;
-    yield `    not told   ${streamId} ${firstSequence}–${last}: ${what}, ${when}`;
+  for (const [reason, count] of totals) {
+    yield `  lost         ${count ?? 'an unknown number of'} samples, ${reason}, in all`;
   }
+  for (const gap of gaps) yield `    not told   ${gapLine(gap)}`;
+  if (told === undefined) return;
+  for (const gap of told) yield `    told       ${gapLine(gap)}`;
+  for (const line of ledgerLines({ ledger, told: told.length })) yield `    journal    ${line}`;
 }
 
 function age(timeUs: number, nowUs: number): string {

@@ -1,6 +1,6 @@
 import type { ExportRow } from '../buffer/export.ts';
 import type { ValueType } from '../domain/dictionary.ts';
-import { OPEN_END } from '../domain/gap.ts';
+import { knownCount, OPEN_END } from '../domain/gap.ts';
 import { qualityName } from '../domain/quality.ts';
 import { type SampleValue, valueToJson } from '../domain/sample.ts';
 import { formatTimeUs } from '../domain/units.ts';
@@ -51,7 +51,10 @@ export function jsonRow(row: ExportRow): string {
   }
   if (row.kind === 'unreadable') return JSON.stringify(row);
   const { fromUs, toUs, reason, ...rest } = row.gap;
-  const place = row.kind === 'time-gap' ? { stream: row.streamId, sequence: row.sequence } : {};
+  const place =
+    row.kind === 'time-gap'
+      ? { stream: row.streamId, sequence: row.sequence }
+      : { countAtMost: knownCount(row.gap.countAtMost) };
   const span = { from: formatTimeUs(fromUs), to: formatTimeUs(toUs) };
   return JSON.stringify({ kind: row.kind, ...span, reason, ...rest, ...place });
 }
@@ -102,7 +105,7 @@ function cellsOf(row: ExportRow): Cells {
   return {
     kind: row.kind,
     ...span,
-    count: String(countAtMost),
+    count: String(knownCount(countAtMost) ?? 'unknown'),
     stream: streamId,
     sequence: String(firstSequence),
     last_sequence: lastSequence === OPEN_END ? '' : String(lastSequence),

@@ -58,10 +58,12 @@ function withRange(command: Command): Command {
 
 function statCommand(command: Command, { output }: CommandContext): void {
   withSource(command.command('stat').description('what is held, for how long it lasts, and what was lost'))
+    .option('--gaps', 'the last 1,000 losses that a Kernel knows of too, each with its range and times')
     .option('--json', 'one JSON object a line for each ring')
-    .action(async (options: BufferSource & { readonly json?: true }) => {
+    .action(async (options: BufferSource & { readonly gaps?: true; readonly json?: true }) => {
       for await (const view of openBuffers(options)) {
-        const report = reportOf(await view.inspection.facts(), view);
+        const withTold = options.gaps === true;
+        const report = reportOf(await view.inspection.facts(), { ...view, withTold });
         if (options.json === true) output.line(JSON.stringify(report));
         else for (const line of reportLines(report, nowUs())) output.line(line);
       }

@@ -24,6 +24,16 @@ export interface SequenceGap {
   /** Time span of what was lost, integer µs. */
   readonly fromUs: number;
   readonly toUs: number;
-  /** How many samples were lost, or at most how many where the end is open. */
+  /** How many samples were lost, or at most how many where the end is open; `OPEN_END` where nobody knows. */
   readonly countAtMost: number;
+}
+
+/** A count of lost samples, or a sum of such counts; `null` where nobody knows how many they were. */
+export function knownCount(countAtMost: number): number | null {
+  return countAtMost >= OPEN_END ? null : countAtMost;
+}
+
+/** The sum of two such counts; one that nobody knows makes a sum that nobody knows. */
+export function sumOfCounts(a: number, b: number): number {
+  return Math.min(OPEN_END, a + b);
 }

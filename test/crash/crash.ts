@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Judge, type Loss } from './judge.ts';
 import { runAndKill } from './kill.ts';
 import { CuttableDisk, reasonAgainstPowerCuts } from './power.ts';
+import { STORES, type StoreSettings } from './settings.ts';
 
-const POLICIES = ['always', 'on-outage'] as const;
-type Policy = (typeof POLICIES)[number];
+type Policy = StoreSettings['policy'];
 
 export interface LossSummary {
   readonly runs: number;
@@ -39,7 +39,7 @@ export interface CrashReport {
   readonly seconds: number;
 }
 
-/** Kills writers and cuts their power as often as asked, half of each with either policy. */
+/** Kills writers and cuts their power as often as asked, in equal shares on each kind of store. */
 export async function crash(asked: { kills: number; powerCuts: number }): Promise<CrashReport> {
   const startedMs = Date.now();
   const root = await mkdtemp(join(tmpdir(), 'kom-crash-'));
@@ -48,12 +48,11 @@ export async function crash(asked: { kills: number; powerCuts: number }): Promis
   const powerCuts = reason === null ? asked.powerCuts : 0;
   let unsyncedLost = 0;
   try {
-    for (const [at, policy] of POLICIES.entries()) {
-      const share = (count: number): number => Math.ceil((count - at) / POLICIES.length);
-      judges.push(await killOften(join(root, policy), policy, share(asked.kills)));
-      if (powerCuts === 0) continue;
-      const disk = join(root, `disk-${policy}`);
-      const { judge, lost } = await cutOften(disk, policy, share(powerCuts));
+    for (const [at, store] of STORES.entries()) {
+      const share = (count: number): number => Math.ceil((count - at) / STORES.length);
+      judges.push(await killOften(join(root, `killed-${at}`), store, share(asked.kills)));
+      if (share(powerCuts) === 0) continue;
+      const { judge, lost } = await cutOften(join(root, `cut-${at}`), store, share(powerCuts));
       judges.push(judge);
       unsyncedLost += lost;
     }
@@ -78,10 +77,10 @@ export async function crash(asked: { kills: number; powerCuts: number }): Promis
 }
 
 /** One ring that grows and rotates over all the runs. */
-async function killOften(directory: string, policy: Policy, kills: number): Promise<Judge> {
-  const judge = new Judge(policy);
+async function killOften(directory: string, store: StoreSettings, kills: number): Promise<Judge> {
+  const judge = new Judge(store);
   for (let kill = 0; kill < kills; kill += 1) {
-    const { said, atMs } = await runAndKill(directory, policy);
+    const { said, atMs } = await runAndKill(directory, store);
     await judge.check(directory, said, atMs);
   }
   return judge;
@@ -89,10 +88,10 @@ async function killOften(directory: string, policy: Policy, kills: number): Prom
 
 async function cutOften(
   root: string,
-  policy: Policy,
+  store: StoreSettings,
   cuts: number,
 ): Promise<{ readonly judge: Judge; readonly lost: number }> {
-  const judge = new Judge(policy);
+  const judge = new Judge(store);
   await mkdir(root);
   const disk = await CuttableDisk.make(root);
   const ring = join(disk.mountPoint, 'ring');
@@ -100,7 +99,7 @@ async function cutOften(
   try {
     for (let cut = 0; cut < cuts; cut += 1) {
       await disk.powerOn();
-      const { said, atMs } = await runAndKill(ring, policy, async () => {
+      const { said, atMs } = await runAndKill(ring, store, async () => {
         await writeFiles(disk.mountPoint);
         await disk.cut();
       });

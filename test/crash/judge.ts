@@ -10,13 +10,11 @@ import { mintId } from '../../src/world/random.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
-import { type Said, SETTINGS, sampleOf, TICK_MS } from './settings.ts';
-
-type Policy = 'always' | 'on-outage';
+import { type Said, SETTINGS, type StoreSettings, sampleOf, TICK_MS } from './settings.ts';
 
 /** What one crash lost of what was numbered. */
 export interface Loss {
-  readonly policy: Policy;
+  readonly policy: StoreSettings['policy'];
   readonly samples: number;
   /** Age of the oldest lost sample when the writer was killed, milliseconds. */
   readonly ageMs: number;
@@ -42,12 +40,12 @@ export class Judge {
   readonly losses: Loss[] = [];
   blocksRead = 0;
   evictions = 0;
-  readonly #policy: Policy;
+  readonly #store: StoreSettings;
   readonly #streams = new Map<string, KnownStream>();
   #newest: string | null = null;
 
-  constructor(policy: Policy) {
-    this.#policy = policy;
+  constructor(store: StoreSettings) {
+    this.#store = store;
   }
 
   /** Opens the ring that a killed writer left, compares, and closes it again. */
@@ -55,7 +53,7 @@ export class Judge {
     const written = this.#take(said);
     let ring: Ring;
     try {
-      ring = await openForJudging(directory, this.#policy);
+      ring = await openForJudging(directory, this.#store);
     } catch (error) {
       this.#violation(`a start failed: ${error}`);
       return;
@@ -187,16 +185,16 @@ export class Judge {
     const oldest = numbered.find(({ through }) => through > kept);
     const samples = Math.max(0, (numbered.at(-1)?.through ?? 0) - kept);
     this.losses.push({
-      policy: this.#policy,
+      policy: this.#store.policy,
       samples,
       ageMs: oldest === undefined ? 0 : Math.max(0, run.killedAtMs - oldest.atMs),
-      boundMs: powerCutBoundMs({ ...SETTINGS, store: this.#policy, writeMs: slowestWriteMs(run) }),
-      latenessMs: (this.#policy === 'always' ? 1 : 2) * latestTickMs(run),
+      boundMs: powerCutBoundMs({ ...SETTINGS, store: this.#store.policy, writeMs: slowestWriteMs(run) }),
+      latenessMs: (this.#store.policy === 'always' ? 1 : 2) * latestTickMs(run),
     });
   }
 
   #violation(text: string): void {
-    this.violations.push(`${this.#policy}: ${text}`);
+    this.violations.push(`${this.#store.policy}: ${text}`);
   }
 }
 
@@ -218,21 +216,24 @@ function slowestWriteMs({ said, killedAtMs }: Run): number {
   return askedMs === null ? slowest : Math.max(slowest, killedAtMs - askedMs);
 }
 
-/** How late the tick of the samples was at most; the one that the kill kept from coming counts. */
+/**
+ * How late a timer may have gone off: as late as the tick of the samples did at most, the one that the kill
+ * kept from coming included. A stall that began right after a tick shows with the next one, shorter by so much.
+ */
 function latestTickMs({ said, killedAtMs }: Run): number {
   const ticks = said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));
   const last = ticks.at(-1);
   const missing = last === undefined ? 0 : killedAtMs - last.atMs - TICK_MS;
-  return Math.max(0, missing, ...ticks.map(({ lateMs }) => lateMs));
+  return TICK_MS + Math.max(0, missing, ...ticks.map(({ lateMs }) => lateMs));
 }
 
-function openForJudging(directory: string, policy: Policy): Promise<Ring> {
+function openForJudging(directory: string, store: StoreSettings): Promise<Ring> {
   const clock = createClock();
   const random = createRandom();
   return openLevelDisk(directory).then((disk) =>
     openRing(disk, {
       ...SETTINGS,
-      policy,
+      ...store,
       freeDiskFloorBytes: 0,
       whenFull: 'drop-oldest',
       log: silentLog,

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { type Said, sayings, sharedMonotonicMs } from './settings.ts';
+import { type Said, type StoreSettings, sayings, sharedMonotonicMs } from './settings.ts';
 
 const WRITER = join(import.meta.dirname, 'writer.ts');
 /** Counted from the start of the process a kill falls into loading, opening, or the first appends. */
@@ -18,11 +18,11 @@ export interface Killed {
 /** Runs a writer and kills it at a random moment; `cut` happens right before. */
 export async function runAndKill(
   directory: string,
-  policy: 'always' | 'on-outage',
+  { policy, capacityBytes }: StoreSettings,
   cut?: () => Promise<void>,
 ): Promise<Killed> {
   const kernel = Math.random() < 0.5 ? 'away' : 'slow';
-  const child = spawn(process.execPath, [WRITER, directory, policy, kernel], {
+  const child = spawn(process.execPath, [WRITER, directory, policy, String(capacityBytes), kernel], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';

@@ -5,14 +5,28 @@ import type { Sample } from '../../src/domain/sample.ts';
 export const TICK_MS = 4;
 
 export const SETTINGS = {
-  /** Small, so that the ring evicts every few runs, and the window crowds. */
-  capacityBytes: 700_000,
   blockAgeMs: 50,
   spillAgeMs: 150,
   aliveMarkMs: 40,
   windowBytes: 100_000,
   lostAtMost: 516_384,
 } as const;
+
+export interface StoreSettings {
+  readonly policy: 'always' | 'on-outage';
+  readonly capacityBytes: number;
+}
+
+/**
+ * Small ones, that evict every few runs, and change the segment within an append; and larger ones, whose
+ * segments take long enough to make the next one ahead of need.
+ */
+export const STORES: readonly StoreSettings[] = [
+  { policy: 'always', capacityBytes: 120_000 },
+  { policy: 'always', capacityBytes: 700_000 },
+  { policy: 'on-outage', capacityBytes: 120_000 },
+  { policy: 'on-outage', capacityBytes: 700_000 },
+];
 
 /** The one content that a number of a stream can have. */
 export function sampleOf(streamId: string, sequence: number): Sample {

@@ -18,7 +18,7 @@ import { type Said, SETTINGS, sampleOf, sharedMonotonicMs, TICK_MS } from './set
 const SAMPLES_PER_TICK = 60;
 const READ_BYTES = 64 * 1024;
 
-const [directory = '', policyName = '', kernel = 'away'] = process.argv.slice(2);
+const [directory = '', policyName = '', capacity = '', kernel = 'away'] = process.argv.slice(2);
 const policy = policyName === 'always' ? 'always' : 'on-outage';
 const clock = createClock();
 const random = createRandom();
@@ -30,6 +30,7 @@ function say(said: Said): void {
 const ring = await openRing(await openLevelDisk(directory), {
   ...SETTINGS,
   policy,
+  capacityBytes: Number(capacity),
   freeDiskFloorBytes: 0,
   whenFull: 'drop-oldest',
   log: silentLog,
