@@ -2,6 +2,7 @@ import { countOf, joinTouching, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import { SIDE_STORES } from '../world/side-store.ts';
 import type { Store } from '../world/store.ts';
 import { cutOff, type StreamRecord, withStored } from './chain.ts';
 import { type CoreSetup, nextPlace, withGaps } from './core.ts';
@@ -21,7 +22,7 @@ import {
 } from './segment.ts';
 
 /** Directories that file systems and operators put beside ours. */
-const NOT_OURS = ['quarantine', 'lost+found', PROBE_NAME];
+const NOT_OURS: readonly string[] = ['quarantine', 'lost+found', PROBE_NAME, ...SIDE_STORES];
 const UNKNOWN_ID = '0'.repeat(32);
 
 /**
