@@ -7,16 +7,15 @@ export interface BackoffOptions {
 }
 
 /**
- * Decorrelated jitter: each delay is drawn between the minimum and three times the one before it, at most
- * the maximum. Many agents that lose one Kernel come back spread out. Endless; begin anew after a stable
- * time.
+ * Decorrelated jitter: each delay is drawn between the minimum and three times the one before it (before
+ * the first: the minimum), at most the maximum. Many agents that lose one Kernel come back spread out, the
+ * first time too. Endless; begin anew after a stable time.
  */
 export function* backoffDelaysMs(options: BackoffOptions): Generator<number, never> {
   const { delayMinMs, delayMaxMs, fraction } = options;
   let delayMs = delayMinMs;
   while (true) {
+    delayMs = Math.min(delayMaxMs, delayMinMs + fraction() * (delayMs * 3 - delayMinMs));
     yield delayMs;
-    const highest = Math.min(delayMaxMs, delayMs * 3);
-    delayMs = delayMinMs + fraction() * Math.max(0, highest - delayMinMs);
   }
 }
