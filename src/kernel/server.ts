@@ -3,6 +3,7 @@ import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import { Channel } from '../uplink/channel.ts';
 import {
   type ByeReason,
+  type ClockEcho,
   type Hello,
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
@@ -47,6 +48,8 @@ interface AgentSession {
   saidGoodbye: boolean;
   /** Ends the data lane of an agent that said goodbye. */
   farewell: Timer | null;
+  /** For the agent to learn this Kernel's clock from. */
+  echo: ClockEcho | null;
   readonly presence: ProcessPresence;
   readonly streamIds: ReadonlySet<string>;
 }
@@ -156,6 +159,7 @@ export class KernelServer {
       isDataOver: false,
       saidGoodbye: false,
       farewell: null,
+      echo: null,
       presence,
       streamIds,
     };
@@ -165,7 +169,7 @@ export class KernelServer {
       { site, process, instance, remote: channel.remote, version: hello.programVersion },
       'agent connected',
     );
-    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel));
+    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel, session.echo));
     try {
       await this.#welcome(channel, { protocol, sessionId, coverage });
       await this.#readControl(session);
@@ -190,7 +194,7 @@ export class KernelServer {
     await this.#welcome(channel, { protocol, sessionId: hello.sessionId, coverage: [] });
     const lane = { site, process, presence: session.presence, streamIds: session.streamIds };
     // Each lane shows its own life: a connection that only a firewall has dropped looks open from both ends.
-    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel));
+    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel, null));
     try {
       await new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log }).run();
     } finally {
@@ -213,6 +217,8 @@ export class KernelServer {
         return;
       }
       if (message.type === 'heartbeat') {
+        const { monotonicUs } = message.heartbeat;
+        if (monotonicUs !== undefined) session.echo = { monotonicUs, receivedUs: clock.wallUs() };
         presence.heartbeat(message.heartbeat);
         for (const { streamId, running } of message.heartbeat.streams) {
           if (running) presence.covered(streamId, await archive.coverage(streamId));
@@ -234,7 +240,7 @@ export class KernelServer {
     }
   }
 
-  #beat(channel: Channel): void {
+  #beat(channel: Channel, echo: ClockEcho | null): void {
     const { clock, log } = this.#options;
     const heartbeat = {
       wallUs: clock.wallUs(),
@@ -243,6 +249,7 @@ export class KernelServer {
       uplinkState: 'online',
       receivedBytes: channel.receivedBytes,
       isPartial: false,
+      ...(echo === null ? {} : { echo }),
     } as const;
     channel.send({ type: 'heartbeat', heartbeat }).catch((error: unknown) => {
       log.debug({ error: describeError(error) }, 'a heartbeat found nobody');

@@ -71,6 +71,7 @@ const MESSAGES: Message[] = [
     heartbeat: {
       ...{ wallUs: 8, streams: [], observedUntilUs: 9, uplinkState: 'catch-up' as const },
       ...{ receivedBytes: 2 ** 40, isPartial: true },
+      ...{ monotonicUs: 77, echo: { monotonicUs: 78, receivedUs: 1_795_000_000_000_002 } },
     },
   },
   { type: 'dictionary', hash: B, content: new Uint8Array(5000).fill(7) },
@@ -162,6 +163,7 @@ describe('messages of the uplink', () => {
       sealedMonotonicUs: 123,
       codec: 1,
       bodyBytes: 999,
+      isClockUncertain: true as const,
     };
     const read = BlockHeaderType.toObject(BlockHeaderType.decode(encodeHeader(header)));
     expect({ ...read, streamId: undefined, dictionaryHash: undefined }).toEqual({
@@ -174,6 +176,7 @@ describe('messages of the uplink', () => {
       sealedMonotonicUs: 123,
       codec: 1,
       bodyBytes: 999,
+      isClockUncertain: true,
     });
     expect(Buffer.from(read['streamId'] as Uint8Array).toString('hex')).toBe(A);
   });

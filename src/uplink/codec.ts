@@ -159,7 +159,7 @@ function dictionaryContent(wire: WireReader): Uint8Array {
   if (contentBytes > FRAME_BYTES_MAX) throw invalid('a dictionary is too long');
   try {
     const plain = decompress(codec, bytes, contentBytes);
-  return new Uint8Array(plain.buffer, plain.byteOffset, plain.length);
+    return new Uint8Array(plain.buffer, plain.byteOffset, plain.length);
   } catch (error) {
     throw invalid(`a dictionary does not decompress (${describeError(error)})`);
   }
@@ -275,12 +275,16 @@ function coverageFromWire(wire: WireReader): StreamCoverage {
 function heartbeatToWire(heartbeat: Heartbeat): Wire {
   return {
     ...heartbeat,
+    echoMonotonicUs: heartbeat.echo?.monotonicUs ?? 0,
+    echoReceivedUs: heartbeat.echo?.receivedUs ?? 0,
     streams: heartbeat.streams.map(streamToWire),
     uplinkState: UPLINK_STATES.indexOf(heartbeat.uplinkState),
   };
 }
 
 function heartbeatFromWire(wire: WireReader): Heartbeat {
+  const monotonicUs = wire.number('monotonicUs');
+  const echo = { monotonicUs: wire.number('echoMonotonicUs'), receivedUs: wire.number('echoReceivedUs') };
   return {
     wallUs: wire.timeUs('wallUs'),
     streams: wire.list('streams', STREAMS_MAX).map(streamFromWire),
@@ -288,6 +292,8 @@ function heartbeatFromWire(wire: WireReader): Heartbeat {
     uplinkState: wire.choice('uplinkState', UPLINK_STATES),
     receivedBytes: wire.number('receivedBytes'),
     isPartial: wire.bool('isPartial'),
+    ...(monotonicUs === 0 ? {} : { monotonicUs }),
+    ...(echo.monotonicUs === 0 ? {} : { echo }),
   };
 }
 

@@ -115,6 +115,16 @@ export interface Heartbeat {
   readonly receivedBytes: number;
   /** From the agent: streams that are not named are as they were. */
   readonly isPartial: boolean;
+  /** From the agent: its monotonic clock when it sent this, integer µs above 0. */
+  readonly monotonicUs?: number;
+  /** From the Kernel: what the agent's last heartbeat said, and when it came. */
+  readonly echo?: ClockEcho;
+}
+
+export interface ClockEcho {
+  readonly monotonicUs: number;
+  /** The Kernel's wall clock, integer µs. */
+  readonly receivedUs: number;
 }
 
 export const NACK_REASONS = ['unspecified', 'undecodable', 'too-large', 'forbidden'] as const;

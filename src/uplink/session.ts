@@ -1,6 +1,7 @@
 import type { Backlog, BacklogState } from '../buffer/backlog.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
+import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { describeError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
@@ -9,7 +10,7 @@ import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
 import { LIVE_VALUES_MAX } from './limits.ts';
 import type { LiveTable } from './live-table.ts';
-import type { Message, Nack, StreamCoverage, StreamState } from './messages.ts';
+import type { Heartbeat, Message, Nack, StreamCoverage, StreamState } from './messages.ts';
 
 /** Bytes asked from the backlog at a time at most. */
 const READ_BYTES_MAX = 1024 * 1024;
@@ -45,6 +46,8 @@ export interface SessionOptions {
   readonly coverage: readonly StreamCoverage[];
   readonly settings: UplinkSettings;
   readonly clock: Clock;
+  /** Takes what a heartbeat and its echo say of the Kernel's clock. */
+  readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly log: Log;
 }
 
@@ -136,7 +139,7 @@ export class Session {
       type: 'heartbeat',
       heartbeat: {
         ...{ wallUs, streams, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
-        ...{ receivedBytes: 0, isPartial: false },
+        ...{ receivedBytes: 0, isPartial: false, monotonicUs: monotonicUs(clock) },
       },
     });
   }
@@ -168,7 +171,15 @@ export class Session {
       if (message === null) throw closed('control');
       if (message.type === 'bye') throw refused(message.reason, message.text);
       if (message.type !== 'heartbeat') throw unexpected(message.type);
+      this.#learnClock(message.heartbeat);
     }
+  }
+
+  #learnClock({ echo, wallUs: kernelSentUs }: Heartbeat): void {
+    const { kernelClock, clock } = this.#options;
+    if (echo === undefined) return;
+    const { monotonicUs: sentUs, receivedUs: kernelReceivedUs } = echo;
+    kernelClock?.({ sentUs, receivedUs: monotonicUs(clock), kernelReceivedUs, kernelSentUs });
   }
 
   async #readData(): Promise<void> {
@@ -315,6 +326,10 @@ function stateOf(sources: readonly UplinkSource[]): BacklogState {
   return (
     states.find((state) => state === 'outage') ?? states.find((state) => state === 'catch-up') ?? 'online'
   );
+}
+
+function monotonicUs(clock: Clock): number {
+  return Math.floor(clock.monotonicMs() * 1000);
 }
 
 function closed(lane: string): KomError {

@@ -1,6 +1,7 @@
 import type { HeldStream } from '../buffer/held-streams.ts';
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
 import { backoffDelaysMs } from '../domain/backoff.ts';
+import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -29,6 +30,8 @@ export interface UplinkOptions {
   readonly sources: readonly UplinkSource[];
   readonly transport: Transport;
   readonly clock: Clock;
+  /** Takes what the heartbeats say of the Kernel's clock. */
+  readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly random: Random;
   readonly log: Log;
 }
