@@ -1,7 +1,7 @@
 /** The chain of streams of one store. Values, changed by making new ones. */
 import { invariant } from '../domain/errors.ts';
 import type { PreviousStream, StreamInfo } from '../domain/stream.ts';
-import type { StreamEnded } from './ring.ts';
+import type { StreamClock, StreamEnded } from './ring.ts';
 import { lastOf, type SegmentFacts } from './segment.ts';
 
 /** More streams than this and the oldest of which nothing is held or to be told is forgotten. */
@@ -23,6 +23,8 @@ export interface StreamRecord {
   readonly nextSequence: number;
   readonly aliveUntilUs: number;
   readonly ended: StreamEnded | null;
+  /** As of the last alive mark. */
+  readonly clock?: StreamClock;
 }
 
 /** What a new run says about the one before it. */

@@ -10,7 +10,15 @@ import { Appender } from './append.ts';
 import { type RingCore, withGaps } from './core.ts';
 import { type RingFacts, recordsBehind } from './facts.ts';
 import { Reader } from './reader.ts';
-import type { AppendResult, Ring, RingPosition, RingRead, RingStat, RingStream } from './ring.ts';
+import type {
+  AppendResult,
+  Ring,
+  RingPosition,
+  RingRead,
+  RingStat,
+  RingStream,
+  StreamClock,
+} from './ring.ts';
 import { isAcknowledged } from './segment.ts';
 import { SerialQueue } from './serial-queue.ts';
 import { hasUnacknowledged, ringStat, ringStreams } from './stat.ts';
@@ -87,11 +95,11 @@ export class DurableRing implements Ring {
     return this.#appender.dictionary(hash) ?? (await this.#job(() => this.#reader.dictionary(hash)));
   }
 
-  markAlive(wallUs: number, nextSequence: number): Promise<void> {
+  markAlive(wallUs: number, nextSequence: number, clock?: StreamClock): Promise<void> {
     return this.#job(() => {
       const core = this.#core;
       const next = Math.max(core.current.nextSequence, nextSequence);
-      core.current = { ...core.current, aliveUntilUs: wallUs, nextSequence: next };
+      core.current = { ...core.current, aliveUntilUs: wallUs, nextSequence: next, ...(clock && { clock }) };
       return core.writing(async () => {
         await core.checkPresent();
         await core.commit();
@@ -100,7 +108,7 @@ export class DurableRing implements Ring {
     });
   }
 
-  endStream(lastSequence: number, wallUs: number): Promise<void> {
+  endStream(lastSequence: number, wallUs: number, clock?: StreamClock): Promise<void> {
     return this.#job(() => {
       const core = this.#core;
       invariant(lastSequence >= core.current.durableThrough, 'a stream ends behind its last durable number');
@@ -109,7 +117,9 @@ export class DurableRing implements Ring {
         core.commit((state) => ({
           ...state,
           streams: state.streams.map((each) =>
-            each.ordinal === core.current.ordinal ? { ...each, ended, aliveUntilUs: wallUs } : each,
+            each.ordinal === core.current.ordinal
+              ? { ...each, ended, aliveUntilUs: wallUs, ...(clock && { clock }) }
+              : each,
           ),
         })),
       );

@@ -15,6 +15,7 @@ import type {
   RingRead,
   RingStat,
   RingStream,
+  StreamClock,
 } from './ring.ts';
 import { SerialQueue } from './serial-queue.ts';
 
@@ -116,15 +117,15 @@ export class LateRing implements Ring {
    * A mark that was made before the predecessor was known does not count the pause before this run as
    * undeclared. So it only opens the ring; the next one is stored.
    */
-  markAlive(wallUs: number, nextSequence: number): Promise<void> {
+  markAlive(wallUs: number, nextSequence: number, clock?: StreamClock): Promise<void> {
     const knowsPrevious = this.#ring !== null;
     return this.#writing(async (ring) => {
-      if (knowsPrevious) await ring.markAlive(wallUs, nextSequence);
+      if (knowsPrevious) await ring.markAlive(wallUs, nextSequence, clock);
     });
   }
 
-  endStream(lastSequence: number, wallUs: number): Promise<void> {
-    return this.#writing((ring) => ring.endStream(lastSequence, wallUs));
+  endStream(lastSequence: number, wallUs: number, clock?: StreamClock): Promise<void> {
+    return this.#writing((ring) => ring.endStream(lastSequence, wallUs, clock));
   }
 
   stat(): RingStat {

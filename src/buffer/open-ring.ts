@@ -15,7 +15,8 @@ import { SyncTimes } from './sync-times.ts';
 
 /** A smaller ring has segments smaller than a block. Above 32 MB the disk bound of README.md holds. */
 export const RING_CAPACITY_BYTES_MIN = 64 * 1024;
-const QUARANTINE_SHARE = 0.2;
+/** Of the capacity, at most, for what is damaged. */
+export const QUARANTINE_SHARE = 0.2;
 
 /**
  * Opens the ring on a disk, whatever its state, and starts a stream. When it resolves, the stream of this run
@@ -62,7 +63,7 @@ async function openDurable(disk: Disk, options: RingOptions, start: Start): Prom
     const state = withLedger(await recover(setup, isWhole), { atUs: clock.wallUs(), isWhole });
     const { streamId } = start.stream;
     const others = state.streams.filter((each) => each.info.streamId !== streamId);
-    const record = newStream(others, options, start.stream);
+    const record = newStream(others, options, start);
     await meta.commit({ ...state, streams: [...others, record] });
     const core = new RingCore(setup, record);
     if (start.isLate) core.lapse();
@@ -87,8 +88,15 @@ function withLedger(state: MetaState, { atUs, isWhole }: { atUs: number; isWhole
 }
 
 /** Also where an attempt before this one failed and its batch is there after all: then it replaces that. */
-function newStream(others: readonly StreamRecord[], options: RingOptions, stream: StreamInfo): StreamRecord {
+function newStream(others: readonly StreamRecord[], options: RingOptions, start: Start): StreamRecord {
   const last = others.at(-1);
+  const aliveUntilUs = last?.ended?.atUs;
+  // A late one was told to a Kernel already, as it started.
+  const isTold = start.isLate || aliveUntilUs === undefined;
+  const startedAtUs = isTold
+    ? undefined
+    : options.startTimeUs?.({ aliveUntilUs, clock: last?.clock ?? null });
+  const stream = startedAtUs === undefined ? start.stream : { ...start.stream, startedAtUs };
   return {
     ordinal: (last?.ordinal ?? 0) + 1,
     info: { ...stream, previous: previousOf(last) },

@@ -1,5 +1,7 @@
 import type { StorePolicy } from '../config/model.ts';
 import type { Block } from '../domain/block/block.ts';
+import type { SavedClock } from '../domain/clock-discipline.ts';
+import type { StampedEra } from '../domain/clock-fix.ts';
 import type { SequenceRange } from '../domain/coverage.ts';
 import type { EncodedDictionary } from '../domain/dictionary.ts';
 import type { SequenceGap, SequenceGapReason } from '../domain/gap.ts';
@@ -29,8 +31,25 @@ export interface RingOptions {
   readonly mintStreamId: () => string;
   /** 32 hexadecimal digits: the run of the operating system. */
   readonly bootId: string;
+  /**
+   * The time at which the stream of this run starts, integer µs, once it is known when the last run of this
+   * store was alive and what its clock was. Default: the clock's, whatever came before.
+   */
+  readonly startTimeUs?: (last: LastClock) => number;
   /** How many numbered samples of this run a crash can lose at most; becomes `PreviousStream.lostAtMost`. */
   readonly lostAtMost: number;
+}
+
+/** What is kept of the clock that stamped a stream. */
+export interface StreamClock {
+  readonly saved: SavedClock;
+  readonly eras: readonly StampedEra[];
+}
+
+/** When the last run of a store was alive, integer µs, and its clock; `null` if that was not kept. */
+export interface LastClock {
+  readonly aliveUntilUs: number;
+  readonly clock: StreamClock | null;
 }
 
 /** A stream that the ring holds something of, or that a Kernel may not have heard of yet. */
@@ -44,6 +63,8 @@ export interface RingStream {
   readonly durableThrough: number;
   /** `null` while the stream runs. */
   readonly ended: StreamEnded | null;
+  /** What its last alive mark said of its clock. */
+  readonly clock?: StreamClock;
 }
 
 export interface StreamEnded {
@@ -165,9 +186,9 @@ export interface Ring {
   /** Bytes of a dictionary that a held block uses or that was put in this run. */
   dictionary(hash: string): Promise<Uint8Array | undefined>;
   /** Durable alive mark with the next number to be given; carries the acknowledged watermarks to disk. */
-  markAlive(wallUs: number, nextSequence: number): Promise<void>;
+  markAlive(wallUs: number, nextSequence: number, clock?: StreamClock): Promise<void>;
   /** Clean end: no number above `lastSequence` was given. Only `close`, reads and acks may follow. */
-  endStream(lastSequence: number, wallUs: number): Promise<void>;
+  endStream(lastSequence: number, wallUs: number, clock?: StreamClock): Promise<void>;
   stat(): RingStat;
   /** What `stat` says of these two, without the work for the rest. */
   readonly isHealthy: boolean;

@@ -6,10 +6,10 @@ import { isAcknowledged, type SegmentFacts, unacknowledgedSamples } from './segm
 /** Streams of the ring with what is held of each. */
 export function ringStreams(core: RingCore): RingStream[] {
   const runs = core.segments.flatMap((segment) => segment.runs);
-  return core.streams.map(({ info, ackedThrough, durableThrough, ended }) => {
+  return core.streams.map(({ info, ackedThrough, durableThrough, ended, clock }) => {
     const ranges = runs.flatMap((run) => (run.streamId === info.streamId ? run.ranges : []));
     const held = joinTouching(ranges.toSorted((a, b) => a.first - b.first));
-    return { info, held, ackedThrough, durableThrough, ended };
+    return { info, held, ackedThrough, durableThrough, ended, ...(clock && { clock }) };
   });
 }
 
