@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import type { Line, Process, Server, Site } from '../config/model.ts';
 import { createDriver } from '../drivers/create.ts';
+import type { Alarm } from '../ops/alarms.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Listener, Transport } from '../world/transport.ts';
+import { AgentAlarms } from './agent-alarms.ts';
 import { bufferHandlers } from './buffer-handlers.ts';
 import { Instance, type InstanceOptions, type InstanceStatus } from './instance.ts';
 
@@ -41,6 +43,10 @@ export interface AgentStatus {
   readonly version: string;
   readonly instances: readonly InstanceStatus[];
   readonly flash: FlashStatus;
+  /** What somebody should know of now, by the time at which it was raised, */
+  readonly alarms: readonly Alarm[];
+  /** and the last ones that are over, oldest first. */
+  readonly pastAlarms: readonly Alarm[];
 }
 
 /** Wear of the flash by this process, logs and whatever else it writes included. */
@@ -59,11 +65,16 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #instances: Instance[] = [];
   readonly #startedMs: number;
+  readonly #alarms: AgentAlarms;
   #control: Listener | null = null;
 
   private constructor(options: AgentOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
+    this.#alarms = new AgentAlarms({
+      ...options,
+      instances: () => this.#instances.map((instance) => instance.status),
+    });
   }
 
   /** @throws KomError KOM_ALREADY_RUNNING, KOM_STORE_LOCKED when another process does this job */
@@ -79,6 +90,7 @@ export class Agent {
     });
     try {
       for (const process of options.processes) agent.#instances.push(await agent.#startInstance(process));
+      agent.#alarms.start();
     } catch (error) {
       await agent.stop();
       throw error;
@@ -94,11 +106,14 @@ export class Agent {
       version: programVersion,
       instances: this.#instances.map((instance) => instance.status),
       flash: this.#flash(),
+      alarms: this.#alarms.standing,
+      pastAlarms: this.#alarms.past,
     };
   }
 
   /** Clean stop of every instance. */
   async stop(): Promise<void> {
+    this.#alarms.stop();
     await Promise.all(this.#instances.map((instance) => instance.stop()));
     await this.#control?.close();
   }

@@ -6,6 +6,7 @@ import type { BufferSettings } from '../config/model.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError } from '../domain/errors.ts';
+import { powerCutBoundMs } from '../domain/power-cut.ts';
 import { type BufferPace, BufferPacer } from '../domain/rate.ts';
 import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
 import { LiveTable } from '../uplink/live-table.ts';
@@ -44,6 +45,8 @@ export interface ClassStoreStatus {
   readonly backlog: BacklogStat;
   /** Rates, and how long the ring goes on like this. */
   readonly pace: BufferPace;
+  /** What a power cut may lose, in age of the oldest sample: by the slowest write of the last hour, as set. */
+  readonly powerCut: { readonly boundMs: number; readonly configuredMs: number };
 }
 
 /**
@@ -134,7 +137,18 @@ export class ClassStore {
       overloadCount: this.#assembler.overloadCount,
       backlog,
       pace: this.#pacer.pace({ freeBytes, waitingSamples: backlog.samples }),
+      powerCut: {
+        boundMs: this.#powerCutBoundMs(backlog.slowestWriteMs),
+        configuredMs: this.#options.buffer.powerCutLossMaxMs,
+      },
     };
+  }
+
+  /** What waits longer than the bound says, because the disk takes nothing, is the bound. */
+  #powerCutBoundMs(writeMs: number): number {
+    const { buffer } = this.#options;
+    const presentMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
+    return Math.max(powerCutBoundMs({ ...buffer, writeMs }), presentMs);
   }
 
   get producedTo(): number {

@@ -156,7 +156,7 @@ export function* storeLines(status: ClassStoreStatus, nowUs: number): Generator<
 }
 
 /** Pace and health of a store for a person. */
-function* paceLines({ backlog, pace }: ClassStoreStatus): Generator<string> {
+function* paceLines({ backlog, pace, powerCut }: ClassStoreStatus): Generator<string> {
   const { ring } = backlog;
   const rate = (value: number | null, unit: string): string =>
     value === null ? 'unknown' : `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
@@ -169,6 +169,9 @@ function* paceLines({ backlog, pace }: ClassStoreStatus): Generator<string> {
   yield `  disk         ${ring.state}${ring.lastError === null ? '' : `, last error: ${ring.lastError}`};` +
     ` ${formatSize(ring.writtenBytes)} written since the start,` +
     ` slowest sync of the last hour ${formatDuration(ring.slowestSyncMs)}`;
+  const { boundMs, configuredMs } = powerCut;
+  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ${formatDuration(configuredMs)} that` +
+    ` are set; slowest write of the last hour ${formatDuration(backlog.slowestWriteMs)}`;
 }
 
 function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {

@@ -18,6 +18,7 @@ interface StatusOptions {
   readonly server?: string;
   readonly socket?: string;
   readonly health?: true;
+  readonly alarms?: true;
   readonly json?: true;
 }
 
@@ -29,6 +30,7 @@ export function statusCommand({ output, exit }: CommandContext): Command {
     .option('--server <name>', 'the comm server of the site file')
     .option('--socket <path>', 'the control socket itself')
     .option('--health', 'exit code 0 if the agent answers and its ring takes writes, else 1')
+    .option('--alarms', 'only the alarms; exit code 1 if one stands, 0 if none does')
     .option('--json', 'print JSON')
     .action(async (options: StatusOptions) => {
       const path = await socketPath(options);
@@ -40,7 +42,9 @@ export function statusCommand({ output, exit }: CommandContext): Command {
         if (options.json === true) output.line(JSON.stringify(status));
         else if (options.health === true)
           output.line(isHealthy ? 'healthy' : 'degraded: a ring takes no writes');
+        else if (options.alarms === true) for (const line of alarmLines(status)) output.line(line);
         else print(status, output);
+        if (options.alarms === true && status.alarms.length > 0) exit(ExitCode.failed);
         if (options.health === true && !isHealthy) exit(ExitCode.failed);
       } catch (error) {
         if (options.health !== true) throw error;
@@ -70,12 +74,24 @@ async function readStatus(path: string): Promise<AgentStatus> {
 function print(status: AgentStatus, output: Output): void {
   output.line(`site ${status.site}, server ${status.server}, kom ${status.version}`);
   for (const line of flashLines(status.flash)) output.line(line);
+  for (const line of alarmLines(status)) output.line(line);
   for (const instance of status.instances) printInstance(instance, { output, nowUs: Date.now() * 1000 });
 }
 
 /** Every store of an instance. */
 function storesOf(instance: InstanceStatus): ClassStoreStatus[] {
   return instance.alarms === null ? [instance] : [instance, instance.alarms];
+}
+
+function* alarmLines({ alarms, pastAlarms }: AgentStatus): Generator<string> {
+  if (alarms.length === 0) yield 'no alarm';
+  for (const { code, text, raisedAtUs } of alarms)
+    yield `ALARM ${code} since ${formatTimeUs(raisedAtUs)}: ${text}`;
+  const last = pastAlarms.at(-1);
+  if (last?.clearedAtUs === undefined || last.clearedAtUs === null) return;
+  const { code, text, raisedAtUs, clearedAtUs } = last;
+  const span = `${formatTimeUs(raisedAtUs)} to ${formatTimeUs(clearedAtUs)}`;
+  yield `last alarm that is over: ${code}, ${span}: ${text}`;
 }
 
 function* flashLines({

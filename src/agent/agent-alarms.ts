@@ -1,0 +1,81 @@
+import { QUARANTINE_SHARE } from '../buffer/open-ring.ts';
+import { type Alarm, AlarmTable } from '../ops/alarms.ts';
+import { findingsOf, type ProcessFacts, type StoreFacts } from '../ops/findings.ts';
+import type { Clock, Timer } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
+import type { ClassStoreStatus } from './class-store.ts';
+import type { InstanceStatus } from './instance.ts';
+
+/** How often the conditions are looked at. */
+const LOOK_MS = 1000;
+
+export interface AgentAlarmsOptions {
+  readonly instances: () => readonly InstanceStatus[];
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Looks at the instances of an agent once a second, and keeps what somebody should know of them. */
+export class AgentAlarms {
+  readonly #options: AgentAlarmsOptions;
+  readonly #table: AlarmTable;
+  #timer: Timer | null = null;
+  /** Samples that each store had lost at the last look; one for each store of the site file. */
+  readonly #lost = new Map<string, number>();
+
+  constructor(options: AgentAlarmsOptions) {
+    this.#options = options;
+    this.#table = new AlarmTable(options.log);
+  }
+
+  start(): void {
+    this.#timer = this.#options.clock.repeat('alarms', LOOK_MS, () => this.#look());
+  }
+
+  get standing(): readonly Alarm[] {
+    return this.#table.standing;
+  }
+
+  get past(): readonly Alarm[] {
+    return this.#table.past;
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #look(): void {
+    const { clock, instances } = this.#options;
+    const findings = instances().flatMap((instance) => findingsOf(this.#factsOf(instance)));
+    this.#table.update(findings, { monotonicMs: clock.monotonicMs(), wallUs: clock.wallUs() });
+  }
+
+  #factsOf(instance: InstanceStatus): ProcessFacts {
+    const { process, uplink, alarms, lines } = instance;
+    const stores = [this.#storeFacts(process, instance)];
+    if (alarms !== null) stores.push(this.#storeFacts(`${process} alarms`, alarms));
+    const { kernel, lastError } = uplink;
+    return { name: process, stores, hasKernel: kernel !== null, uplinkError: lastError, lines };
+  }
+
+  #storeFacts(name: string, { backlog, pace, overloadCount, powerCut }: ClassStoreStatus): StoreFacts {
+    const { ring } = backlog;
+    const { evicted = 0, refused = 0 } = ring.lostByReason;
+    const lost = evicted + refused;
+    const lostSinceLast = Math.max(0, lost - (this.#lost.get(name) ?? lost));
+    // A ring that is not open knows of no losses yet.
+    if (ring.state !== 'volatile') this.#lost.set(name, lost);
+    return {
+      name,
+      ringState: ring.state,
+      lastError: ring.lastError,
+      powerCut,
+      isInOutage: backlog.state === 'outage',
+      fill: ring.unacknowledgedBytes / ring.capacityBytes,
+      fullInMs: pace.fullInMs,
+      quarantine: ring.quarantineBytes / (ring.capacityBytes * QUARANTINE_SHARE),
+      overloadCount,
+      lostSinceLast,
+    };
+  }
+}

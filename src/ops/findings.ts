@@ -1,0 +1,115 @@
+import { formatDuration } from '../domain/units.ts';
+import type { AlarmCode, Finding } from './alarms.ts';
+
+/** Two thresholds of one figure: an alarm is raised at the first, and over behind the second. */
+interface Band {
+  readonly raise: number;
+  readonly clear: number;
+}
+
+/** Share of the capacity that waits to be delivered. */
+const FILL: Band = { raise: 0.8, clear: 0.7 };
+/** How long the ring still takes an outage, ms. */
+const LEFT_MS: Band = { raise: 4 * 3_600_000, clear: 5 * 3_600_000 };
+/** Share of the room for what is damaged. */
+const QUARANTINE: Band = { raise: 0.9, clear: 0.8 };
+
+/** What of a store an alarm may be about. */
+export interface StoreFacts {
+  readonly name: string;
+  readonly ringState: 'healthy' | 'degraded' | 'volatile';
+  readonly lastError: string | null;
+  readonly powerCut: { readonly boundMs: number; readonly configuredMs: number };
+  readonly isInOutage: boolean;
+  /** Un-acknowledged, as a share of the capacity. */
+  readonly fill: number;
+  readonly fullInMs: number | null;
+  /** As a share of its bound. */
+  readonly quarantine: number;
+  /** Samples that were not taken in an overload that goes on. */
+  readonly overloadCount: number;
+  /** Samples evicted or refused since the last look. */
+  readonly lostSinceLast: number;
+}
+
+/** What of a process an alarm may be about. */
+export interface ProcessFacts {
+  readonly name: string;
+  readonly stores: readonly StoreFacts[];
+  readonly hasKernel: boolean;
+  readonly uplinkError: string | null;
+  readonly lines: readonly {
+    readonly name: string;
+    readonly isConnected: boolean;
+    readonly lastError: string | null;
+  }[];
+}
+
+/** What there is to find of every condition of a process. */
+export function findingsOf(process: ProcessFacts): Finding[] {
+  const why = (error: string | null): string => (error === null ? '' : `: ${error}`);
+  return [
+    ...process.stores.flatMap(storeFindings),
+    when('kernel-unreachable', process.name, {
+      is: !process.hasKernel,
+      text: `${process.name} has no session with a Kernel${why(process.uplinkError)}`,
+    }),
+    ...process.lines.map((line) =>
+      when('line-down', `${process.name} ${line.name}`, {
+        is: !line.isConnected,
+        text: `line ${line.name} of ${process.name} is not connected${why(line.lastError)}`,
+      }),
+    ),
+  ];
+}
+
+function storeFindings(store: StoreFacts): Finding[] {
+  const { name, powerCut, fill, fullInMs, isInOutage } = store;
+  const { boundMs, configuredMs } = powerCut;
+  const leftMs = isInOutage ? (fullInMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+  return [
+    when('power-cut-bound', name, {
+      is: boundMs > configuredMs,
+      text:
+        `a power cut may cost ${name} ${formatDuration(boundMs)}, more than the ` +
+        `${formatDuration(configuredMs)} of powerCutLossMax: the disk is slow`,
+    }),
+    when('ring-not-durable', name, {
+      is: store.ringState !== 'healthy',
+      text: `the ring of ${name} is ${store.ringState}: ${store.lastError ?? 'the disk takes no write'}`,
+    }),
+    when('overload', name, {
+      is: store.overloadCount > 0,
+      text: `${name} has no room: ${store.overloadCount} samples were not taken`,
+    }),
+    when('losing-samples', name, {
+      is: store.lostSinceLast > 0,
+      text: `the full ring of ${name} loses samples that no Kernel has`,
+    }),
+    within('buffer-filling', name, {
+      level: levelAbove(fill, FILL),
+      text: `${(fill * 100).toFixed(0)} % of the ring of ${name} wait to be delivered`,
+    }),
+    within('buffer-full-soon', name, {
+      level: levelAbove(-leftMs, { raise: -LEFT_MS.raise, clear: -LEFT_MS.clear }),
+      text: `the ring of ${name} is full in ${formatDuration(fullInMs ?? 0)} if the outage goes on`,
+    }),
+    within('quarantine-full', name, {
+      level: levelAbove(store.quarantine, QUARANTINE),
+      text: `the quarantine of ${name} is full; look at it, then delete it`,
+    }),
+  ];
+}
+
+function levelAbove(figure: number, { raise, clear }: Band): Finding['level'] {
+  if (figure >= raise) return 'raise';
+  return figure > clear ? 'keep' : 'clear';
+}
+
+function when(code: AlarmCode, subject: string, { is, text }: { is: boolean; text: string }): Finding {
+  return within(code, subject, { level: is ? 'raise' : 'clear', text });
+}
+
+function within(code: AlarmCode, subject: string, found: Pick<Finding, 'level' | 'text'>): Finding {
+  return { code, subject, ...found };
+}
