@@ -1,42 +1,49 @@
-import {
-  type DecodedBlock,
-  ENTRY_CAUSE_SHIFT,
-  ENTRY_KIND_MASK,
-  EntryKind,
-} from '../../domain/block/block.ts';
-import { type ClockOffsets, clockOffsetAt } from '../../domain/clock-offsets.ts';
+import { type DecodedBlock, ENTRY_KIND_MASK, EntryKind } from '../../domain/block/block.ts';
 import type { SequenceRange } from '../../domain/coverage.ts';
 import { KomError } from '../../domain/errors.ts';
-import { type Appender, CHUNK_ROWS, type Chunk, type Database } from './duckdb.ts';
+import { type SequenceSteps, stepAt } from '../../domain/sequence-steps.ts';
+import { ChunkWriter } from './chunk.ts';
+import type { Database } from './duckdb.ts';
 import {
   createSamplesTable,
+  FLAGS_MARKS_SHIFT,
+  INTEGER_IN_VALUE_MAX,
   type Month,
   monthOf,
-  NO_DEVICE_TIME,
   SAMPLE_COLUMNS,
   type SampleColumn,
 } from './schema.ts';
 
 const TYPES = SAMPLE_COLUMNS.map(([, type]) => type);
+const TAG = columnIndex('tag');
+const SOURCE_US = columnIndex('source_us');
+const RECEIVED_US = columnIndex('received_us');
+const FLAGS = columnIndex('flags');
+const VALUE = columnIndex('value');
+const TEXT = columnIndex('text');
+const QUALITY = columnIndex('quality');
+const STREAM = columnIndex('stream');
+const SEQUENCE = columnIndex('sequence');
 
 /** What a block's rows need beside its columns. */
 export interface BlockRows {
   readonly block: DecodedBlock;
-  /** Numbers to insert, ascending; entries that are time gaps are passed over. */
+  /** Numbers to insert, ascending; entries that are not samples are passed over. */
   readonly ranges: readonly SequenceRange[];
   /** Tag ids of the archive by the tag index of the block's dictionary. */
   readonly tagIds: Int32Array;
   /** Small id of the stream. */
   readonly stream: number;
   readonly receivedAtUs: number;
+  /** Bits of `Mark`. */
   readonly marks: number;
-  readonly term: number;
-  readonly clockOffsets: ClockOffsets;
+  /** What the stream's clock was off. */
+  readonly clockOffsets: SequenceSteps;
 }
 
 /**
- * Writes samples into the tables of their months within one transaction. Bounded: one chunk of
- * `CHUNK_ROWS` rows for each month that the transaction touches.
+ * Writes samples into the tables of their months within one transaction. Bounded: one chunk for each month that
+ * the transaction touches.
  */
 export class SampleAppender {
   readonly #database: Database;
@@ -52,32 +59,31 @@ export class SampleAppender {
 
   /** @throws KomError KOM_BLOCK_CORRUPT if a tag index is not in the dictionary */
   async append(rows: BlockRows): Promise<void> {
-    const { block, ranges } = rows;
-    const received = BigInt(rows.receivedAtUs);
+    const { block, ranges, clockOffsets } = rows;
+    const { firstSequence } = block.header;
     for (const { first, last } of ranges) {
-      const end = last - block.header.firstSequence;
-      for (let at = first - block.header.firstSequence; at <= end; at++) {
-        if (((block.kinds[at] as number) & ENTRY_KIND_MASK) === EntryKind.timeGap) continue;
-        const offsetUs = clockOffsetAt(rows.clockOffsets, block.header.firstSequence + at);
+      for (let at = first - firstSequence; at <= last - firstSequence; at++) {
+        if (((block.kinds[at] as number) & ENTRY_KIND_MASK) > EntryKind.text) continue;
+        const offsetUs = clockOffsets.length === 0 ? 0 : stepAt(clockOffsets, firstSequence + at);
         const timeUs = (block.sourceTimesUs[at] as number) + offsetUs;
         let writer = this.#current;
         if (writer === undefined || timeUs < writer.month.fromUs || timeUs >= writer.month.toUs) {
           writer = await this.#open(monthOf(timeUs));
           this.#current = writer;
         }
-        writer.add(rows, at, { received, timeUs, offsetUs });
+        writer.add(rows, at, timeUs);
       }
     }
   }
 
   /** Hands everything to the database; the samples are in when the transaction is. */
   finish(): void {
-    for (const writer of this.#writers.values()) writer.finish();
+    for (const writer of this.#writers.values()) writer.chunks.finish();
   }
 
   /** Lets go of the appenders after a failure; what they hold is dropped with the transaction. */
   abandon(): void {
-    for (const writer of this.#writers.values()) writer.abandon();
+    for (const writer of this.#writers.values()) writer.chunks.abandon();
   }
 
   async #open(month: Month): Promise<MonthWriter> {
@@ -85,137 +91,61 @@ export class SampleAppender {
     if (known !== undefined) return known;
     if (!this.#tables.has(month.table)) await this.#database.write(createSamplesTable(month.table));
     this.#tables.add(month.table);
-    const writer = new MonthWriter(month, this.#database, await this.#database.appender(month.table));
+    const writer = new MonthWriter(month, await ChunkWriter.open(this.#database, month.table, TYPES));
     this.#writers.set(month.table, writer);
     return writer;
   }
 }
 
-/** One vector of a chunk for each column, by the order of `SAMPLE_COLUMNS`. */
-type Column = ReturnType<Chunk['getColumnVector']>;
-
 class MonthWriter {
   readonly month: Month;
-  readonly #database: Database;
-  readonly #appender: Appender;
-  #chunk: Chunk;
-  #columns: Columns;
-  #rows = 0;
+  readonly chunks: ChunkWriter;
 
-  constructor(month: Month, database: Database, appender: Appender) {
+  constructor(month: Month, chunks: ChunkWriter) {
     this.month = month;
-    this.#database = database;
-    this.#appender = appender;
-    this.#chunk = database.chunk(TYPES, CHUNK_ROWS);
-    this.#columns = columnsOf(this.#chunk);
+    this.chunks = chunks;
   }
 
-  add(
-    { block, tagIds, stream, marks, term }: BlockRows,
-    at: number,
-    { received, timeUs, offsetUs }: RowTimes,
-  ): void {
+  add({ block, tagIds, stream, receivedAtUs, marks }: BlockRows, at: number, timeUs: number): void {
     const tag = tagIds[block.tagIndexes[at] as number];
     if (tag === undefined) {
       throw new KomError('KOM_BLOCK_CORRUPT', `tag ${block.tagIndexes[at]} is not in its dictionary`);
     }
     const entry = block.kinds[at] as number;
-    const kind = entry & ENTRY_KIND_MASK;
-    const device = block.deviceTimesUs.get(at);
-    const columns = this.#columns;
-    const row = this.#rows;
-    columns.tag.setItem(row, tag);
-    columns.sourceUs.setItem(row, BigInt(timeUs));
-    columns.receivedUs.setItem(row, received);
-    columns.deviceUs.setItem(row, device === undefined ? NO_DEVICE_TIME : BigInt(device));
-    columns.kind.setItem(row, kind);
-    columns.valueInt.setItem(row, integerColumn(block, at, kind));
-    columns.valueFloat.setItem(row, kind === EntryKind.float64 ? (block.floats[at] as number) : 0);
-    columns.valueText.setItem(row, kind === EntryKind.text ? (block.texts.get(at) ?? '') : null);
-    columns.quality.setItem(row, block.qualities[at] as number);
-    columns.cause.setItem(row, entry >>> ENTRY_CAUSE_SHIFT);
-    columns.stream.setItem(row, stream);
-    columns.sequence.setItem(row, BigInt(block.header.firstSequence + at));
-    columns.marks.setItem(row, marks);
-    columns.offsetUs.setItem(row, BigInt(offsetUs));
-    columns.term.setItem(row, term);
-    this.#rows = row + 1;
-    if (this.#rows === CHUNK_ROWS) {
-      this.#flush();
-      this.#chunk = this.#database.chunk(TYPES, CHUNK_ROWS);
-      this.#columns = columnsOf(this.#chunk);
-      this.#rows = 0;
+    const chunks = this.chunks;
+    chunks.setNumber(TAG, tag);
+    chunks.setInteger(SOURCE_US, timeUs);
+    chunks.setInteger(RECEIVED_US, receivedAtUs);
+    chunks.setNumber(FLAGS, entry | (marks << FLAGS_MARKS_SHIFT));
+    chunks.setNumber(VALUE, this.#valueOf(block, at, entry & ENTRY_KIND_MASK));
+    chunks.setNumber(QUALITY, block.qualities[at] as number);
+    chunks.setNumber(STREAM, stream);
+    chunks.setInteger(SEQUENCE, block.header.firstSequence + at);
+    chunks.nextRow();
+  }
+
+  /** What `value` holds; what it cannot hold goes into `text`. */
+  #valueOf(block: DecodedBlock, at: number, kind: number): number {
+    switch (kind) {
+      case EntryKind.float64:
+        return block.floats[at] as number;
+      case EntryKind.true:
+        return 1;
+      case EntryKind.int64: {
+        const value = Number(block.integers[at]);
+        if (Math.abs(value) <= INTEGER_IN_VALUE_MAX) return value;
+        this.chunks.setText(TEXT, String(block.integers[at]));
+        return 0;
+      }
+      case EntryKind.text:
+        this.chunks.setText(TEXT, block.texts.get(at) ?? '');
+        return 0;
+      default:
+        return 0;
     }
   }
-
-  finish(): void {
-    if (this.#rows > 0) this.#flush();
-    this.#appender.closeSync();
-  }
-
-  abandon(): void {
-    this.#appender.clear();
-  }
-
-  #flush(): void {
-    for (const column of Object.values(this.#columns)) column.flush();
-    // Rows behind the last one were never set; the size keeps them from being read.
-    this.#chunk.rowCount = this.#rows;
-    this.#appender.appendDataChunk(this.#chunk);
-  }
 }
 
-interface RowTimes {
-  readonly received: bigint;
-  /** Corrected. */
-  readonly timeUs: number;
-  readonly offsetUs: number;
-}
-
-interface Columns {
-  readonly [name: string]: Column;
-  readonly tag: Column;
-  readonly sourceUs: Column;
-  readonly receivedUs: Column;
-  readonly deviceUs: Column;
-  readonly kind: Column;
-  readonly valueInt: Column;
-  readonly valueFloat: Column;
-  readonly valueText: Column;
-  readonly quality: Column;
-  readonly cause: Column;
-  readonly stream: Column;
-  readonly sequence: Column;
-  readonly marks: Column;
-  readonly offsetUs: Column;
-  readonly term: Column;
-}
-
-function columnsOf(chunk: Chunk): Columns {
-  const column = (name: SampleColumn): Column => {
-    const index = SAMPLE_COLUMNS.findIndex(([each]) => each === name);
-    return chunk.getColumnVector(index);
-  };
-  return {
-    tag: column('tag'),
-    sourceUs: column('source_us'),
-    receivedUs: column('received_us'),
-    deviceUs: column('device_us'),
-    kind: column('kind'),
-    valueInt: column('value_int'),
-    valueFloat: column('value_float'),
-    valueText: column('value_text'),
-    quality: column('quality'),
-    cause: column('cause'),
-    stream: column('stream'),
-    sequence: column('sequence'),
-    marks: column('marks'),
-    offsetUs: column('offset_us'),
-    term: column('term'),
-  };
-}
-
-function integerColumn(block: DecodedBlock, at: number, kind: number): bigint {
-  if (kind === EntryKind.int64) return block.integers[at] as bigint;
-  return kind === EntryKind.true ? 1n : 0n;
+function columnIndex(name: SampleColumn): number {
+  return SAMPLE_COLUMNS.findIndex(([each]) => each === name);
 }

@@ -1,6 +1,6 @@
-import type { ClockOffset, ClockOffsets } from '../../domain/clock-offsets.ts';
 import type { Coverage, CoverageRange, CoverageState } from '../../domain/coverage.ts';
 import { VALUE_TYPES, type ValueType } from '../../domain/dictionary.ts';
+import type { SequenceStep, SequenceSteps } from '../../domain/sequence-steps.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/stream.ts';
 import type { ArchivedStream, ArchivedTag } from '../../world/archive.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
@@ -14,6 +14,9 @@ export interface StreamRow extends Omit<ArchivedStream, 'coverage'> {
   /** Ids of the dictionaries that its blocks used. */
   readonly dictionaries: ReadonlySet<number>;
 }
+
+/** Names in `sequence_values`. */
+export type StepName = 'clock-offset' | 'term';
 
 export interface TagRow extends ArchivedTag {
   readonly id: number;
@@ -31,7 +34,10 @@ export interface Catalog {
   readonly streams: Map<string, StreamRow>;
   readonly streamsById: Map<number, StreamRow>;
   readonly coverage: Map<string, Coverage>;
-  readonly clockOffsets: Map<string, ClockOffsets>;
+  /** What is the same for long runs of a stream's numbers, by stream id. */
+  readonly steps: Readonly<Record<StepName, Map<string, SequenceSteps>>>;
+  /** Small ids of the streams that have a row in `device_times`. */
+  readonly withDeviceTimes: Set<number>;
   /** Tables of samples. */
   readonly tables: Set<string>;
 }
@@ -45,6 +51,7 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
   await prepareTables(database);
   const dictionaries = await database.read('SELECT id, hash FROM dictionaries');
   const streams = await loadStreams(database);
+  const late = await database.read('SELECT DISTINCT stream FROM device_times');
   const tags = (await database.read('SELECT * FROM tags')).map(tagRow);
   return {
     tags: new Map(tags.map((tag) => [tagKey(tag.site, tag.name), tag])),
@@ -52,7 +59,8 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
     streams: new Map(streams.map((stream) => [stream.streamId, stream])),
     streamsById: new Map(streams.map((stream) => [stream.id, stream])),
     coverage: await loadCoverage(database, streams),
-    clockOffsets: await loadClockOffsets(database, streams),
+    steps: await loadSteps(database, new Map(streams.map(({ id, streamId }) => [id, streamId]))),
+    withDeviceTimes: new Set(late.map((row) => integerOf(row, 'stream'))),
     tables: new Set(await samplesTables(database)),
   };
 }
@@ -100,23 +108,22 @@ async function loadCoverage(
   return new Map(streams.map((stream) => [stream.streamId, byId.get(stream.id) ?? []]));
 }
 
-async function loadClockOffsets(
+async function loadSteps(
   database: Database,
-  streams: readonly StreamRow[],
-): Promise<Map<string, ClockOffsets>> {
-  const byId = new Map<number, ClockOffset[]>();
-  for (const row of await database.read('SELECT * FROM clock_offsets ORDER BY stream, first_sequence')) {
-    const offsets = byId.get(integerOf(row, 'stream')) ?? [];
-    offsets.push({
-      first: integerOf(row, 'first_sequence'),
-      last: integerOf(row, 'last_sequence'),
-      offsetUs: integerOf(row, 'offset_us'),
-    });
-    byId.set(integerOf(row, 'stream'), offsets);
+  streams: ReadonlyMap<number, string>,
+): Promise<Record<StepName, Map<string, SequenceSteps>>> {
+  const steps = {
+    'clock-offset': new Map<string, SequenceStep[]>(),
+    term: new Map<string, SequenceStep[]>(),
+  };
+  for (const row of await database.read('SELECT * FROM sequence_values ORDER BY stream, first_sequence')) {
+    const of = steps[textOf(row, 'name') as StepName];
+    const streamId = streams.get(integerOf(row, 'stream')) ?? '';
+    const known = of.get(streamId) ?? [];
+    const range = { first: integerOf(row, 'first_sequence'), last: integerOf(row, 'last_sequence') };
+    of.set(streamId, [...known, { ...range, value: integerOf(row, 'value') }]);
   }
-  return new Map(
-    streams.flatMap(({ id, streamId }) => (byId.has(id) ? [[streamId, byId.get(id) ?? []]] : [])),
-  );
+  return steps;
 }
 
 function tagRow(row: Row): TagRow {

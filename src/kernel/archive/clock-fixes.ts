@@ -1,7 +1,8 @@
 import type { ArchivedClockFix } from '../../domain/clock-offsets.ts';
 import { STARTED_BY_ANOTHER_CLOCK } from '../../domain/sample.ts';
+import { type SequenceSteps, stepsWithin } from '../../domain/sequence-steps.ts';
 import { type Database, integerOf } from './duckdb.ts';
-import { createSamplesTable, type Month, monthOf, monthOfTable } from './schema.ts';
+import { createSamplesTable, monthOf, monthOfTable } from './schema.ts';
 
 /** What a fix needs of the transaction that it is part of. */
 export interface ClockFixing {
@@ -10,55 +11,70 @@ export interface ClockFixing {
   readonly tables: Set<string>;
   /** Small id of the stream. */
   readonly stream: number;
+  /** What was corrected before. */
+  readonly offsets: SequenceSteps;
 }
 
 /** Moves the times of everything that is archived in the range of a fix. Idempotent. */
 export async function applyClockFix(fixing: ClockFixing, fix: ArchivedClockFix): Promise<void> {
-  const { database, tables, stream } = fixing;
-  for (const table of [...tables]) await moveSamples(fixing, table, fix);
+  const { database, stream, offsets } = fixing;
+  const range = { first: fix.firstSequence, last: fix.lastSequence };
+  for (const { first, last, value } of stepsWithin(offsets, range)) {
+    const byUs = fix.offsetUs - value;
+    if (byUs !== 0) await moveSamples(fixing, rangeFilter(stream, first, last), byUs);
+  }
   const reasons = [...STARTED_BY_ANOTHER_CLOCK].map((reason) => `'${reason}'`).join(', ');
   const from = `raw_from_us + CASE WHEN reason IN (${reasons}) THEN 0 ELSE ${fix.offsetUs} END`;
   await database.write(
     `UPDATE time_gaps SET from_us = ${from}, to_us = greatest(${from}, raw_to_us + ${fix.offsetUs})
-     WHERE ${rangeFilter(stream, fix)}`,
+     WHERE ${rangeFilter(stream, range.first, range.last)}`,
   );
 }
 
-/** Within its month a row is changed in place; one that leaves it goes to the table of its new month. */
-async function moveSamples(
-  { database, tables, stream }: ClockFixing,
-  table: string,
-  fix: ArchivedClockFix,
-): Promise<void> {
-  const moved = `source_us - offset_us + ${fix.offsetUs}`;
-  const filter = `${rangeFilter(stream, fix)} AND offset_us <> ${fix.offsetUs}`;
-  const starts = await database.readWritten(
-    `SELECT DISTINCT epoch_us(date_trunc('month', make_timestamp(${moved}))) AS start_us
-     FROM ${table} WHERE ${filter}`,
+/**
+ * Within its month a row is changed in place. What leaves it is set aside first, so that nothing is moved
+ * twice, and goes to the tables of its new months.
+ */
+async function moveSamples({ database, tables }: ClockFixing, filter: string, byUs: number): Promise<void> {
+  await database.write('DROP TABLE IF EXISTS temp.clock_moved');
+  for (const table of [...tables]) {
+    const month = monthOfTable(table);
+    if (month === undefined) continue;
+    const leaving = `${filter} AND (source_us < ${month.fromUs - byUs} OR source_us >= ${month.toUs - byUs})`;
+    const [found] = await database.readWritten(`SELECT count(*) AS leaving FROM ${table} WHERE ${leaving}`);
+    if (found !== undefined && integerOf(found, 'leaving') > 0) {
+      await database.write(`CREATE TEMP TABLE IF NOT EXISTS clock_moved AS SELECT * FROM ${table} LIMIT 0`);
+      await database.write(
+        `INSERT INTO temp.clock_moved SELECT * REPLACE (source_us + ${byUs} AS source_us)
+         FROM ${table} WHERE ${leaving}`,
+      );
+      await database.write(`DELETE FROM ${table} WHERE ${leaving}`);
+    }
+    await database.write(`UPDATE ${table} SET source_us = source_us + ${byUs} WHERE ${filter}`);
+  }
+  await insertMoved(database, tables);
+}
+
+async function insertMoved(database: Database, tables: Set<string>): Promise<void> {
+  const [made] = await database.readWritten(
+    "SELECT count(*) AS made FROM duckdb_tables() WHERE table_name = 'clock_moved'",
   );
-  const months = starts.map((row) => monthOf(integerOf(row, 'start_us')));
-  for (const month of months.filter((each) => each.table !== table)) {
-    if (!tables.has(month.table)) await database.write(createSamplesTable(month.table));
-    tables.add(month.table);
+  if (made === undefined || integerOf(made, 'made') === 0) return;
+  const starts = await database.readWritten(
+    `SELECT DISTINCT epoch_us(date_trunc('month', make_timestamp(source_us))) AS start_us
+     FROM temp.clock_moved`,
+  );
+  for (const row of starts) {
+    const { table, fromUs, toUs } = monthOf(integerOf(row, 'start_us'));
+    if (!tables.has(table)) await database.write(createSamplesTable(table));
+    tables.add(table);
     await database.write(
-      `INSERT INTO ${month.table} SELECT * REPLACE (${moved} AS source_us, ${fix.offsetUs} AS offset_us)
-       FROM ${table} WHERE ${filter} AND ${monthFilter(moved, month)}`,
+      `INSERT INTO ${table} SELECT * FROM temp.clock_moved WHERE source_us >= ${fromUs} AND source_us < ${toUs}`,
     );
   }
-  const own = monthOfTable(table);
-  if (own === undefined || months.length === 0) return;
-  if (months.some((each) => each.table !== table)) {
-    await database.write(`DELETE FROM ${table} WHERE ${filter} AND NOT (${monthFilter(moved, own)})`);
-  }
-  await database.write(
-    `UPDATE ${table} SET source_us = ${moved}, offset_us = ${fix.offsetUs} WHERE ${filter}`,
-  );
+  await database.write('DROP TABLE temp.clock_moved');
 }
 
-function rangeFilter(stream: number, { firstSequence, lastSequence }: ArchivedClockFix): string {
-  return `stream = ${stream} AND sequence BETWEEN ${firstSequence} AND ${lastSequence}`;
-}
-
-function monthFilter(timeUs: string, { fromUs, toUs }: Month): string {
-  return `${timeUs} >= ${fromUs} AND ${timeUs} < ${toUs}`;
+function rangeFilter(stream: number, first: number, last: number): string {
+  return `stream = ${stream} AND sequence BETWEEN ${first} AND ${last}`;
 }

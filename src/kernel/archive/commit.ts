@@ -1,28 +1,36 @@
+import { lastSequence } from '../../domain/block/block.ts';
 import { isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
-import {
-  type ClockOffsets,
-  clockOffsetAt,
-  NO_CLOCK_OFFSETS,
-  withClockFix,
-} from '../../domain/clock-offsets.ts';
+import { clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
 import { type Coverage, type CoverageRange, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
+import {
+  NO_STEPS,
+  type SequenceStep,
+  type SequenceSteps,
+  stepAt,
+  withStep,
+} from '../../domain/sequence-steps.ts';
 import type { ArchiveTransaction } from '../../world/archive.ts';
 import { SampleAppender } from './append.ts';
-import type { Catalog, StreamRow } from './catalog.ts';
+import type { Catalog, StepName, StreamRow } from './catalog.ts';
 import { applyClockFix } from './clock-fixes.ts';
 import type { TagIds } from './dictionaries.ts';
 import type { Cell, Database } from './duckdb.ts';
 import { createSamplesView } from './schema.ts';
 
 /** What the catalog must learn once the transaction is durable. */
+const STEP_NAMES = ['clock-offset', 'term'] as const satisfies readonly StepName[];
+
+type Steps = Readonly<Record<StepName, ReadonlyMap<string, SequenceSteps>>>;
+
 interface CatalogChange {
   readonly streams: ReadonlyMap<string, StreamRow>;
   readonly coverage: ReadonlyMap<string, Coverage>;
-  readonly clockOffsets: ReadonlyMap<string, ClockOffsets>;
-  /** Tables of samples that were made. */
+  readonly steps: Steps;
+  readonly withDeviceTimes: ReadonlySet<number>;
+  /** Tables of samples. */
   readonly tables: readonly string[];
 }
 
@@ -33,19 +41,23 @@ export async function commitTransaction(
 ): Promise<void> {
   const plan = planCommit((id) => catalog.coverage.get(id) ?? EMPTY_COVERAGE, transaction);
   const streams = changedStreams(transaction, catalog);
-  const clockOffsets = changedClockOffsets(transaction, catalog);
+  const steps = changedSteps(transaction, catalog);
   const tables = new Set(catalog.tables);
   const context = { database, catalog, tagIds };
-  const writer: TransactionWriter = { ...context, transaction, plan, streams, clockOffsets, tables };
+  const writer: TransactionWriter = { ...context, transaction, plan, streams, steps, tables };
+  let withDeviceTimes: ReadonlySet<number> = new Set();
   await database.transaction(async () => {
     await writeStreams(writer);
     await writeClockFixes(writer);
+    await writeSteps(writer);
     await writeSamples(writer);
+    withDeviceTimes = await writeDeviceTimes(writer);
     await writeGaps(writer);
     await writeCoverage(writer);
     if (tables.size > catalog.tables.size) await database.write(createSamplesView([...tables].sort()));
   });
-  applyChange(catalog, { streams, coverage: plan.coverage, clockOffsets, tables: [...tables] });
+  const change = { streams, coverage: plan.coverage, steps, withDeviceTimes, tables: [...tables] };
+  applyChange(catalog, change);
 }
 
 export interface CommitContext {
@@ -59,8 +71,8 @@ interface TransactionWriter extends CommitContext {
   readonly plan: CommitPlan;
   /** New and changed streams. */
   readonly streams: ReadonlyMap<string, StreamRow>;
-  /** Of streams with a fix in this transaction. */
-  readonly clockOffsets: ReadonlyMap<string, ClockOffsets>;
+  /** New and changed ones. */
+  readonly steps: Steps;
   /** Tables of samples, with those that this transaction has made. */
   readonly tables: Set<string>;
 }
@@ -131,26 +143,56 @@ async function writeStreams({ streams, catalog, database }: TransactionWriter): 
 
 /** What is archived already; the rows of this transaction get their offset as they are written. */
 async function writeClockFixes(writer: TransactionWriter): Promise<void> {
-  const { transaction, clockOffsets, database, tables } = writer;
+  const { transaction, catalog, database, tables } = writer;
+  const offsets = new Map(catalog.steps['clock-offset']);
   for (const fix of transaction.clockFixes ?? []) {
-    await applyClockFix({ database, tables, stream: streamNumber(writer, fix.streamId) }, fix);
+    const before = offsets.get(fix.streamId) ?? NO_STEPS;
+    const stream = streamNumber(writer, fix.streamId);
+    await applyClockFix({ database, tables, stream, offsets: before }, fix);
+    offsets.set(fix.streamId, withStep(before, clockStep(fix)));
   }
+}
+
+async function writeSteps(writer: TransactionWriter): Promise<void> {
+  const { steps, database } = writer;
   const rows: Cell[][] = [];
-  for (const [streamId, offsets] of clockOffsets) {
-    const stream = streamNumber(writer, streamId);
-    await database.write(`DELETE FROM clock_offsets WHERE stream = ${stream}`);
-    for (const { first, last, offsetUs } of offsets) {
-      rows.push([stream, BigInt(first), BigInt(last), BigInt(offsetUs)]);
+  for (const name of STEP_NAMES) {
+    for (const [streamId, changed] of steps[name]) {
+      const stream = streamNumber(writer, streamId);
+      await database.write(`DELETE FROM sequence_values WHERE stream = ${stream} AND name = '${name}'`);
+      for (const { first, last, value } of changed) {
+        rows.push([stream, name, BigInt(first), BigInt(last), BigInt(value)]);
+      }
     }
   }
-  await database.insert('clock_offsets', rows);
+  await database.insert('sequence_values', rows);
+}
+
+/** Returns the small ids of the streams that got some. */
+async function writeDeviceTimes(writer: TransactionWriter): Promise<ReadonlySet<number>> {
+  const { transaction, plan, database } = writer;
+  const rows: Cell[][] = [];
+  const streams = new Set<number>();
+  for (const [index, { block }] of transaction.blocks.entries()) {
+    if (block.deviceTimesUs.size === 0) continue;
+    const stream = streamNumber(writer, block.header.streamId);
+    for (const [at, deviceUs] of block.deviceTimesUs) {
+      const sequence = block.header.firstSequence + at;
+      const isNew = plan.inserts[index]?.some(({ first, last }) => first <= sequence && sequence <= last);
+      if (isNew !== true) continue;
+      rows.push([stream, BigInt(sequence), BigInt(deviceUs)]);
+      streams.add(stream);
+    }
+  }
+  await database.insert('device_times', rows);
+  return streams;
 }
 
 async function writeSamples(writer: TransactionWriter): Promise<void> {
   const { transaction, plan, database, catalog, tagIds, tables } = writer;
   const appender = new SampleAppender(database, tables);
   try {
-    for (const [index, { block, marks = 0, term = 0 }] of transaction.blocks.entries()) {
+    for (const [index, { block, marks = 0 }] of transaction.blocks.entries()) {
       const dictionary = catalog.dictionaries.get(block.header.dictionaryHash);
       invariant(dictionary !== undefined, 'the dictionary of a block was looked up before');
       await appender.append({
@@ -159,7 +201,7 @@ async function writeSamples(writer: TransactionWriter): Promise<void> {
         tagIds: await tagIds.of(database, dictionary),
         stream: streamNumber(writer, block.header.streamId),
         receivedAtUs: transaction.receivedAtUs,
-        ...{ marks, term, clockOffsets: offsetsOf(writer, block.header.streamId) },
+        ...{ marks, clockOffsets: offsetsOf(writer, block.header.streamId) },
       });
     }
     appender.finish();
@@ -181,7 +223,7 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
         const at = sequence - block.header.firstSequence;
         if (!isTimeGapAt(block, at)) continue;
         const raw = timeGapAt(block, at);
-        const gap = moveTimeGap(raw, clockOffsetAt(offsetsOf(writer, streamId), sequence));
+        const gap = moveTimeGap(raw, stepAt(offsetsOf(writer, streamId), sequence));
         const span = [BigInt(gap.fromUs), BigInt(gap.toUs), gap.reason, bigintOrNull(gap.count ?? null)];
         timeGaps.push([
           ...[stream, BigInt(sequence), receivedUs, gap.station, JSON.stringify(gap.tags)],
@@ -234,25 +276,34 @@ function applyChange(catalog: Catalog, change: CatalogChange): void {
     catalog.streamsById.set(row.id, row);
   }
   for (const [streamId, coverage] of change.coverage) catalog.coverage.set(streamId, coverage);
-  for (const [streamId, offsets] of change.clockOffsets) catalog.clockOffsets.set(streamId, offsets);
+  for (const name of STEP_NAMES) {
+    for (const [streamId, steps] of change.steps[name]) catalog.steps[name].set(streamId, steps);
+  }
+  for (const stream of change.withDeviceTimes) catalog.withDeviceTimes.add(stream);
   for (const table of change.tables) catalog.tables.add(table);
 }
 
-function changedClockOffsets(
-  { clockFixes = [] }: ArchiveTransaction,
-  catalog: Catalog,
-): Map<string, ClockOffsets> {
-  const changed = new Map<string, ClockOffsets>();
-  for (const fix of clockFixes) {
-    const before = changed.get(fix.streamId) ?? catalog.clockOffsets.get(fix.streamId) ?? NO_CLOCK_OFFSETS;
-    const after = withClockFix(before, fix);
-    if (after !== before) changed.set(fix.streamId, after);
+function changedSteps(transaction: ArchiveTransaction, catalog: Catalog): Steps {
+  const changed = {
+    'clock-offset': new Map<string, SequenceSteps>(),
+    term: new Map<string, SequenceSteps>(),
+  };
+  const lay = (name: StepName, streamId: string, step: SequenceStep): void => {
+    const before = changed[name].get(streamId) ?? catalog.steps[name].get(streamId) ?? NO_STEPS;
+    const after = withStep(before, step);
+    if (after !== before) changed[name].set(streamId, after);
+  };
+  for (const fix of transaction.clockFixes ?? []) lay('clock-offset', fix.streamId, clockStep(fix));
+  for (const { block, term = 0 } of transaction.blocks) {
+    const { streamId, firstSequence } = block.header;
+    if (term > 0)
+      lay('term', streamId, { first: firstSequence, last: lastSequence(block.header), value: term });
   }
   return changed;
 }
 
-function offsetsOf({ clockOffsets, catalog }: TransactionWriter, streamId: string): ClockOffsets {
-  return clockOffsets.get(streamId) ?? catalog.clockOffsets.get(streamId) ?? NO_CLOCK_OFFSETS;
+function offsetsOf({ steps, catalog }: TransactionWriter, streamId: string): SequenceSteps {
+  return steps['clock-offset'].get(streamId) ?? catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS;
 }
 
 function streamNumber({ streams, catalog }: TransactionWriter, streamId: string): number {

@@ -20,7 +20,7 @@ export type Appender = DuckDBAppender;
 export type Chunk = DuckDBDataChunk;
 
 /** Types of columns that the archive's chunks have. */
-export type ColumnType = 'INTEGER' | 'BIGINT' | 'DOUBLE' | 'VARCHAR' | 'UINTEGER' | 'UTINYINT';
+export type ColumnType = 'INTEGER' | 'BIGINT' | 'DOUBLE' | 'VARCHAR' | 'UINTEGER' | 'USMALLINT';
 
 export interface DatabaseOptions {
   /** Made if it is not there. */

@@ -1,6 +1,15 @@
+import { ENTRY_CAUSE_SHIFT, EntryKind } from '../../domain/block/block.ts';
 import { KomError } from '../../domain/errors.ts';
 import { type Database, integerOf, textOf } from './duckdb.ts';
-import { createSamplesView, monthOfTable, SCHEMA, SCHEMA_VERSION } from './schema.ts';
+import {
+  createSamplesTable,
+  createSamplesView,
+  FLAGS_MARKS_SHIFT,
+  INTEGER_IN_VALUE_MAX,
+  monthOfTable,
+  SCHEMA,
+  SCHEMA_VERSION,
+} from './schema.ts';
 
 /**
  * Makes the tables that are not there and brings those of an older version up to this one, at once.
@@ -37,12 +46,26 @@ export async function samplesTables(database: Database): Promise<string[]> {
     .sort();
 }
 
-/** Version 2 knows clock fixes and terms. */
+/** Version 2 has fewer columns a sample, knows clock fixes and terms. */
 async function fromVersion1(database: Database): Promise<void> {
   const tables = await samplesTables(database);
+  const { int64, true: yes, false: no } = EntryKind;
   for (const table of tables) {
-    await database.write(`ALTER TABLE ${table} ADD COLUMN offset_us BIGINT DEFAULT 0`);
-    await database.write(`ALTER TABLE ${table} ADD COLUMN term INTEGER DEFAULT 0`);
+    await database.write(
+      `INSERT INTO device_times SELECT stream, sequence, device_us FROM ${table}
+       WHERE device_us <> -9223372036854775808`,
+    );
+    await database.write(`ALTER TABLE ${table} RENAME TO version_1`);
+    await database.write(createSamplesTable(table));
+    await database.write(
+      `INSERT INTO ${table} SELECT tag, source_us, received_us,
+         kind + (cause::USMALLINT << ${ENTRY_CAUSE_SHIFT}) + (marks::USMALLINT << ${FLAGS_MARKS_SHIFT}),
+         CASE WHEN kind IN (${int64}, ${yes}, ${no}) THEN value_int::DOUBLE ELSE value_float END,
+         CASE WHEN kind = ${int64} AND value_int NOT BETWEEN -${INTEGER_IN_VALUE_MAX} AND ${INTEGER_IN_VALUE_MAX}
+           THEN value_int::VARCHAR ELSE value_text END,
+         quality, stream, sequence FROM version_1`,
+    );
+    await database.write('DROP TABLE version_1');
   }
   await database.write('ALTER TABLE time_gaps ADD COLUMN raw_from_us BIGINT');
   await database.write('ALTER TABLE time_gaps ADD COLUMN raw_to_us BIGINT');

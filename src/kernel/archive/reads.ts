@@ -1,8 +1,9 @@
-import { EntryKind } from '../../domain/block/block.ts';
+import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK, EntryKind } from '../../domain/block/block.ts';
 import { observedUntil, remainingGap } from '../../domain/commit-plan.ts';
 import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { SequenceGap, SequenceGapReason } from '../../domain/gap.ts';
 import { SAMPLE_CAUSES, type SampleValue, type TimeGapReason } from '../../domain/sample.ts';
+import { NO_STEPS, stepAt } from '../../domain/sequence-steps.ts';
 import { concernsTag, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
 import type {
   ArchivedGap,
@@ -16,15 +17,15 @@ import type {
 } from '../../world/archive.ts';
 import { type Catalog, type StreamRow, tagKey } from './catalog.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf, type Value } from './duckdb.ts';
-import { type Month, monthOfTable, NO_DEVICE_TIME } from './schema.ts';
+import { CAUSE_MASK, FLAGS_MARKS_SHIFT, type Month, monthOfTable } from './schema.ts';
 
 /** Rows of one source time come in the order of their streams, then of their sequence. */
 const ORDER = ['r.source_us', 's.started_us', 's.stream_id', 'r.sequence'];
 const ORDER_ASCENDING = ORDER.join(', ');
 const ORDER_DESCENDING = ORDER.map((column) => `${column} DESC`).join(', ');
 
-const SAMPLE_SELECT = `SELECT r.source_us, r.received_us, r.device_us, r.kind, r.value_int, r.value_float,
-  r.value_text, r.quality, r.cause, s.stream_id, r.sequence, r.offset_us, r.term, r.marks`;
+const SAMPLE_SELECT = `SELECT r.source_us, r.received_us, r.flags, r.value, r.text, r.quality, r.stream,
+  r.sequence`;
 
 export async function readSamples(
   database: Database,
@@ -34,7 +35,7 @@ export async function readSamples(
   const ids = tagIdsOf(catalog, query);
   if (ids.length === 0) return [];
   const { after, fromUs, toUs, limit } = query;
-  const rows: ArchivedSample[] = [];
+  const rows: Row[] = [];
   if (query.withPrevious === true && after === undefined) {
     const previous = await readPrevious(database, catalog, { ids, beforeUs: fromUs });
     if (previous !== undefined) rows.push(previous);
@@ -50,25 +51,34 @@ export async function readSamples(
        ORDER BY ${ORDER_ASCENDING} LIMIT ${Math.floor(left)}`,
       [BigInt(startUs), BigInt(toUs), ...behind.values],
     );
-    for (const row of found) rows.push(sampleOf(row));
+    for (const row of found) rows.push(row);
     left -= found.length;
   }
-  return rows;
+  return await samplesOf(database, catalog, rows);
 }
 
+/** How far back a previous sample is looked for before all of its month is searched, µs: an hour, a day. */
+const LOOK_BACK_US = [3_600_000_000, 86_400_000_000, Number.POSITIVE_INFINITY];
+
+/** Mostly it is near: looking there first leaves nearly all of a month unread. */
 async function readPrevious(
   database: Database,
   catalog: Catalog,
   { ids, beforeUs }: { readonly ids: readonly number[]; readonly beforeUs: number },
-): Promise<ArchivedSample | undefined> {
-  const months = monthsBetween(catalog, Number.NEGATIVE_INFINITY, beforeUs);
-  for (const { table } of months.reverse()) {
-    const [row] = await database.read(
-      `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
-       WHERE ${tagFilter(ids)} AND r.source_us < ? ORDER BY ${ORDER_DESCENDING} LIMIT 1`,
-      [BigInt(beforeUs)],
-    );
-    if (row !== undefined) return sampleOf(row);
+): Promise<Row | undefined> {
+  const months = monthsBetween(catalog, Number.NEGATIVE_INFINITY, beforeUs).reverse();
+  for (const { table, fromUs, toUs } of months) {
+    const endUs = Math.min(toUs, beforeUs);
+    for (const lookBackUs of LOOK_BACK_US) {
+      const startUs = Math.max(fromUs, endUs - lookBackUs);
+      const [row] = await database.read(
+        `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
+         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ORDER BY ${ORDER_DESCENDING} LIMIT 1`,
+        [BigInt(startUs), BigInt(endUs)],
+      );
+      if (row !== undefined) return row;
+      if (startUs === fromUs) break;
+    }
   }
   return undefined;
 }
@@ -81,8 +91,7 @@ export async function readQualityChanges(
   const ids = tagIdsOf(catalog, query);
   if (ids.length === 0) return [];
   const previous = await readPrevious(database, catalog, { ids, beforeUs: query.fromUs });
-  const changes: QualityChange[] =
-    previous === undefined ? [] : [{ sourceTimeUs: previous.sourceTimeUs, quality: previous.quality }];
+  const changes: QualityChange[] = previous === undefined ? [] : [qualityChangeOf(previous)];
   for (const { table } of monthsBetween(catalog, query.fromUs, query.toUs)) {
     const rows = await database.read(
       `SELECT source_us, quality FROM (
@@ -95,10 +104,8 @@ export async function readQualityChanges(
       [BigInt(query.fromUs), BigInt(query.toUs)],
     );
     for (const row of rows) {
-      const quality = integerOf(row, 'quality');
-      if (changes.at(-1)?.quality !== quality) {
-        changes.push({ sourceTimeUs: integerOf(row, 'source_us'), quality });
-      }
+      const change = qualityChangeOf(row);
+      if (changes.at(-1)?.quality !== change.quality) changes.push(change);
     }
   }
   return changes;
@@ -225,35 +232,71 @@ function behindRow(
   };
 }
 
-function sampleOf(row: Row): ArchivedSample {
-  const sourceTimeUs = integerOf(row, 'source_us');
-  return {
-    sourceTimeUs,
-    rawTimeUs: sourceTimeUs - integerOf(row, 'offset_us'),
-    receivedAtUs: integerOf(row, 'received_us'),
-    deviceTimeUs: row['device_us'] === NO_DEVICE_TIME ? null : integerOf(row, 'device_us'),
-    value: sampleValueOf(row),
-    quality: integerOf(row, 'quality'),
-    cause: SAMPLE_CAUSES[integerOf(row, 'cause')] ?? 'change',
-    streamId: textOf(row, 'stream_id'),
-    sequence: integerOf(row, 'sequence'),
-    term: integerOf(row, 'term'),
-    marks: integerOf(row, 'marks'),
-  };
+/** Rows with what is kept beside them. */
+async function samplesOf(
+  database: Database,
+  catalog: Catalog,
+  rows: readonly Row[],
+): Promise<ArchivedSample[]> {
+  const deviceTimes = await readDeviceTimes(database, catalog, rows);
+  return rows.map((row): ArchivedSample => {
+    const sourceTimeUs = integerOf(row, 'source_us');
+    const flags = integerOf(row, 'flags');
+    const streamId = streamIdOf(catalog, row);
+    const sequence = integerOf(row, 'sequence');
+    const offsetUs = stepAt(catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS, sequence);
+    return {
+      sourceTimeUs,
+      rawTimeUs: sourceTimeUs - offsetUs,
+      receivedAtUs: integerOf(row, 'received_us'),
+      deviceTimeUs: deviceTimes.get(`${row['stream']} ${sequence}`) ?? null,
+      value: sampleValueOf(row, flags & ENTRY_KIND_MASK),
+      quality: integerOf(row, 'quality'),
+      cause: SAMPLE_CAUSES[(flags >>> ENTRY_CAUSE_SHIFT) & CAUSE_MASK] ?? 'change',
+      streamId,
+      sequence,
+      term: stepAt(catalog.steps.term.get(streamId) ?? NO_STEPS, sequence),
+      marks: flags >>> FLAGS_MARKS_SHIFT,
+    };
+  });
 }
 
-function sampleValueOf(row: Row): SampleValue {
-  switch (integerOf(row, 'kind')) {
+/** Device times of the rows that have one, by stream and sequence. */
+async function readDeviceTimes(
+  database: Database,
+  catalog: Catalog,
+  rows: readonly Row[],
+): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for (const [stream, of] of Map.groupBy(rows, (row) => integerOf(row, 'stream'))) {
+    if (!catalog.withDeviceTimes.has(stream)) continue;
+    const sequences = of.map((row) => integerOf(row, 'sequence'));
+    const range = [sequences.reduce((a, b) => Math.min(a, b)), sequences.reduce((a, b) => Math.max(a, b))];
+    const times = await database.read(
+      `SELECT * FROM device_times WHERE stream = ${stream} AND sequence BETWEEN ${range.join(' AND ')}`,
+    );
+    for (const row of times) found.set(`${stream} ${row['sequence']}`, integerOf(row, 'device_us'));
+  }
+  return found;
+}
+
+function qualityChangeOf(row: Row): QualityChange {
+  return { sourceTimeUs: integerOf(row, 'source_us'), quality: integerOf(row, 'quality') };
+}
+
+function sampleValueOf(row: Row, kind: number): SampleValue {
+  const value = Number(row['value']);
+  switch (kind) {
     case EntryKind.false:
       return false;
     case EntryKind.true:
       return true;
     case EntryKind.int64:
-      return BigInt(textOf(row, 'value_int'));
+      return BigInt(row['text'] === null ? value : textOf(row, 'text'));
     case EntryKind.float64:
-      return Number(row['value_float']);
+      return value;
     case EntryKind.text:
-      return textOf(row, 'value_text');
+      return textOf(row, 'text');
     default:
       return null;
   }

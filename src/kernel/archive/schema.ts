@@ -1,4 +1,4 @@
-import { EntryKind } from '../../domain/block/block.ts';
+import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK, EntryKind } from '../../domain/block/block.ts';
 import { SAMPLE_CAUSES } from '../../domain/sample.ts';
 import type { ColumnType } from './duckdb.ts';
 
@@ -32,39 +32,41 @@ CREATE TABLE IF NOT EXISTS sequence_gaps (
   stream INTEGER NOT NULL, received_us BIGINT NOT NULL, first_sequence BIGINT NOT NULL,
   last_sequence BIGINT NOT NULL, reason VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL,
   count_at_most BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS clock_offsets (
-  stream INTEGER NOT NULL, first_sequence BIGINT NOT NULL, last_sequence BIGINT NOT NULL,
-  offset_us BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS device_times (
+  stream INTEGER NOT NULL, sequence BIGINT NOT NULL, device_us BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS sequence_values (
+  stream INTEGER NOT NULL, name VARCHAR NOT NULL, first_sequence BIGINT NOT NULL,
+  last_sequence BIGINT NOT NULL, value BIGINT NOT NULL);
 `;
 
 /**
- * Columns of a table of samples. Only `value_text` may be null: writing nulls into a chunk costs more than
- * writing values, so `kind` says which column holds the value (a bool is 0 or 1 in `value_int`) and a device
- * time that does not differ from the source time is `NO_DEVICE_TIME`. `source_us` is corrected: the raw time
- * is `source_us - offset_us`.
+ * Columns of a table of samples. Each one costs every sample, so there are few: `flags` holds the kind, the cause
+ * and the marks; `value` every number that a float64 holds exactly, bools as 0 and 1; `text` texts, and an int64
+ * that a float64 does not hold as decimal digits. What is rare or the same for long runs is elsewhere:
+ * `device_times`, and `sequence_values` with what the clock was off (`source_us` is corrected) and the term.
  */
 export const SAMPLE_COLUMNS = [
   ['tag', 'INTEGER'],
   ['source_us', 'BIGINT'],
   ['received_us', 'BIGINT'],
-  ['device_us', 'BIGINT'],
-  ['kind', 'UTINYINT'],
-  ['value_int', 'BIGINT'],
-  ['value_float', 'DOUBLE'],
-  ['value_text', 'VARCHAR'],
+  ['flags', 'USMALLINT'],
+  ['value', 'DOUBLE'],
+  ['text', 'VARCHAR'],
   ['quality', 'UINTEGER'],
-  ['cause', 'UTINYINT'],
   ['stream', 'INTEGER'],
   ['sequence', 'BIGINT'],
-  ['marks', 'UTINYINT'],
-  ['offset_us', 'BIGINT'],
-  ['term', 'INTEGER'],
 ] as const satisfies readonly (readonly [name: string, type: ColumnType])[];
 
 export type SampleColumn = (typeof SAMPLE_COLUMNS)[number][0];
 
-/** In `device_us`: the device's time is the source time. Outside of what a time can be. */
-export const NO_DEVICE_TIME = -(2n ** 63n);
+/** In `flags`: the lower eight bits are the entry's byte of a block (kind and cause), the marks are above. */
+export const FLAGS_MARKS_SHIFT = 8;
+
+/** An int64 beyond this, either way, is in `text`. */
+export const INTEGER_IN_VALUE_MAX = Number.MAX_SAFE_INTEGER;
+
+/** Of the cause in `flags`, once it is shifted down. */
+export const CAUSE_MASK = 0x1f;
 
 const TABLE_PREFIX = 'samples_';
 
@@ -105,18 +107,24 @@ export function createSamplesTable(table: string): string {
 export function createSamplesView(tables: readonly string[]): string {
   const source = tables.map((table) => `SELECT * FROM ${table}`).join(' UNION ALL ');
   const causes = SAMPLE_CAUSES.map((cause) => `'${cause}'`).join(', ');
+  const kind = `(r.flags & ${ENTRY_KIND_MASK})`;
   return `CREATE OR REPLACE VIEW samples AS SELECT
   t.site, t.process, t.station, t.name AS tag, make_timestamp(r.source_us) AS source_time,
-  CASE WHEN r.kind IN (${EntryKind.false}, ${EntryKind.true}) THEN r.value_int = 1 END AS value_bool,
-  CASE WHEN r.kind = ${EntryKind.int64} THEN r.value_int END AS value_int,
-  CASE WHEN r.kind = ${EntryKind.float64} THEN r.value_float END AS value_float,
-  r.value_text,
+  CASE WHEN ${kind} IN (${EntryKind.false}, ${EntryKind.true}) THEN r.value = 1 END AS value_bool,
+  CASE WHEN ${kind} = ${EntryKind.int64} THEN coalesce(r.text::BIGINT, r.value::BIGINT) END AS value_int,
+  CASE WHEN ${kind} = ${EntryKind.float64} THEN r.value END AS value_float,
+  CASE WHEN ${kind} = ${EntryKind.text} THEN r.text END AS value_text,
   CASE WHEN r.quality < 1073741824 THEN 'good' WHEN r.quality < 2147483648 THEN 'uncertain' ELSE 'bad' END
     AS severity,
-  r.quality AS quality_code, ([${causes}])[r.cause + 1] AS cause,
-  make_timestamp(r.received_us) AS received_time,
-  CASE WHEN r.device_us <> ${NO_DEVICE_TIME} THEN make_timestamp(r.device_us) END AS device_time,
-  s.stream_id AS stream, r.sequence, r.marks, r.term,
-  make_timestamp(r.source_us - r.offset_us) AS raw_time
-FROM (${source}) r JOIN tags t ON t.id = r.tag JOIN streams s ON s.id = r.stream`;
+  r.quality AS quality_code,
+  ([${causes}])[((r.flags >> ${ENTRY_CAUSE_SHIFT}) & ${CAUSE_MASK}) + 1] AS cause,
+  make_timestamp(r.received_us) AS received_time, make_timestamp(d.device_us) AS device_time,
+  make_timestamp(r.source_us - coalesce(o.value, 0)) AS raw_time,
+  s.stream_id AS stream, r.sequence, coalesce(m.value, 0) AS term, r.flags >> ${FLAGS_MARKS_SHIFT} AS marks
+FROM (${source}) r JOIN tags t ON t.id = r.tag JOIN streams s ON s.id = r.stream
+  LEFT JOIN device_times d ON d.stream = r.stream AND d.sequence = r.sequence
+  LEFT JOIN sequence_values o ON o.name = 'clock-offset' AND o.stream = r.stream
+    AND r.sequence BETWEEN o.first_sequence AND o.last_sequence
+  LEFT JOIN sequence_values m ON m.name = 'term' AND m.stream = r.stream
+    AND r.sequence BETWEEN m.first_sequence AND m.last_sequence`;
 }

@@ -1,17 +1,12 @@
 import { entryAt } from '../../domain/block/codec.ts';
-import {
-  type ArchivedClockFix,
-  type ClockOffsets,
-  clockOffsetAt,
-  NO_CLOCK_OFFSETS,
-  withClockFix,
-} from '../../domain/clock-offsets.ts';
+import { type ArchivedClockFix, clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, observedUntil, planCommit, remainingGap } from '../../domain/commit-plan.ts';
 import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { isTimeGap, moveTimeGap, type TimeGap } from '../../domain/sample.ts';
+import { NO_STEPS, type SequenceSteps, stepAt, withStep } from '../../domain/sequence-steps.ts';
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
 import type {
   Archive,
@@ -49,7 +44,7 @@ export class SimulatedArchive implements Archive {
   readonly #streams = new Map<string, StreamRow>();
   readonly #used = new Map<string, Set<string>>();
   readonly #coverage = new Map<string, Coverage>();
-  readonly #clockOffsets = new Map<string, ClockOffsets>();
+  readonly #clockOffsets = new Map<string, SequenceSteps>();
   #samples: SampleRow[] = [];
   #timeGaps: TimeGapRow[] = [];
   readonly #sequenceGaps: SequenceGap[] = [];
@@ -221,11 +216,11 @@ export class SimulatedArchive implements Archive {
     const timeGaps: TimeGapRow[] = [];
     for (const [index, { block, dictionary, marks = 0, term = 0 }] of blocks.entries()) {
       const { streamId, firstSequence } = block.header;
-      const offsets = this.#clockOffsets.get(streamId) ?? NO_CLOCK_OFFSETS;
+      const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
       for (const { first, last } of plan.inserts[index] ?? []) {
         for (let sequence = first; sequence <= last; sequence++) {
           const entry = entryAt(block, sequence - firstSequence);
-          const offsetUs = clockOffsetAt(offsets, sequence);
+          const offsetUs = stepAt(offsets, sequence);
           if (isTimeGap(entry)) {
             timeGaps.push({ streamId, sequence, gap: entry, offsetUs });
             continue;
@@ -262,8 +257,8 @@ export class SimulatedArchive implements Archive {
 
   #fixClock(fix: ArchivedClockFix): void {
     const { streamId, firstSequence, lastSequence, offsetUs } = fix;
-    const offsets = this.#clockOffsets.get(streamId) ?? NO_CLOCK_OFFSETS;
-    this.#clockOffsets.set(streamId, withClockFix(offsets, fix));
+    const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
+    this.#clockOffsets.set(streamId, withStep(offsets, clockStep(fix)));
     const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
       row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
     this.#samples = this.#samples.map((row) =>
