@@ -1,6 +1,7 @@
 import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
 import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
 import { openRing } from '../buffer/open-ring.ts';
+import { Poison } from '../buffer/poison.ts';
 import type { Ring } from '../buffer/ring.ts';
 import type { BufferSettings } from '../config/model.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
@@ -55,6 +56,7 @@ export interface ClassStoreStatus {
  */
 export class ClassStore {
   readonly ring: Ring;
+  readonly poison: Poison;
   readonly #options: ClassStoreOptions;
   readonly #backlog: Backlog;
   readonly #assembler: Assembler;
@@ -102,6 +104,7 @@ export class ClassStore {
     const { streamId } = ring.stream;
     this.#options = options;
     this.ring = ring;
+    this.poison = new Poison(options);
     this.#undeclaredSinceUs = ring.stream.previous?.aliveUntilUs ?? null;
     this.#dictionaryHash = dictionaryHash;
     const isWhole = tagIndexes.length === dictionary.tags.length;
@@ -164,6 +167,7 @@ export class ClassStore {
     return {
       backlog: this.#backlog,
       live: this.#live,
+      poison: this.poison,
       dictionaryHash: this.#dictionaryHash,
       streamId: this.ring.stream.streamId,
       producedTo: () => this.producedTo,

@@ -9,10 +9,11 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { Counters } from './counters.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
+import { Offers } from './offers.ts';
 import { type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
 import { SlowestOfHour } from './slowest.ts';
-import { Window } from './window.ts';
+import { isBlockOf, Window } from './window.ts';
 
 /** Numbered entries in memory at most; so many can a crash lose at most. */
 export const WINDOW_SAMPLES_MAX = 500_000;
@@ -62,6 +63,8 @@ export interface BacklogStat {
  * gives the blocks in order.
  */
 export class Backlog {
+  /** Refused blocks to be sent once more, behind everything else. */
+  readonly offers: Offers;
   readonly #options: BacklogOptions;
   readonly #window = new Window();
   readonly #replays: Replays;
@@ -88,6 +91,7 @@ export class Backlog {
   constructor(options: BacklogOptions) {
     this.#options = options;
     this.#replays = new Replays(options.ring);
+    this.offers = new Offers(options.ring, this.#replays, () => this.#signalMore());
     this.#counters = new Counters(options.ring);
     this.#writeTimes = new SlowestOfHour(options.clock);
   }
@@ -171,7 +175,9 @@ export class Backlog {
       bytes += block.bytes.length;
     }
     this.#raiseSent(blocks);
-    return blocks.length > 0 ? blocks : await this.#replays.next(limitBytes);
+    if (blocks.length > 0) return blocks;
+    const asked = await this.#replays.next(limitBytes);
+    return asked.length > 0 ? asked : this.offers.next();
   }
 
   /**
@@ -233,6 +239,12 @@ export class Backlog {
   async recorded(streamId: string, range: SequenceRange, limitBytes: number): Promise<Block[]> {
     const { blocks } = await this.#options.ring.read(streamId, range, limitBytes);
     return blocks.map(({ block }) => block);
+  }
+
+  /** The block of a stream that has these numbers, from the window or the ring. */
+  async find(streamId: string, range: SequenceRange): Promise<Block | undefined> {
+    const found = this.#window.find(streamId, range) ?? (await this.recorded(streamId, range, 1))[0];
+    return found !== undefined && isBlockOf(found, streamId, range) ? found : undefined;
   }
 
   /** The Kernel will never take a block: its numbers become a gap. */

@@ -12,12 +12,15 @@ export interface ReplayRequest extends SequenceRange {
   /** Only blocks that touch this time; integer µs, half-open. */
   readonly fromUs?: number;
   readonly toUs?: number;
+  /** The Kernel is to replace what it has of it. */
+  readonly repair?: true;
 }
 
 /** Ranges that somebody asked for again: given out in the order of the requests, read in bounded steps. */
 export class Replays {
   readonly #ring: Ring;
   #waiting: ReplayRequest[] = [];
+  readonly #repairs = new WeakSet<Block>();
 
   constructor(ring: Ring) {
     this.#ring = ring;
@@ -25,6 +28,11 @@ export class Replays {
 
   get count(): number {
     return this.#waiting.length;
+  }
+
+  /** It was given out for a request that asked for a repair. */
+  isRepair(block: Block): boolean {
+    return this.#repairs.has(block);
   }
 
   /** @throws KomError KOM_USAGE if the ring knows no such stream, or too much waits already */
@@ -51,6 +59,7 @@ export class Replays {
       const wanted = blocks.filter(
         ({ header }) => header.toUs >= (fromUs ?? 0) && header.fromUs < (toUs ?? Number.POSITIVE_INFINITY),
       );
+      if (request.repair === true) for (const block of wanted) this.#repairs.add(block);
       if (wanted.length > 0) return wanted;
     }
     return [];

@@ -1,4 +1,5 @@
 import { type Block, lastSequence } from '../domain/block/block.ts';
+import type { SequenceRange } from '../domain/coverage.ts';
 import { invariant } from '../domain/errors.ts';
 
 /** A block in memory. */
@@ -51,6 +52,11 @@ export class Window {
     this.#samples += block.header.count;
   }
 
+  /** The block that has these numbers. */
+  find(streamId: string, range: SequenceRange): Block | undefined {
+    return this.#blocks.find(({ block }) => isBlockOf(block, streamId, range))?.block;
+  }
+
   /** Forgets every block that ends at or before a sequence. */
   dropThrough(sequence: number): void {
     let count = 0;
@@ -77,4 +83,9 @@ export class Window {
     this.#durable.blocks += blocks;
     this.#durable.samples += samples;
   }
+}
+
+/** The block has these numbers; it may have been sent in pieces. */
+export function isBlockOf({ header }: Block, streamId: string, { first, last }: SequenceRange): boolean {
+  return header.streamId === streamId && header.firstSequence <= first && lastSequence(header) >= last;
 }

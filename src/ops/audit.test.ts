@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { SimulatedDisk } from '../world/simulated/disk.ts';
 import { createSimulatedRandom } from '../world/simulated/random.ts';
-import { AUDIT_ENTRIES_MAX, Audit, type AuditEntry } from './audit.ts';
+import { Audit, type AuditEntry } from './audit.ts';
 
 function entry(number: number): AuditEntry {
   return {
@@ -14,15 +14,15 @@ function entry(number: number): AuditEntry {
 
 it('keeps the newest entries, through a restart, and finds a command by its id', async () => {
   const disk = new SimulatedDisk(new SimulatedClock(), createSimulatedRandom(1));
-  const audit = new Audit(disk);
+  const audit = new Audit(disk, 50);
   expect(await audit.read(10)).toEqual([]);
   expect(await disk.list(), 'looking makes nothing').toEqual([]);
-  const total = AUDIT_ENTRIES_MAX + 20;
+  const total = 50 + 20;
   for (let number = 1; number <= total; number++) await audit.write(entry(number));
-  const again = new Audit(disk);
+  const again = new Audit(disk, 50);
   expect((await again.read(3)).map(({ atUs }) => atUs)).toEqual([total - 2, total - 1, total]);
   const all = await again.read(100_000);
-  expect(all.length).toBe(AUDIT_ENTRIES_MAX);
+  expect(all.length).toBe(50);
   expect(all[0]).toMatchObject({ atUs: 21, operator: 'anna', text: 'x'.repeat(500) });
   expect(await again.find(entry(20).commandId)).toBeUndefined();
   expect(await again.find(entry(21).commandId)).toMatchObject({ atUs: 21 });

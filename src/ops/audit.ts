@@ -2,7 +2,7 @@ import { SideStore } from '../world/side-store.ts';
 import type { Disk, Store } from '../world/store.ts';
 
 /** Entries that are kept; the oldest goes first. */
-export const AUDIT_ENTRIES_MAX = 5000;
+const AUDIT_ENTRIES_MAX = 5000;
 /** Characters of one text in an entry; more is cut off. */
 const TEXT_CHARACTERS_MAX = 500;
 const READ_BYTES = 64 * 1024 * 1024;
@@ -31,8 +31,10 @@ export interface AuditEntry {
  */
 export class Audit {
   readonly #store: SideStore;
+  readonly #entriesMax: number;
 
-  constructor(disk: Disk) {
+  constructor(disk: Disk, entriesMax: number = AUDIT_ENTRIES_MAX) {
+    this.#entriesMax = entriesMax;
     this.#store = new SideStore(disk, 'notes');
   }
 
@@ -45,7 +47,7 @@ export class Audit {
       const key = keyOf(number);
       const text = entry.text.slice(0, TEXT_CHARACTERS_MAX);
       const value = Buffer.from(JSON.stringify({ ...entry, text }));
-      const surplus = first === null || number - first < AUDIT_ENTRIES_MAX ? [] : [first];
+      const surplus = first === null || number - first < this.#entriesMax ? [] : [first];
       const dropped = await Promise.all(surplus.map((each) => entryAt(store, each)));
       await store.batch(
         [

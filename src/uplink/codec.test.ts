@@ -110,7 +110,12 @@ const MESSAGES: Message[] = [
     },
   },
   { type: 'streamEnd', streamId: A, lastSequence: 3, endedAtUs: 4 },
-  { type: 'block', bytes: new Uint8Array([75, 66, 1]), repair: true },
+  { type: 'block', bytes: new Uint8Array([75, 66, 1]), repair: true, confirm: true },
+  {
+    type: 'ack',
+    coverage: [],
+    archived: [{ streamId: A, firstSequence: 4, lastSequence: 9 }],
+  },
   {
     type: 'nack',
     nack: { streamId: A, firstSequence: 5, lastSequence: 5, reason: 'too-large', text: '' },

@@ -1,9 +1,17 @@
-import { BLOCK_ENTRIES_MAX, BlockCodec } from '../domain/block/block.ts';
+import { BlockCodec } from '../domain/block/block.ts';
 import { compress, decompress } from '../domain/block/compression.ts';
 import { describeError, KomError } from '../domain/errors.ts';
 import { SEQUENCE_GAP_REASONS, type SequenceGap } from '../domain/gap.ts';
 import type { SampleValue } from '../domain/sample.ts';
 import type { PreviousStream } from '../domain/stream.ts';
+import {
+  ackFromWire,
+  ackToWire,
+  coverageFromWire,
+  coverageToWire,
+  nackFromWire,
+  nackToWire,
+} from './answer-codec.ts';
 import { commandFromWire, commandToWire, resultFromWire, resultToWire } from './command-codec.ts';
 import { frame } from './frame.ts';
 import {
@@ -24,9 +32,6 @@ import {
   type Live,
   type LiveValue,
   type Message,
-  NACK_REASONS,
-  type Nack,
-  type StreamCoverage,
   type StreamState,
   UPLINK_STATES,
   type Welcome,
@@ -71,19 +76,13 @@ function toWire(message: Message): Wire {
     case 'needDictionary':
       return { needDictionary: { hash: id(message.hash) } };
     case 'block':
-      return { block: { block: message.bytes, repair: message.repair ?? false } };
+      return { block: { ...message, block: message.bytes } };
     case 'gap':
       return { gap: { ...message.gap, streamId: id(message.gap.streamId) } };
     case 'ack':
-      return { ack: { coverage: message.coverage.map(coverageToWire) } };
+      return { ack: ackToWire(message) };
     case 'nack':
-      return {
-        nack: {
-          ...message.nack,
-          streamId: id(message.nack.streamId),
-          reason: NACK_REASONS.indexOf(message.nack.reason),
-        },
-      };
+      return { nack: nackToWire(message.nack) };
     case 'live':
       return { live: liveToWire(message.live) };
     case 'streamEnd':
@@ -108,12 +107,13 @@ function fromWire(wire: WireReader): Message {
     return { type: 'heartbeat', heartbeat: heartbeatFromWire(wire.message('heartbeat')) };
   if (wire.has('block')) {
     const block = wire.message('block');
-    const message = { type: 'block', bytes: block.bytes('block') } as const;
-    return block.bool('repair') ? { ...message, repair: true } : message;
+    return {
+      ...{ type: 'block', bytes: block.bytes('block') },
+      ...(block.bool('repair') ? { repair: true } : {}),
+      ...(block.bool('confirm') ? { confirm: true } : {}),
+    };
   }
-  if (wire.has('ack')) {
-    return { type: 'ack', coverage: wire.message('ack').list('coverage', STREAMS_MAX).map(coverageFromWire) };
-  }
+  if (wire.has('ack')) return ackFromWire(wire.message('ack'));
   if (wire.has('live')) return { type: 'live', live: liveFromWire(wire.message('live')) };
   if (wire.has('gap')) return { type: 'gap', gap: gapFromWire(wire.message('gap')) };
   if (wire.has('nack')) return { type: 'nack', nack: nackFromWire(wire.message('nack')) };
@@ -260,18 +260,6 @@ function welcomeFromWire(wire: WireReader): Welcome {
   };
 }
 
-function coverageToWire(coverage: StreamCoverage): Wire {
-  return { ...coverage, streamId: id(coverage.streamId) };
-}
-
-function coverageFromWire(wire: WireReader): StreamCoverage {
-  return {
-    streamId: wire.id('streamId'),
-    throughSequence: wire.number('throughSequence'),
-    held: wire.ranges('held'),
-  };
-}
-
 function heartbeatToWire(heartbeat: Heartbeat): Wire {
   return {
     ...heartbeat,
@@ -312,25 +300,6 @@ function gapFromWire(wire: WireReader): SequenceGap {
     fromUs: wire.timeUs('fromUs'),
     toUs: wire.timeUs('toUs'),
     countAtMost: wire.number('countAtMost'),
-  };
-}
-
-function nackFromWire(wire: WireReader): Nack {
-  const firstSequence = wire.number('firstSequence');
-  const lastSequence = wire.number('lastSequence');
-  if (
-    firstSequence < 1 ||
-    lastSequence < firstSequence ||
-    lastSequence - firstSequence >= BLOCK_ENTRIES_MAX
-  ) {
-    throw invalid('a Nack names a range that no block can have');
-  }
-  return {
-    streamId: wire.id('streamId'),
-    firstSequence,
-    lastSequence,
-    reason: wire.choice('reason', NACK_REASONS),
-    text: wire.text('text').slice(0, REASON_CHARACTERS_MAX),
   };
 }
 

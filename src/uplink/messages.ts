@@ -11,9 +11,18 @@ export type Message =
   | { readonly type: 'heartbeat'; readonly heartbeat: Heartbeat }
   | { readonly type: 'dictionary'; readonly hash: string; readonly content: Uint8Array }
   | { readonly type: 'needDictionary'; readonly hash: string }
-  | { readonly type: 'block'; readonly bytes: Uint8Array; readonly repair?: true }
+  | {
+      readonly type: 'block';
+      readonly bytes: Uint8Array;
+      readonly repair?: true;
+      readonly confirm?: true;
+    }
   | { readonly type: 'gap'; readonly gap: SequenceGap }
-  | { readonly type: 'ack'; readonly coverage: readonly StreamCoverage[] }
+  | {
+      readonly type: 'ack';
+      readonly coverage: readonly StreamCoverage[];
+      readonly archived?: readonly BlockRange[];
+    }
   | { readonly type: 'nack'; readonly nack: Nack }
   | { readonly type: 'live'; readonly live: Live }
   | {
@@ -92,6 +101,13 @@ export interface StreamCoverage {
   readonly held: readonly SequenceRange[];
 }
 
+/** The numbers of one block. */
+export interface BlockRange {
+  readonly streamId: string;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+}
+
 export const BYE_REASONS = [
   'unspecified',
   'stopping',
@@ -130,10 +146,7 @@ export interface ClockEcho {
 export const NACK_REASONS = ['unspecified', 'undecodable', 'too-large', 'forbidden'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
 
-export interface Nack {
-  readonly streamId: string;
-  readonly firstSequence: number;
-  readonly lastSequence: number;
+export interface Nack extends BlockRange {
   readonly reason: NackReason;
   readonly text: string;
 }

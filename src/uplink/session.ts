@@ -1,4 +1,5 @@
 import type { Backlog, BacklogState } from '../buffer/backlog.ts';
+import type { Poison } from '../buffer/poison.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
@@ -10,7 +11,8 @@ import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
 import { LIVE_VALUES_MAX } from './limits.ts';
 import type { LiveTable } from './live-table.ts';
-import type { Heartbeat, Message, Nack, StreamCoverage, StreamState } from './messages.ts';
+import type { BlockRange, Heartbeat, Message, Nack, StreamCoverage, StreamState } from './messages.ts';
+import { Refusals } from './refusals.ts';
 
 /** Bytes asked from the backlog at a time at most. */
 const READ_BYTES_MAX = 1024 * 1024;
@@ -22,6 +24,8 @@ const LIVE_VALUES_PER_FRAME = Math.min(1000, LIVE_VALUES_MAX);
 export interface UplinkSource {
   readonly backlog: Backlog;
   readonly live: LiveTable;
+  /** Where blocks go that the Kernel refuses; without it they are a gap only. */
+  readonly poison?: Poison;
   readonly dictionaryHash: string;
   /** The running stream. */
   readonly streamId: string;
@@ -58,6 +62,7 @@ export interface SessionOptions {
 export class Session {
   readonly #options: SessionOptions;
   readonly #flight = new Flight();
+  readonly #refusals: Refusals;
   readonly #sentDictionaries = new Set<string>();
   /** Dictionaries that the ring does not give; a Kernel that had them before can do without. */
   readonly #lostDictionaries = new Set<string>();
@@ -72,6 +77,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#refusals = new Refusals(options);
     this.#named = new Set(options.streamStates().map(({ streamId }) => streamId));
     this.#ended.promise.catch(() => {
       // Whoever waits for the session sees it; nobody may be waiting yet.
@@ -186,7 +192,7 @@ export class Session {
     while (true) {
       const message = await this.#options.data.receive();
       if (message === null) throw closed('data');
-      if (message.type === 'ack') this.#onAck(message.coverage);
+      if (message.type === 'ack') this.#onAck(message.coverage, message.archived);
       else if (message.type === 'nack') await this.#onNack(message.nack);
       else if (message.type === 'heartbeat') continue;
       else if (message.type === 'needDictionary') this.#onNeedDictionary(message.hash);
@@ -195,7 +201,8 @@ export class Session {
     }
   }
 
-  #onAck(coverage: readonly StreamCoverage[]): void {
+  #onAck(coverage: readonly StreamCoverage[], archived: readonly BlockRange[] = []): void {
+    this.#refusals.archived(archived);
     this.#flight.acknowledged(coverage, this.#options.clock.monotonicMs());
     for (const { streamId, throughSequence } of coverage) {
       for (const { backlog } of this.#options.sources) backlog.acknowledge(streamId, throughSequence);
@@ -205,17 +212,7 @@ export class Session {
   }
 
   async #onNack(nack: Nack): Promise<void> {
-    const { sources, log, clock } = this.#options;
-    const { streamId, firstSequence: first, lastSequence: last } = nack;
-    log.error({ streamId, first, last, reason: nack.reason, text: nack.text }, 'the Kernel refused a block');
-    if (nack.reason === 'undecodable') {
-      const owner = sources.find(({ backlog }) => backlog.owns(streamId));
-      const [block] = (await owner?.backlog.recorded(streamId, { first, last }, 1)) ?? [];
-      // What is not in the ring is so new that it happened about now.
-      const { fromUs, toUs } = block?.header ?? { fromUs: clock.wallUs(), toUs: clock.wallUs() };
-      const range = { streamId, firstSequence: first, count: last - first + 1, fromUs, toUs };
-      await owner?.backlog.reject(range, 'rejected');
-    }
+    await this.#refusals.refused(nack);
     this.#resend();
   }
 
@@ -295,7 +292,7 @@ export class Session {
       bytes: block.bytes.length,
       sentMs,
     });
-    await this.#options.data.send({ type: 'block', bytes: block.bytes });
+    await this.#options.data.send({ type: 'block', bytes: block.bytes, ...backlog.offers.manner(block) });
   }
 
   async #sendGaps(): Promise<void> {
