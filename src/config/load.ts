@@ -4,6 +4,7 @@ import { describeError, KomError } from '../domain/errors.ts';
 import { parseSizeBytes } from '../domain/units.ts';
 import { type FileAccess, mergeIncludes, realFiles, splitPath } from './files.ts';
 import { isObject, parseJson, withoutComments } from './json.ts';
+import { makeDialledAgents } from './links.ts';
 import type { KernelConfig, Site } from './model.ts';
 import { ConfigProblems, formatPath, type JsonPath, type Problem, ProblemList } from './problems.ts';
 import { kernelSchema, siteSchema } from './schema.ts';
@@ -124,6 +125,7 @@ export function resolveKernelConfig(
       });
     }
   }
+  const agents = input === undefined ? [] : makeDialledAgents(input, { problems, warnings });
   if (input === undefined || listen === null || problems.all.length > 0) {
     throw new ConfigProblems(options.file ?? 'Kernel file', problems.all);
   }
@@ -131,6 +133,7 @@ export function resolveKernelConfig(
   const config: KernelConfig = {
     listen,
     insecure: input.insecure,
+    agents,
     archive: {
       kind: input.archive.kind,
       directory,

@@ -16,6 +16,8 @@ export interface Site {
 }
 
 export interface KernelAddress extends Address {
+  /** Local address that connections to it leave from, by server; else that of the server. */
+  readonly localAddresses: Readonly<Record<string, string>>;
   /** The file says that this link may run without TLS. */
   readonly insecure: boolean;
 }
@@ -74,13 +76,38 @@ export interface BufferSettings {
 
 export interface UplinkSettings {
   readonly heartbeatMs: number;
-  /** Silence of the Kernel that counts as an outage. */
+  /** Silence of the other side that counts as an outage; the Kernel takes over both for its side. */
   readonly silenceMaxMs: number;
   readonly connectTimeoutMs: number;
   readonly reconnectDelayMinMs: number;
   readonly reconnectDelayMaxMs: number;
+  /** A session that lasted this long was stable: delays and holds begin anew. */
+  readonly stableAfterMs: number;
+  /** Longest time for which a session of a flapping link stays `outage`. */
+  readonly holdMaxMs: number;
+  /** While on a less preferred address the better ones are asked at this pace, */
+  readonly probeIntervalMs: number;
+  /** and used again when they have answered for this long. */
+  readonly returnAfterMs: number;
+  /** Bytes a second of the catch-up below which live values give way; 0: they never do. */
+  readonly minBytesPerS: number;
+  /** Bytes a second of the catch-up at most; infinite: no ceiling. */
+  readonly maxBytesPerS: number;
   /** How often a changed live value is sent while the archive lane catches up. */
   readonly liveIntervalMs: number;
+  /** The Kernel dials; the agent opens no connection to any. */
+  readonly listen?: UplinkListen;
+}
+
+/** Reverse connection: where the Kernel reaches an instance, by server. */
+export interface UplinkListen {
+  readonly address: Address;
+  /** Servers that listen somewhere else. */
+  readonly serverAddresses: Readonly<Record<string, Address>>;
+  /** Addresses and networks that connections are taken from; empty: any. */
+  readonly allowFrom: readonly string[];
+  /** The file says that the listener may run without TLS. */
+  readonly insecure: boolean;
 }
 
 export type Line = ModbusLine | OpcuaLine;
@@ -227,6 +254,24 @@ export interface KernelConfig {
     readonly directory: string;
     readonly memoryLimitBytes: number;
   };
+  /** Agents that wait to be dialled: reverse connections. */
+  readonly agents: readonly DialledAgent[];
   /** Absolute path of the control socket. */
   readonly controlSocket: string;
+}
+
+/** An agent in a DMZ, which opens no connection itself. */
+export interface DialledAgent {
+  readonly site: string;
+  readonly process: string;
+  /** Only this instance is welcome there; any if not given. */
+  readonly instance?: number;
+  /** The first one that works is used. */
+  readonly addresses: readonly Address[];
+  readonly localAddress?: string;
+  /** Pause between the tries of one address at most. */
+  readonly retryMs: number;
+  readonly connectTimeoutMs: number;
+  /** The file says that the link may run without TLS. */
+  readonly insecure: boolean;
 }

@@ -44,6 +44,24 @@ export function size(description: string, bounds: { min?: number; max?: number }
     .describe(description);
 }
 
+/** Bytes a second, with the unit. Bounds in bytes a second, inclusive. */
+export function byteRate(description: string, bounds: { min?: number; max?: number } = {}): z.ZodString {
+  const { min = 0, max = 2 ** 53 } = bounds;
+  const wanted = 'a rate with its unit, such as "8KB/s", "1MB/s"';
+  return z
+    .string({ error: wanted })
+    .regex(/^\d+(\.\d+)?\s*(B|KB|MB|GB)\/s$/, { error: wanted, abort: true })
+    .refine((text) => inBounds(parseByteRate(text), min, max), {
+      error: `a rate between ${formatSize(min)}/s and ${formatSize(max)}/s`,
+    })
+    .describe(description);
+}
+
+/** Bytes a second of "8KB/s"; `null` if it is none. */
+export function parseByteRate(text: string): number | null {
+  return parseSizeBytes(text.replace(/\/s$/, ''));
+}
+
 function inBounds(value: number | null, min: number, max: number): boolean {
   return value !== null && value >= min && value <= max;
 }

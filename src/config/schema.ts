@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { isIpRange } from '../domain/ip-range.ts';
 import { linesSchema } from './schema-line.ts';
-import { address, duration, plainName, size, strict } from './schema-parts.ts';
+import { address, byteRate, duration, plainName, size, strict } from './schema-parts.ts';
 import { tagDefaultsShape, templateSchema } from './schema-tag.ts';
 
 const schemaKey = z.string().optional().describe('JSON Schema of this file, for the editor.');
@@ -65,12 +66,61 @@ const bufferSchema = strict({
   }).optional(),
 });
 
+const insecureListener = z
+  .boolean()
+  .default(false)
+  .describe('The listener may be reached from other machines without TLS.');
+
+const listenSchema = strict({
+  address: address('Where the Kernel connects to this instance; port 3119 if left out.', 3119),
+  servers: z
+    .record(z.string(), address('Address to listen on.', 3119))
+    .default({})
+    .describe('Address by name of server, where it differs.'),
+  allowFrom: z
+    .array(
+      z.string().refine((text) => isIpRange(text), {
+        error: 'an address or a network, such as "10.1.2.3", "10.1.0.0/16", "fd00::/8"',
+      }),
+    )
+    .max(32)
+    .default([])
+    .describe('Addresses and networks that connections are taken from. Empty: any.'),
+  insecure: insecureListener,
+});
+
 const uplinkSchema = strict({
-  heartbeat: duration('Heartbeat to the Kernel.', { min: 50, max: 60_000 }).default('500ms'),
-  silenceMax: duration('Silence of the Kernel that counts as an outage.', { min: 100, max: 600_000 }).default(
-    '2s',
+  link: z
+    .enum(['wired', 'radio'])
+    .default('wired')
+    .describe('radio: patient defaults, for links of 64 kbit/s and less.'),
+  heartbeat: duration('Heartbeat to the Kernel. Default: 400ms, with the link radio 2s.', {
+    min: 50,
+    max: 60_000,
+  }).optional(),
+  silenceMax: duration(
+    'Silence of the other side that counts as an outage; it is noticed a twelfth later at most. ' +
+      'Default: 1200ms, with the link radio 10s.',
+    { min: 100, max: 600_000 },
+  ).optional(),
+  connectTimeout: duration('Time for opening the connection. Default: 5s, with the link radio 20s.', {
+    min: 100,
+  }).optional(),
+  stableAfter: duration('A session that lasts this long ends back-off and hysteresis.').default('10s'),
+  holdMax: duration('Longest time for which a flapping link must hold before it counts.').default('30s'),
+  probeInterval: duration('How often better Kernel addresses are asked meanwhile.', { min: 100 }).default(
+    '5s',
   ),
-  connectTimeout: duration('Time for opening the connection.', { min: 100 }).default('5s'),
+  returnAfter: duration('A better Kernel address must answer for this long before it is used again.').default(
+    '30s',
+  ),
+  minRate: byteRate('Below this rate of the catch-up live values give way. 0B/s: never.').default('0B/s'),
+  maxRate: byteRate('The catch-up takes at most this of the link. Without it: what there is.', {
+    min: 1000,
+  }).optional(),
+  listen: listenSchema
+    .optional()
+    .describe('The Kernel dials this instance, and it opens no connection to any Kernel.'),
   reconnectDelayMin: duration('First pause before connecting again.').default('250ms'),
   reconnectDelayMax: duration('Longest pause; pauses grow up to here, with jitter.').default('5s'),
   liveInterval: duration('How often a changed live value is sent while the backlog drains.', {
@@ -108,10 +158,14 @@ export const siteSchema = strict({
       strict({
         address: address('Address of a Kernel; port 3119 if left out.', 3119),
         insecure: z.boolean().default(false).describe('The link may leave this machine without TLS.'),
+        localAddress: z
+          .record(z.string(), z.string().min(1))
+          .default({})
+          .describe("Local address of this path by name of server. Without it: the server's."),
       }),
     )
     .max(8)
-    .describe('Kernels.'),
+    .describe('Addresses of Kernels, the preferred one first.'),
   servers: z.record(plainName, serverSchema).describe('Comm servers by name.'),
   nameTemplate: z
     .string()
@@ -130,10 +184,27 @@ export type ServerInput = z.infer<typeof serverSchema>;
 export const kernelSchema = strict({
   $schema: schemaKey,
   listen: address('Where agents connect; port 3119 if left out.', 3119).default('127.0.0.1:3119'),
-  insecure: z
-    .boolean()
-    .default(false)
-    .describe('The listener may be reached from other machines without TLS.'),
+  insecure: insecureListener,
+  agents: z
+    .array(
+      strict({
+        site: z.string().min(1).describe('Name of the site that answers there.'),
+        process: z.string().min(1).describe('Name of the process that answers there.'),
+        instance: z.int().min(1).max(15).optional().describe('Its instance. Without it: any.'),
+        addresses: z
+          .array(address('Where it listens; port 3119 if left out.', 3119))
+          .min(1)
+          .max(8)
+          .describe('Its addresses, the preferred one first.'),
+        localAddress: z.string().min(1).optional().describe('Local address that connections leave from.'),
+        retry: duration('Pause between two tries of an address at most.', { min: 100 }).default('2s'),
+        connectTimeout: duration('Time for opening the connection.', { min: 100 }).default('5s'),
+        insecure: z.boolean().default(false).describe('The link may leave this machine without TLS.'),
+      }),
+    )
+    .max(1000)
+    .default([])
+    .describe('Agents that this Kernel dials, because they open no connection themselves.'),
   archive: strict({
     kind: z.literal('embedded').default('embedded').describe('Embedded DuckDB.'),
     directory: z
@@ -151,3 +222,4 @@ export const kernelSchema = strict({
     .optional()
     .describe('Control socket. Without it: kom-kernel.sock in the directory of the archive.'),
 });
+export type KernelInput = z.infer<typeof kernelSchema>;

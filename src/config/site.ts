@@ -4,12 +4,12 @@ import { DICTIONARY_TAGS_MAX } from '../domain/dictionary.ts';
 import { parseSizeBytes } from '../domain/units.ts';
 import { fillText } from './expression.ts';
 import type { FileContext } from './files.ts';
-import { type LineScope, makeLine, milliseconds } from './lines.ts';
-import type { BufferSettings, KernelAddress, Line, Process, Server, Site, UplinkSettings } from './model.ts';
+import { type LineScope, makeLine } from './lines.ts';
+import { checkListeners, makeKernels, makeUplink } from './links.ts';
+import type { BufferSettings, Line, Process, Server, Site } from './model.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { type ProblemList, suggestion } from './problems.ts';
 import type { ProcessInput, ServerInput, SiteInput } from './schema.ts';
-import { isLoopback, parseAddress } from './schema-parts.ts';
 import type { Explained } from './tags.ts';
 import { attempt, prepareTemplates } from './templates.ts';
 
@@ -61,6 +61,7 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
     return makeProcess(name, process, base);
   });
   checkTagNames(processes, context);
+  checkListeners(processes, context.problems);
   checkSerialNames(input, context);
   if (options.server !== undefined && !Object.hasOwn(input.servers, options.server)) {
     context.problems.add(['servers', options.server], 'no such server in the file', {
@@ -68,27 +69,6 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
     });
   }
   return { name: input.site, hash: hashOf(input, processes), kernels, servers, processes };
-}
-
-function makeKernels(input: SiteInput, { context, warnings }: MakeOptions): KernelAddress[] {
-  if (input.kernels.length === 0) {
-    warnings.add(['kernels'], 'no Kernel: everything goes to the ring until it is full');
-  }
-  return input.kernels.flatMap((kernel, position) => {
-    const address = parseAddress(kernel.address, 3119);
-    if (address === null) return [];
-    if (!isLoopback(address.host)) {
-      const at = ['kernels', position];
-      const text = `${kernel.address} is not on this machine, and this version has no TLS`;
-      if (kernel.insecure) warnings.add(at, `${text}: values travel in the open`);
-      else {
-        context.problems.add(at, text, {
-          expected: 'a loopback address, or "insecure": true on a network that you trust',
-        });
-      }
-    }
-    return [{ ...address, insecure: kernel.insecure }];
-  });
 }
 
 function makeServers(input: SiteInput, context: FileContext): Server[] {
@@ -165,7 +145,7 @@ function makeProcess(name: string, input: ProcessInput, scope: ProcessScope): Pr
     name,
     servers: input.servers ?? known,
     buffer: makeBuffer(name, input, scope.context),
-    uplink: makeUplink(name, input, scope.context),
+    uplink: makeUplink(name, input, { input: scope.input, problems, warnings: scope.warnings }),
     lines,
   };
 }
@@ -197,28 +177,6 @@ function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: Fil
     windowBytes,
     segmentBytesMax,
   };
-}
-
-function makeUplink(process: string, { uplink }: ProcessInput, { problems }: FileContext): UplinkSettings {
-  const path = ['processes', process, 'uplink'];
-  const settings = {
-    heartbeatMs: milliseconds(uplink.heartbeat),
-    silenceMaxMs: milliseconds(uplink.silenceMax),
-    connectTimeoutMs: milliseconds(uplink.connectTimeout),
-    reconnectDelayMinMs: milliseconds(uplink.reconnectDelayMin),
-    reconnectDelayMaxMs: milliseconds(uplink.reconnectDelayMax),
-    liveIntervalMs: milliseconds(uplink.liveInterval),
-  };
-  if (settings.silenceMaxMs < 2 * settings.heartbeatMs) {
-    problems.add([...path, 'silenceMax'], 'one late heartbeat would count as an outage', {
-      expected: `at least twice the heartbeat of ${uplink.heartbeat}`,
-      got: uplink.silenceMax,
-    });
-  }
-  if (settings.reconnectDelayMaxMs < settings.reconnectDelayMinMs) {
-    problems.add([...path, 'reconnectDelayMax'], 'shorter than reconnectDelayMin');
-  }
-  return settings;
 }
 
 /** Bytes of a text that the schema has accepted. */
