@@ -48,6 +48,16 @@ export class ByteWriter {
     return view;
   }
 
+  /** Takes back the last bytes of what was written. */
+  giveBack(length: number): void {
+    this.#length -= length;
+  }
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
+  }
+
   /** Forgets everything written and keeps the memory. */
   reset(): void {
     this.#length = 0;
@@ -77,6 +87,11 @@ export class ByteReader {
 
   get remaining(): number {
     return this.#bytes.length - this.#position;
+  }
+
+  /** A view of all that is left; nothing counts as read. */
+  rest(): Uint8Array {
+    return this.#bytes.subarray(this.#position);
   }
 
   varint(): number {

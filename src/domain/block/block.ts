@@ -5,7 +5,7 @@
  * ```
  * offset  bytes  what
  * 0       2      "KB"
- * 2       1      format version, 1
+ * 2       1      format version, 2; 1 is read too
  * 3       1      0
  * 4       4      CRC32C of everything behind it, little-endian
  * 8       4      length of the header, little-endian
@@ -15,7 +15,9 @@
  */
 export const BLOCK_MAGIC_0 = 0x4b;
 export const BLOCK_MAGIC_1 = 0x42;
-export const BLOCK_VERSION = 1;
+export const BLOCK_VERSION = 2;
+/** What older agents wrote: another layout of the body. */
+export const BLOCK_VERSION_1 = 1;
 export const BLOCK_PREFIX_BYTES = 12;
 
 /** Bounds on a block from anywhere: a larger one is refused before it is decoded. */

@@ -21,12 +21,11 @@ import {
   type BlockHeader,
   ENTRY_CAUSE_SHIFT,
   ENTRY_DEVICE_TIMED,
-  ENTRY_KIND_MASK,
   EntryKind,
 } from './block.ts';
+import { writeBody } from './body-writer.ts';
 import { compress } from './compression.ts';
 import { encodeHeader } from './header.ts';
-import { deltaForward, PreviousValues, writePlanes, xorForward } from './planes.ts';
 
 const CAUSE_BITS = Object.fromEntries(
   SAMPLE_CAUSES.map((cause, code) => [cause, code << ENTRY_CAUSE_SHIFT]),
@@ -45,16 +44,14 @@ export class BlockBuilder {
   /** Earliest start of a time gap. */
   #gapsFromUs = Number.POSITIVE_INFINITY;
   #textBytes = 0;
-  #tagIndexMax = 0;
   #tags = new Uint32Array(this.#capacity);
   #times = new Float64Array(this.#capacity);
   #kinds = new Uint8Array(this.#capacity);
   #qualities = new Uint32Array(this.#capacity);
   /** The value of each entry as 64 bits: int64 or float64 by kind. */
   #values = new DataView(new ArrayBuffer(this.#capacity * 8));
-  #texts: { at: number; bytes: Uint8Array }[] = [];
+  #texts: Uint8Array[] = [];
   #deviceTimes: { at: number; timeUs: number }[] = [];
-  readonly #previous = new PreviousValues();
   readonly #body = new ByteWriter(16_384);
 
   get count(): number {
@@ -94,7 +91,6 @@ export class BlockBuilder {
     this.#count = 0;
     this.#gapsFromUs = Number.POSITIVE_INFINITY;
     this.#textBytes = 0;
-    this.#tagIndexMax = 0;
     this.#texts = [];
     this.#deviceTimes = [];
     return block;
@@ -114,7 +110,7 @@ export class BlockBuilder {
       kind = value ? EntryKind.true : EntryKind.false;
     } else if (value !== null) {
       kind = EntryKind.text;
-      this.#addText(at, value);
+      this.#addText(value);
     }
     const isDeviceTimed = sample.deviceTimeUs === sample.sourceTimeUs;
     this.#kinds[at] = kind | CAUSE_BITS[sample.cause] | (isDeviceTimed ? ENTRY_DEVICE_TIMED : 0);
@@ -129,19 +125,19 @@ export class BlockBuilder {
     this.#gapsFromUs = Math.min(this.#gapsFromUs, Math.max(0, gap.fromUs));
     this.#kinds[at] = EntryKind.timeGap;
     this.#qualities[at] = 0;
-    this.#addText(at, JSON.stringify(gap));
+    this.#addText(JSON.stringify(gap));
   }
 
   #addClockFix(fix: ClockFix): void {
     const at = this.#next(0, fix.atUs);
     this.#kinds[at] = EntryKind.clockFix;
     this.#qualities[at] = 0;
-    this.#addText(at, JSON.stringify(fix));
+    this.#addText(JSON.stringify(fix));
   }
 
-  #addText(at: number, text: string): void {
+  #addText(text: string): void {
     const bytes = Buffer.from(text, 'utf8');
-    this.#texts.push({ at, bytes });
+    this.#texts.push(bytes);
     this.#textBytes += bytes.length + 8;
   }
 
@@ -152,7 +148,6 @@ export class BlockBuilder {
     const at = this.#count++;
     this.#tags[at] = tagIndex;
     this.#times[at] = timeUs;
-    if (tagIndex > this.#tagIndexMax) this.#tagIndexMax = tagIndex;
     return at;
   }
 
@@ -186,73 +181,17 @@ export class BlockBuilder {
   #encodeBody(fromUs: number): Uint8Array {
     const body = this.#body;
     body.reset();
-    let previousTag = 0;
-    for (let at = 0; at < this.#count; at++) {
-      const tag = this.#tags[at] as number;
-      body.signedVarint(tag - previousTag);
-      previousTag = tag;
-    }
-    let previousTimeUs = fromUs;
-    for (let at = 0; at < this.#count; at++) {
-      const timeUs = this.#times[at] as number;
-      body.signedVarint(timeUs - previousTimeUs);
-      previousTimeUs = timeUs;
-    }
-    body.raw(this.#kinds.subarray(0, this.#count));
-    this.#writeQualities(body);
-    this.#writeValues(body, EntryKind.int64);
-    this.#writeValues(body, EntryKind.float64);
-    this.#writeSparse(body);
+    writeBody(body, {
+      tagIndexes: this.#tags.subarray(0, this.#count),
+      times: this.#times.subarray(0, this.#count),
+      kinds: this.#kinds.subarray(0, this.#count),
+      qualities: this.#qualities.subarray(0, this.#count),
+      values: this.#values,
+      texts: this.#texts,
+      deviceTimes: this.#deviceTimes,
+      fromUs,
+    });
     return body.view();
-  }
-
-  #writeQualities(body: ByteWriter): void {
-    let at = 0;
-    while (at < this.#count) {
-      const quality = this.#qualities[at] as number;
-      let end = at + 1;
-      while (end < this.#count && this.#qualities[end] === quality) end++;
-      body.varint(end - at);
-      body.varint(quality);
-      at = end;
-    }
-  }
-
-  #writeValues(body: ByteWriter, kind: number): void {
-    const allHalves = new Uint32Array(this.#count * 2);
-    const allTags = new Uint32Array(this.#count);
-    let found = 0;
-    for (let at = 0; at < this.#count; at++) {
-      if (((this.#kinds[at] as number) & ENTRY_KIND_MASK) !== kind) continue;
-      allTags[found] = this.#tags[at] as number;
-      allHalves[2 * found] = this.#values.getUint32(at * 8, true);
-      allHalves[2 * found + 1] = this.#values.getUint32(at * 8 + 4, true);
-      found++;
-    }
-    const halves = allHalves.subarray(0, 2 * found);
-    const tags = allTags.subarray(0, found);
-    const previous = this.#previous.halvesUpTo(this.#tagIndexMax);
-    if (kind === EntryKind.int64) deltaForward(halves, tags, previous);
-    else xorForward(halves, tags, previous);
-    this.#previous.clear(tags);
-    writePlanes(body, halves);
-  }
-
-  #writeSparse(body: ByteWriter): void {
-    let before = 0;
-    for (const { at, bytes } of this.#texts) {
-      body.varint(at - before);
-      body.varint(bytes.length);
-      body.raw(bytes);
-      before = at;
-    }
-    body.varint(this.#deviceTimes.length);
-    before = 0;
-    for (const { at, timeUs } of this.#deviceTimes) {
-      body.varint(at - before);
-      body.signedVarint(timeUs - (this.#times[at] as number));
-      before = at;
-    }
   }
 }
 

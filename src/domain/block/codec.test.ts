@@ -20,6 +20,14 @@ const OPTIONS = {
   sealedMonotonicUs: 123_456_789_012,
 };
 
+/** A block that the first release wrote. */
+const VERSION_1 =
+  '4b4201004327605f340000000a1000112233445566778899aabbccddeeff10291808200a28ae173210ffeeddccbbaa9988776655' +
+  '44332211003809400148a50128b52ffd20a5bd0400b4080002000200020207bc0f00d20f00ce0f0000c72e02030b040405100603' +
+  '00018080c481080400090a0080008080353540c00506c5be6c75c5a502517b2273746174696f6e223a225031222c227461677322' +
+  '3a5b2261225d2c2266726f6d5573223a31302c22746f5573223a32302c22726561736f7665726c6f6164222c22636f756e74223a' +
+  '337d0105e12e03000855228202870365';
+
 const timeUs = fc.integer({ min: 0, max: 4_100_000_000_000_000 });
 
 const sample: fc.Arbitrary<Sample> = fc
@@ -114,6 +122,74 @@ describe('block codec', () => {
     );
     const got = roundTrip(list) as Sample[];
     for (const [at, value] of values.entries()) expect(Object.is(got[at]?.value, value)).toBe(true);
+  });
+
+  it('gives back what a plant says: tags again and again, numbers of few decimals, float32, counters', () => {
+    const numbers = fc.oneof(
+      fc.integer({ min: -30_000, max: 30_000 }).map((value) => value / 10),
+      fc.double().map(Math.fround),
+      fc.constantFrom(-0, 0, Number.NaN, Infinity, 5e-324, 1e15 + 0.5, 2 ** 53, 0.1 + 0.2),
+      fc.bigInt({ min: 0n, max: 10_000n }),
+      fc.constantFrom(2n ** 50n, 2n ** 50n + 1n, -(2n ** 63n), 2n ** 63n - 1n),
+    );
+    const again = fc.record({
+      tagIndex: fc.nat({ max: 5 }),
+      sourceTimeUs: fc.nat({ max: 3 }).map((scan) => 1_767_225_600_000_000 + scan * 1_000_000),
+      value: fc.oneof(numbers, fc.boolean(), fc.constant('x'.repeat(70_000))),
+      quality: fc.constantFrom(0, 0x8031_0000),
+      cause: fc.constantFrom(...SAMPLE_CAUSES),
+      deviceTimeUs: fc.nat({ max: 3 }).map((scan) => 1_767_225_600_000_000 + scan * 1_000_000),
+    });
+    fc.assert(
+      fc.property(fc.array(again, { minLength: 1, maxLength: 200 }), (list) => {
+        expect(roundTrip(list)).toEqual(list);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('reads what version 1 wrote', () => {
+    const decoded = decodeBlock(readBlock(Buffer.from(VERSION_1, 'hex')));
+    const sample = (tagIndex: number, sourceTimeUs: number, rest: Partial<Sample>) => ({
+      ...{ tagIndex, sourceTimeUs, value: null, quality: 0, cause: 'change' },
+      ...rest,
+    });
+    expect(decoded.header).toMatchObject({ firstSequence: 41, count: 8, fromUs: 10, toUs: 3000 });
+    expect(Array.from({ length: 8 }, (_, at) => entryAt(decoded, at))).toEqual([
+      sample(0, 1000, { value: true }),
+      sample(1, 1000, { value: -5n }),
+      sample(1, 2001, { value: 2n ** 62n, cause: 'snapshot' }),
+      sample(2, 2001, { value: 21.5, quality: 0x8031_0000 }),
+      sample(2, 3000, { value: -0 }),
+      sample(3, 3000, { value: 'žluť', deviceTimeUs: 7 }),
+      sample(4, 3000, { cause: 'periodic' }),
+      { station: 'P1', tags: ['a'], fromUs: 10, toUs: 20, reason: 'overload', count: 3 },
+    ]);
+  });
+
+  it('writes each byte as kernel.proto says', () => {
+    const at = (tagIndex: number, sourceTimeUs: number, value: Sample['value']): Sample => ({
+      ...{ tagIndex, sourceTimeUs, value, quality: 0, cause: 'change' },
+    });
+    const block = encodeBlock(
+      [at(1, 5000, 21.5), at(2, 5000, 7n), at(1, 6000, 21), at(2, 6000, 9n), at(3, 6001, true)],
+      OPTIONS,
+    );
+    const body = block.bytes.subarray(block.bytes.length - block.header.bodyBytes);
+    expect(Buffer.from(body).toString('hex')).toBe(
+      // Indexes below 4; 1, 0, 2, 0, 0 passed over, in two bits each.
+      `04${'02'}${'2100'}` +
+        // Three runs of 2, 2, 1; the first at from_us; in µs; steps of 1000 and 1.
+        `03${'01'}${'03'}${'00'}${'00'}${'8a01'}${'e70300'}` +
+        // Symbols float64, int64, boolean; at the places 0, 1, and then as the tag before, 0 0 2.
+        `03040301${'02'}${'0402'}` +
+        // The boolean is not false; qualities good.
+        `${'01'}${'01'}${'0500'}` +
+        // Class 0 of int64, 1 of float64; 7 and +2; 215 and -5 (ZigZag 9).
+        `${'8000'}${'8001'}${'8007'}${'8002'}${'80d701'}${'0409'}` +
+        // No device times.
+        '00',
+    );
   });
 
   it('says in its header what it holds', () => {

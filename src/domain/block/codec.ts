@@ -1,7 +1,6 @@
 import { ByteReader } from '../bytes.ts';
 import { CLOCK_FIX_MAX_US, type ClockFix } from '../clock-fix.ts';
 import { crc32c } from '../crc32c.ts';
-import { DICTIONARY_TAGS_MAX } from '../dictionary.ts';
 import { invariant, KomError } from '../errors.ts';
 import {
   type BlockEntry,
@@ -17,18 +16,19 @@ import {
   BLOCK_MAGIC_1,
   BLOCK_PREFIX_BYTES,
   BLOCK_VERSION,
+  BLOCK_VERSION_1,
   type Block,
-  type BlockHeader,
   type DecodedBlock,
   ENTRY_CAUSE_SHIFT,
   ENTRY_DEVICE_TIMED,
   ENTRY_KIND_MASK,
   EntryKind,
 } from './block.ts';
+import { readBody } from './body-reader.ts';
+import { readBody1 } from './body-reader-1.ts';
 import { BlockBuilder, type SealOptions } from './builder.ts';
 import { decompress } from './compression.ts';
 import { decodeHeader } from './header.ts';
-import { deltaBack, PreviousValues, readPlanes, xorBack } from './planes.ts';
 
 /** One block of a list of entries. */
 export function encodeBlock(entries: readonly BlockEntry[], options: SealOptions): Block {
@@ -56,24 +56,13 @@ export function decodeBlock(block: Block): DecodedBlock {
   const headerLength = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(8, true);
   const body = decompress(header.codec, bytes.subarray(BLOCK_PREFIX_BYTES + headerLength), header.bodyBytes);
   const reader = new ByteReader(body);
-  const tagIndexes = readTags(reader, header.count);
-  const sourceTimesUs = readTimes(reader, header);
-  const kinds = reader.raw(header.count).slice();
+  const decoded = bytes[2] === BLOCK_VERSION_1 ? readBody1(reader, header) : readBody(reader, header);
+  const { kinds, sourceTimesUs, deviceTimesUs } = decoded;
   const deviceTimed = takeDeviceTimed(kinds);
   checkKinds(kinds);
-  const qualities = readQualities(reader, header.count);
-  const columns = { kinds, tagIndexes };
-  const integers = new BigInt64Array(
-    scatter(readValues(reader, columns, EntryKind.int64), kinds, EntryKind.int64),
-  );
-  const floats = new Float64Array(
-    scatter(readValues(reader, columns, EntryKind.float64), kinds, EntryKind.float64),
-  );
-  const texts = readTexts(reader, kinds);
-  const deviceTimesUs = readDeviceTimes(reader, sourceTimesUs);
   for (const at of deviceTimed) deviceTimesUs.set(at, sourceTimesUs[at] as number);
   if (reader.remaining > 0) throw corrupt('there are bytes behind the last column');
-  return { header, tagIndexes, sourceTimesUs, kinds, qualities, integers, floats, texts, deviceTimesUs };
+  return { header, ...decoded };
 }
 
 /** True where the entry is a time gap. */
@@ -175,35 +164,13 @@ function checkEnvelope(bytes: Uint8Array): number {
   if (bytes.length < BLOCK_PREFIX_BYTES || bytes.length > BLOCK_BYTES_MAX)
     throw corrupt('its length is out of range');
   if (bytes[0] !== BLOCK_MAGIC_0 || bytes[1] !== BLOCK_MAGIC_1) throw corrupt('it does not begin with "KB"');
-  if (bytes[2] !== BLOCK_VERSION) throw corrupt(`its format version ${bytes[2]} is unknown`);
+  if (bytes[2] !== BLOCK_VERSION && bytes[2] !== BLOCK_VERSION_1)
+    throw corrupt(`its format version ${bytes[2]} is unknown`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(4, true) !== crc32c(bytes.subarray(8))) throw corrupt('its CRC does not match');
   const headerLength = view.getUint32(8, true);
   if (BLOCK_PREFIX_BYTES + headerLength > bytes.length) throw corrupt('its header is longer than the block');
   return headerLength;
-}
-
-function readTags(reader: ByteReader, count: number): Uint32Array {
-  const tags = new Uint32Array(count);
-  let tag = 0;
-  for (let at = 0; at < count; at++) {
-    tag += reader.signedVarint();
-    if (tag < 0 || tag >= DICTIONARY_TAGS_MAX) throw corrupt('a tag index is out of range');
-    tags[at] = tag;
-  }
-  return tags;
-}
-
-function readTimes(reader: ByteReader, header: BlockHeader): Float64Array {
-  const times = new Float64Array(header.count);
-  let timeUs = header.fromUs;
-  for (let at = 0; at < header.count; at++) {
-    timeUs += reader.signedVarint();
-    if (timeUs < header.fromUs || timeUs > header.toUs)
-      throw corrupt('a time is outside the span of the block');
-    times[at] = timeUs;
-  }
-  return times;
 }
 
 function checkKinds(kinds: Uint8Array): void {
@@ -222,85 +189,6 @@ function takeDeviceTimed(kinds: Uint8Array): number[] {
     positions.push(at);
   }
   return positions;
-}
-
-function readQualities(reader: ByteReader, count: number): Uint32Array {
-  const qualities = new Uint32Array(count);
-  let at = 0;
-  while (at < count) {
-    const run = reader.varint();
-    const quality = reader.varint();
-    if (run < 1 || run > count - at || quality > 0xffff_ffff)
-      throw corrupt('a run of qualities is out of range');
-    qualities.fill(quality, at, at + run);
-    at += run;
-  }
-  return qualities;
-}
-
-interface KindAndTagColumns {
-  readonly kinds: Uint8Array;
-  readonly tagIndexes: Uint32Array;
-}
-
-const previousValues = new PreviousValues();
-
-function readValues(reader: ByteReader, columns: KindAndTagColumns, kind: number): Uint32Array {
-  const { kinds, tagIndexes } = columns;
-  const tagsOfKind = new Uint32Array(kinds.length);
-  let count = 0;
-  let tagIndexMax = 0;
-  for (let at = 0; at < kinds.length; at++) {
-    if (((kinds[at] as number) & ENTRY_KIND_MASK) !== kind) continue;
-    const tag = tagIndexes[at] as number;
-    if (tag > tagIndexMax) tagIndexMax = tag;
-    tagsOfKind[count++] = tag;
-  }
-  const tags = tagsOfKind.subarray(0, count);
-  const halves = readPlanes(reader, count);
-  const previous = previousValues.halvesUpTo(tagIndexMax);
-  if (kind === EntryKind.int64) deltaBack(halves, tags, previous);
-  else xorBack(halves, tags, previous);
-  previousValues.clear(tags);
-  return halves;
-}
-
-/** Puts the packed values of one kind at the positions of their entries. */
-function scatter(halves: Uint32Array, kinds: Uint8Array, kind: number): ArrayBuffer {
-  const buffer = new ArrayBuffer(kinds.length * 8);
-  const view = new DataView(buffer);
-  let from = 0;
-  for (let at = 0; at < kinds.length; at++) {
-    if (((kinds[at] as number) & ENTRY_KIND_MASK) !== kind) continue;
-    view.setUint32(at * 8, halves[from++] as number, true);
-    view.setUint32(at * 8 + 4, halves[from++] as number, true);
-  }
-  return buffer;
-}
-
-function readTexts(reader: ByteReader, kinds: Uint8Array): Map<number, string> {
-  const texts = new Map<number, string>();
-  let before = 0;
-  for (let at = 0; at < kinds.length; at++) {
-    const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
-    if (kind < EntryKind.text) continue;
-    if (before + reader.varint() !== at) throw corrupt('a text belongs to no entry');
-    texts.set(at, Buffer.from(reader.raw(reader.varint())).toString('utf8'));
-    before = at;
-  }
-  return texts;
-}
-
-function readDeviceTimes(reader: ByteReader, sourceTimesUs: Float64Array): Map<number, number> {
-  const times = new Map<number, number>();
-  let at = 0;
-  for (let left = reader.varint(); left > 0; left--) {
-    at += reader.varint();
-    const sourceTimeUs = sourceTimesUs[at];
-    if (sourceTimeUs === undefined) throw corrupt('a device time belongs to no entry');
-    times.set(at, sourceTimeUs + reader.signedVarint());
-  }
-  return times;
 }
 
 function corrupt(what: string): KomError {

@@ -1,0 +1,312 @@
+import type { ByteWriter } from '../bytes.ts';
+import { ENTRY_KIND_MASK, EntryKind } from './block.ts';
+import { writeColumn, writeSignedColumn } from './column.ts';
+import { INTEGER_MAGNITUDE_MAX, integerOf, NumberClass, widerClass } from './number-class.ts';
+import { deltaForward, PreviousValues, writePlanes, xorForward } from './planes.ts';
+import {
+  countRoles,
+  FIRST_OF_TAG,
+  NUMBER_GROUPS,
+  placesOf,
+  RecentSymbols,
+  Role,
+  roleOf,
+  slotOf,
+  TagMemory,
+  UNSEEN,
+} from './tag-memory.ts';
+
+/** What a builder collected; each array has one element an entry. */
+export interface EntryColumns {
+  readonly tagIndexes: Uint32Array;
+  /** Integer µs. */
+  readonly times: Float64Array;
+  readonly kinds: Uint8Array;
+  readonly qualities: Uint32Array;
+  /** 64 bits an entry: int64 or float64 by kind. */
+  readonly values: DataView;
+  /** UTF-8 of each entry with a text. */
+  readonly texts: readonly Uint8Array[];
+  readonly deviceTimes: readonly { readonly at: number; readonly timeUs: number }[];
+  /** Source time that the first one is written against. */
+  readonly fromUs: number;
+}
+
+/** Times of a whole millisecond are written as such. */
+const COARSE_UNIT_US = 1000;
+
+const memory = new TagMemory();
+const previousValues = new PreviousValues();
+/** What stands for each number: an integer, or NaN for one of class `raw`. */
+let integers = new Float64Array(1024);
+let column = new Float64Array(1024);
+let spare = new Float64Array(1024);
+/** Class, and later role, of each number. */
+let roles = new Uint8Array(1024);
+
+/** Writes the body of a block of version 2; uplink/kernel.proto has its layout. */
+export function writeBody(body: ByteWriter, entries: EntryColumns): void {
+  const count = entries.kinds.length;
+  if (integers.length < count) {
+    integers = new Float64Array(2 * count);
+    column = new Float64Array(2 * count);
+    spare = new Float64Array(2 * count);
+    roles = new Uint8Array(2 * count);
+  }
+  let span = 1;
+  for (let at = 0; at < count; at++) span = Math.max(span, 1 + (entries.tagIndexes[at] as number));
+  memory.reserve(span);
+  try {
+    writeTags(body, entries.tagIndexes, span);
+    writeTimes(body, entries);
+    writeKinds(body, entries);
+    writeBooleans(body, entries);
+    writeQualities(body, entries.qualities);
+    classify(entries);
+    settle(entries);
+    writeClasses(body, entries);
+    writeIntegers(body, entries);
+    writeRaw(body, entries, EntryKind.int64);
+    writeRaw(body, entries, EntryKind.float64);
+  } finally {
+    memory.clear(entries.tagIndexes);
+  }
+  writeTexts(body, entries.texts);
+  writeDeviceTimes(body, entries);
+}
+
+function writeTags(body: ByteWriter, tagIndexes: Uint32Array, span: number): void {
+  body.varint(span);
+  let next = 0;
+  for (let at = 0; at < tagIndexes.length; at++) {
+    const tag = tagIndexes[at] as number;
+    column[at] = tag >= next ? tag - next : tag - next + span;
+    next = tag + 1;
+  }
+  writeColumn(body, column.subarray(0, tagIndexes.length));
+}
+
+function writeTimes(body: ByteWriter, { times, fromUs }: EntryColumns): void {
+  let runs = 0;
+  let start = 0;
+  for (let at = 1; at <= times.length; at++) {
+    if (times[at] === times[at - 1]) continue;
+    column[runs] = at - start - 1;
+    if (at < times.length) spare[runs] = (times[at] as number) - (times[at - 1] as number);
+    runs++;
+    start = at;
+  }
+  body.varint(runs);
+  writeColumn(body, column.subarray(0, runs));
+  body.varint((times[0] as number) - fromUs);
+  writeSteps(body, spare.subarray(0, runs - 1));
+}
+
+/** A column of µs, in milliseconds where all of them are whole ones; the steps are lost. */
+function writeSteps(body: ByteWriter, steps: Float64Array): void {
+  if (steps.length === 0) return;
+  let isCoarse = true;
+  for (let at = 0; at < steps.length && isCoarse; at++)
+    isCoarse = (steps[at] as number) % COARSE_UNIT_US === 0;
+  body.byte(isCoarse ? 1 : 0);
+  if (isCoarse) for (let at = 0; at < steps.length; at++) steps[at] = (steps[at] as number) / COARSE_UNIT_US;
+  writeSignedColumn(body, steps);
+}
+
+/** The kind of a boolean is one, whatever it says: that is in a column of its own. */
+function symbolOf(kind: number): number {
+  return (kind & ENTRY_KIND_MASK) === EntryKind.true ? kind - EntryKind.true + EntryKind.false : kind;
+}
+
+function writeKinds(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  const present = new Uint8Array(256);
+  const symbols: number[] = [];
+  for (let at = 0; at < kinds.length; at++) {
+    const symbol = symbolOf(kinds[at] as number);
+    if (present[symbol] === 1) continue;
+    present[symbol] = 1;
+    symbols.push(symbol);
+  }
+  body.varint(symbols.length);
+  for (const symbol of symbols) body.byte(symbol);
+  const recent = new RecentSymbols(symbols);
+  for (let at = 0; at < kinds.length; at++) {
+    const symbol = symbolOf(kinds[at] as number);
+    const tag = tagIndexes[at] as number;
+    const expected = memory.symbols[tag] as number;
+    if (expected === symbol) {
+      column[at] = 0;
+      continue;
+    }
+    column[at] = recent.use(symbol) + (expected === UNSEEN ? 0 : 1);
+    memory.symbols[tag] = symbol;
+  }
+  writeColumn(body, column.subarray(0, kinds.length));
+}
+
+function writeBooleans(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  let found = 0;
+  for (let at = 0; at < kinds.length; at++) {
+    const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
+    if (kind !== EntryKind.true && kind !== EntryKind.false) continue;
+    const tag = tagIndexes[at] as number;
+    const value = kind === EntryKind.true ? 1 : 0;
+    column[found++] = value ^ (memory.booleans[tag] as number);
+    // A boolean comes when it has changed, so the other one is what is expected next.
+    memory.booleans[tag] = 1 - value;
+  }
+  writeColumn(body, column.subarray(0, found));
+}
+
+function writeQualities(body: ByteWriter, qualities: Uint32Array): void {
+  let at = 0;
+  while (at < qualities.length) {
+    const quality = qualities[at] as number;
+    let end = at + 1;
+    while (end < qualities.length && qualities[end] === quality) end++;
+    body.varint(end - at);
+    body.varint(quality);
+    at = end;
+  }
+}
+
+/** Finds the class of each tag's numbers, the integer of each number, and of which class that is. */
+function classify({ kinds, tagIndexes, values }: EntryColumns): void {
+  for (let at = 0; at < kinds.length; at++) {
+    const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
+    if (kind !== EntryKind.float64 && kind !== EntryKind.int64) continue;
+    const slot = slotOf(tagIndexes[at] as number, kind === EntryKind.float64);
+    const before = memory.classes[slot] as number;
+    let code: number = before === UNSEEN ? NumberClass.decimal : before;
+    if (kind === EntryKind.int64) {
+      const integer = integerAt(values, at);
+      integers[at] = integer;
+      if (Number.isNaN(integer)) code = NumberClass.raw;
+    } else if (code !== NumberClass.raw) {
+      const value = values.getFloat64(at * 8, true);
+      let integer = integerOf(value, code);
+      if (Number.isNaN(integer)) {
+        code = widerClass(value, code);
+        if (code !== NumberClass.raw) integer = integerOf(value, code);
+      }
+      integers[at] = integer;
+    }
+    memory.classes[slot] = code;
+    roles[at] = code;
+  }
+}
+
+/**
+ * What came before the class of its tag became wider gets its integer of that class; where there is none, the
+ * tag's numbers are raw.
+ */
+function settle({ kinds, tagIndexes, values }: EntryColumns): void {
+  for (let at = 0; at < kinds.length; at++) {
+    if (((kinds[at] as number) & ENTRY_KIND_MASK) !== EntryKind.float64) continue;
+    const slot = slotOf(tagIndexes[at] as number, true);
+    const code = memory.classes[slot] as number;
+    if (code === roles[at] || code === NumberClass.raw) continue;
+    const integer = integerOf(values.getFloat64(at * 8, true), code);
+    integers[at] = integer;
+    if (Number.isNaN(integer)) memory.classes[slot] = NumberClass.raw;
+  }
+}
+
+function integerAt(values: DataView, at: number): number {
+  const integer = values.getInt32(at * 8 + 4, true) * 2 ** 32 + values.getUint32(at * 8, true);
+  return Math.abs(integer) <= INTEGER_MAGNITUDE_MAX ? integer : Number.NaN;
+}
+
+/** Writes the class of each tag's numbers where the first of them is, and finds the role of each number. */
+function writeClasses(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  let ofIntegers = 0;
+  let ofFloats = 0;
+  for (let at = 0; at < kinds.length; at++) {
+    const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
+    const isFloat = kind === EntryKind.float64;
+    if (!isFloat && kind !== EntryKind.int64) {
+      roles[at] = Role.none;
+      continue;
+    }
+    const slot = slotOf(tagIndexes[at] as number, isFloat);
+    const code = memory.classes[slot] as number;
+    const role = roleOf(code, isFloat);
+    if (memory.seen[slot] === 1) {
+      roles[at] = role;
+      continue;
+    }
+    memory.seen[slot] = 1;
+    roles[at] = role | FIRST_OF_TAG;
+    if (isFloat) spare[ofFloats++] = code;
+    else column[ofIntegers++] = code;
+  }
+  writeSignedColumn(body, column.subarray(0, ofIntegers));
+  writeSignedColumn(body, spare.subarray(0, ofFloats));
+}
+
+/** For each group the first integer of each tag, and the step to each other one from the one before it. */
+function writeIntegers(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  const places = placesOf(countRoles(roles.subarray(0, kinds.length)));
+  const next = places.slice();
+  for (let at = 0; at < kinds.length; at++) {
+    const role = roles[at] as number;
+    const group = role & ~FIRST_OF_TAG;
+    if (group >= NUMBER_GROUPS) continue;
+    const slot = slotOf(tagIndexes[at] as number, group !== Role.integer);
+    const integer = integers[at] as number;
+    const place = next[role] as number;
+    next[role] = place + 1;
+    if (role === group) column[place] = integer - (memory.integers[slot] as number);
+    else spare[place] = integer;
+    memory.integers[slot] = integer;
+  }
+  for (let group = 0; group < NUMBER_GROUPS; group++) {
+    const first = group | FIRST_OF_TAG;
+    writeSignedColumn(body, spare.subarray(places[first], next[first]));
+    writeSignedColumn(body, column.subarray(places[group], next[group]));
+  }
+}
+
+/** Numbers that are no integers, as 64 bits. */
+function writeRaw(body: ByteWriter, entries: EntryColumns, kind: number): void {
+  const { kinds, tagIndexes, values } = entries;
+  const role = kind === EntryKind.int64 ? Role.rawInteger : Role.rawFloat;
+  const halves: number[] = [];
+  const tags: number[] = [];
+  let tagIndexMax = 0;
+  for (let at = 0; at < kinds.length; at++) {
+    if (((roles[at] as number) & ~FIRST_OF_TAG) !== role) continue;
+    const tag = tagIndexes[at] as number;
+    if (tag > tagIndexMax) tagIndexMax = tag;
+    tags.push(tag);
+    halves.push(values.getUint32(at * 8, true), values.getUint32(at * 8 + 4, true));
+  }
+  if (tags.length === 0) return;
+  const planes = Uint32Array.from(halves);
+  const tagsOfRaw = Uint32Array.from(tags);
+  const previous = previousValues.halvesUpTo(tagIndexMax);
+  if (kind === EntryKind.int64) deltaForward(planes, tagsOfRaw, previous);
+  else xorForward(planes, tagsOfRaw, previous);
+  previousValues.clear(tagsOfRaw);
+  writePlanes(body, planes);
+}
+
+function writeTexts(body: ByteWriter, texts: EntryColumns['texts']): void {
+  writeColumn(
+    body,
+    Float64Array.from(texts, (bytes) => bytes.length),
+  );
+  for (const bytes of texts) body.raw(bytes);
+}
+
+function writeDeviceTimes(body: ByteWriter, { deviceTimes, times }: EntryColumns): void {
+  body.varint(deviceTimes.length);
+  let next = 0;
+  for (const [index, { at, timeUs }] of deviceTimes.entries()) {
+    column[index] = at - next;
+    spare[index] = timeUs - (times[at] as number);
+    next = at + 1;
+  }
+  writeColumn(body, column.subarray(0, deviceTimes.length));
+  writeSteps(body, spare.subarray(0, deviceTimes.length));
+}
