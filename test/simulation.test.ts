@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { runInterrupted, type Trouble } from './simulation/interrupted.ts';
 import { runSeed } from './simulation/run.ts';
 
 /** Seeds that failed once, one a line: the number, then what it found. */
@@ -27,3 +28,46 @@ describe('simulation', () => {
     expect((await runSeed(3)).digest).not.toBe((await runSeed(5)).digest);
   });
 });
+
+/** What the history itself loses: it restarts, and its ring is small. */
+const OWN_REASONS = ['agent-stopped', 'evicted'];
+
+describe('a history with everything that the protocol has', () => {
+  it('says each message on each lane', async () => {
+    const { findings, steps, reasons } = await runInterrupted(null);
+    expect(findings).toEqual([]);
+    expect(reasons).toEqual(OWN_REASONS);
+    const said = new Set(steps.map(({ from, lane, type }) => `${from} ${lane} ${type}`));
+    const agent = ['control hello', 'control heartbeat', 'control live', 'control bye'];
+    agent.push('data hello', 'data dictionary', 'data block', 'data gap', 'data streamEnd', 'data bye');
+    const kernel = ['control welcome', 'control heartbeat', 'data welcome', 'data ack', 'data heartbeat'];
+    const expected = [...agent.map((each) => `agent ${each}`), ...kernel.map((each) => `kernel ${each}`)];
+    expect(expected.filter((each) => !said.has(each))).toEqual([]);
+  });
+
+  it('loses and doubles nothing when the link is cut between any two steps', {
+    timeout: 120_000,
+  }, async () => {
+    const { steps } = await runInterrupted(null);
+    for (const [index, step] of steps.entries()) {
+      // Around a heartbeat the rest stands as around its neighbours; the full tests cut there too.
+      if (step.type === 'heartbeat') continue;
+      for (const message of ['cut-before', 'cut-within', 'cut-behind'] as const) {
+        await holds({ at: index + 1, message }, step.type);
+      }
+    }
+  });
+
+  it('loses and doubles nothing when the Kernel dies at any commit', { timeout: 60_000 }, async () => {
+    const { commits } = await runInterrupted(null);
+    for (let at = 1; at <= commits; at++) {
+      for (const commit of ['before', 'in', 'after'] as const) await holds({ at, commit }, 'commit');
+    }
+  });
+});
+
+async function holds(trouble: Trouble, what: string): Promise<void> {
+  const { findings, reasons } = await runInterrupted(trouble);
+  expect(findings, `${what} ${JSON.stringify(trouble)}`).toEqual([]);
+  expect(reasons, `${what} ${JSON.stringify(trouble)}`).toEqual(OWN_REASONS);
+}

@@ -26,9 +26,32 @@ describe('a chain that omits what the Kernel knows', () => {
   it('has lost what is missing of a stream that ended, and nothing of a complete one', () => {
     const ended = (endedSequence: number) => ({ ...known, endedAtUs: 160, endedSequence });
     expect(storeLostGaps([ended(9)], [fresh], () => 0)).toMatchObject([{ lastSequence: 9 }]);
-    expect(storeLostGaps([ended(7)], [fresh], () => 0)).toEqual([]);
+    const atEnd = { ...ended(7), observedUntilUs: fresh.startedAtUs };
+    expect(storeLostGaps([atEnd], [fresh], () => 0)).toEqual([]);
     const cut = { ...known, coverage: [{ first: 1, last: OPEN_END, state: 'crash' }] } as const;
     expect(storeLostGaps([cut], [fresh], () => 0)).toEqual([]);
+  });
+
+  it('does not know of the pause behind a complete one, and the Kernel does', () => {
+    const ended = { ...known, observedUntilUs: 160, endedAtUs: 160, endedSequence: 7 };
+    const { streamId } = known;
+    const pause = { streamId, firstSequence: 8, lastSequence: OPEN_END, countAtMost: 0 };
+    const told = { ...pause, reason: 'store-lost', fromUs: 160, toUs: 200 };
+    expect(storeLostGaps([ended], [fresh], () => 0)).toEqual([told]);
+    const later = { ...fresh, streamId: 'c'.repeat(32), startedAtUs: 300 };
+    expect(storeLostGaps([ended], [fresh, later], () => 0)).toEqual([told]);
+    const covered = [...known.coverage, { first: 8, last: OPEN_END, state: 'store-lost' }] as const;
+    expect(storeLostGaps([{ ...ended, coverage: covered }], [fresh], () => 0)).toEqual([]);
+  });
+
+  it('leaves the pause to whoever ran after the complete one, and to the chain that names one', () => {
+    const ended = { ...known, observedUntilUs: 160, endedAtUs: 160, endedSequence: 7 };
+    const after = { ...known, streamId: 'd'.repeat(32), startedAtUs: 170, observedUntilUs: 175 };
+    const gaps = storeLostGaps([ended, after], [fresh], () => 0);
+    expect(gaps).toMatchObject([{ streamId: after.streamId, fromUs: 175, toUs: 200 }]);
+    const previous = { lastDurableSequence: 3, endedCleanly: true, aliveUntilUs: 180, lostAtMost: 0 };
+    const other = { ...fresh, previous: { streamId: 'c'.repeat(32), ...previous } };
+    expect(storeLostGaps([ended], [other], () => 0)).toEqual([]);
   });
 
   it('has lost nothing of what it names, as a stream or as the one before', () => {

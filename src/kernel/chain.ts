@@ -86,18 +86,48 @@ export function storeLostGaps(
   if (running === undefined) return [];
   const named = new Set(states.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
   const newer = descendantsOf(running.streamId, known);
-  return known.flatMap((stream): SequenceGap[] => {
+  const omitted = known.filter(({ streamId }) => !newer.has(streamId) && !named.has(streamId));
+  return omitted.flatMap((stream): SequenceGap[] => {
     const { streamId, coverage } = stream;
-    if (newer.has(streamId)) return [];
-    const lastSequence = stream.endedSequence ?? OPEN_END;
-    if (named.has(streamId) || contiguousEnd(coverage) >= lastSequence) return [];
     const fromUs = Math.max(stream.observedUntilUs, observedUntilUs(streamId));
+    const lastSequence = stream.endedSequence ?? OPEN_END;
+    const end = contiguousEnd(coverage);
+    if (end >= lastSequence) {
+      const toUs =
+        end === OPEN_END
+          ? null
+          : newChainUs(fromUs, { others: omitted.filter((each) => each !== stream), states });
+      return toUs === null ? [] : [pauseBehind(streamId, { afterSequence: end, fromUs, toUs })];
+    }
     const span = { fromUs: Math.min(fromUs, running.startedAtUs), toUs: running.startedAtUs };
     const firstSequence = FIRST_SEQUENCE;
     return [
       { streamId, firstSequence, lastSequence, reason: 'store-lost', ...span, countAtMost: lastSequence },
     ];
   });
+}
+
+/**
+ * When a chain began that knows of none before it, after a stream that ended and is complete: the store
+ * lost what it knew while nothing ran, so it does not know of the pause. `null`: there is no such chain, or
+ * something else ran in between, whose loss tells of it.
+ */
+function newChainUs(
+  endedUs: number,
+  { others, states }: { others: readonly ArchivedStream[]; states: readonly StreamState[] },
+): number | null {
+  if (others.some(({ startedAtUs }) => startedAtUs >= endedUs)) return null;
+  const beginnings = states.filter(({ previous, startedAtUs }) => previous === null && startedAtUs > endedUs);
+  return beginnings.length === 0 ? null : Math.min(...beginnings.map(({ startedAtUs }) => startedAtUs));
+}
+
+/** Behind the end of a stream there are no numbers, but there is a time that nobody observed. */
+function pauseBehind(
+  streamId: string,
+  { afterSequence, ...span }: { afterSequence: number; fromUs: number; toUs: number },
+): SequenceGap {
+  const numbers = { firstSequence: afterSequence + 1, lastSequence: OPEN_END, countAtMost: 0 };
+  return { streamId, ...numbers, reason: 'store-lost', ...span };
 }
 
 /** Streams that came after one in its chain: a Hello that was long on its way does not know of them yet. */

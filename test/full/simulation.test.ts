@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { MESSAGE_TROUBLES, runInterrupted, type Trouble } from '../simulation/interrupted.ts';
 import { FAULTS } from '../simulation/options.ts';
 import { runSeed } from '../simulation/run.ts';
 
@@ -11,3 +12,23 @@ it('2,000 seeds of the simulation hold, wall clock steps apart', { timeout: 600_
   }
   expect(failed).toEqual([]);
 });
+
+describe('a history with everything that the protocol has', () => {
+  it.each(MESSAGE_TROUBLES)('holds with %s at any message', async (message) => {
+    const { steps } = await runInterrupted(null);
+    await holdsAt(steps.length, (at) => ({ at, message }));
+  });
+
+  it.each(['agent-kill', 'power-cut'] as const)('holds with %s at any write of the disk', async (write) => {
+    const { writes } = await runInterrupted(null);
+    await holdsAt(writes, (at) => ({ at, write }));
+  });
+});
+
+async function holdsAt(places: number, troubleAt: (at: number) => Trouble): Promise<void> {
+  expect(places).toBeGreaterThan(50);
+  for (let at = 1; at <= places; at++) {
+    const trouble = troubleAt(at);
+    expect((await runInterrupted(trouble)).findings, JSON.stringify(trouble)).toEqual([]);
+  }
+}

@@ -49,6 +49,7 @@ export interface PartRun {
   readonly served: readonly Served[];
   readonly losses: number;
   readonly end: AgentRun['end'];
+  readonly startedMs: number;
   readonly endedMs: number;
   readonly wasStopping: boolean;
   /** The store lost all it knew of it. */
@@ -56,9 +57,9 @@ export interface PartRun {
 }
 
 export function partRun(run: AgentRun, part: Part, alarmShare: number): PartRun {
-  const { record, end, endedMs, wasStopping } = run;
+  const { record, end, startedMs, endedMs, wasStopping } = run;
   return {
-    ...{ end, endedMs, wasStopping, losses: record.losses },
+    ...{ end, startedMs, endedMs, wasStopping, losses: record.losses },
     streamId: run.streamIds.get(part) ?? null,
     served: record.served.filter(({ tagIndex }) => partOfTag(tagIndex, alarmShare) === part),
     isForgotten: run.forgottenBy.has(part),

@@ -1,17 +1,22 @@
 import { KomError } from '../../src/domain/errors.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
-import type { Archive, ArchiveTransaction } from '../../src/world/archive.ts';
+import type { ArchiveTransaction } from '../../src/world/archive.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom, type SimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { Transport } from '../../src/world/transport.ts';
+import { delegated } from './delegate.ts';
 import type { History } from './history.ts';
 import { Life, type WallClock } from './life.ts';
 import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
 
+export type CommitMoment = 'before' | 'in' | 'after';
+
 export interface KernelHostSetup {
   readonly clock: SimulatedClock;
   readonly network: SimulatedNetwork;
+  readonly transport: Transport;
   readonly archive: SimulatedArchive;
   readonly random: SimulatedRandom;
   readonly commitMs: number;
@@ -33,6 +38,8 @@ export class KernelHost {
   isArchiveAvailable = true;
   /** Time of one transaction. */
   commitMs: number;
+  /** Sees each transaction: before it, in the archive but not yet told, and told. */
+  onCommit: (when: CommitMoment) => void = () => {};
 
   constructor(setup: KernelHostSetup) {
     this.#setup = setup;
@@ -44,7 +51,7 @@ export class KernelHost {
   }
 
   start(): void {
-    const { clock, network, seed, history, failed } = this.#setup;
+    const { clock, transport, seed, history, failed } = this.#setup;
     const life = new Life(clock, this.#wall);
     this.#starts += 1;
     this.#life = life;
@@ -58,7 +65,7 @@ export class KernelHost {
     });
     this.#server = server;
     life
-      .transport(network.host(KERNEL_HOST))
+      .transport(transport)
       .listen({ host: KERNEL_HOST, port: KERNEL_PORT }, (connection) => server.accept(connection))
       .catch(failed);
   }
@@ -79,25 +86,13 @@ export class KernelHost {
     return this.#server?.archiveError ?? null;
   }
 
-  #archive(): Archive {
+  #archive(): SimulatedArchive {
     const { archive, clock, random } = this.#setup;
     const check = () => {
       if (!this.isArchiveAvailable) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'simulated');
     };
-    const delegate = {
-      dictionary: archive.dictionary.bind(archive),
-      coverage: archive.coverage.bind(archive),
-      samples: archive.samples.bind(archive),
-      qualityChanges: archive.qualityChanges.bind(archive),
-      gaps: archive.gaps.bind(archive),
-      streams: archive.streams.bind(archive),
-      tagStreams: archive.tagStreams.bind(archive),
-      tags: archive.tags.bind(archive),
-      stat: archive.stat.bind(archive),
+    return delegated(archive, {
       close: async () => undefined,
-    };
-    return {
-      ...delegate,
       putDictionary: async (hash, bytes, dictionary) => {
         check();
         await archive.putDictionary(hash, bytes, dictionary);
@@ -108,12 +103,15 @@ export class KernelHost {
         const beforeMs = commitMs * random.fraction();
         const life = this.#life;
         if (beforeMs > 0) await clock.sleep(beforeMs);
+        this.onCommit('before');
         // A process that died meanwhile did not get so far.
         if (life !== this.#life) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the process is gone');
         check();
         await archive.commit(transaction);
+        this.onCommit('in');
         if (commitMs > 0) await clock.sleep(commitMs - beforeMs);
+        this.onCommit('after');
       },
-    };
+    });
   }
 }

@@ -166,20 +166,14 @@ export class Life {
     };
   }
 
+  /** Every method of an archive is a promise. */
   archive(archive: Archive): Archive {
-    return {
-      dictionary: (hash) => this.see(archive.dictionary(hash)),
-      putDictionary: (hash, bytes, dictionary) => this.see(archive.putDictionary(hash, bytes, dictionary)),
-      coverage: (streamId) => this.see(archive.coverage(streamId)),
-      commit: (transaction) => this.see(archive.commit(transaction)),
-      samples: (query) => this.see(archive.samples(query)),
-      qualityChanges: (query) => this.see(archive.qualityChanges(query)),
-      gaps: (query) => this.see(archive.gaps(query)),
-      streams: (site, process) => this.see(archive.streams(site, process)),
-      tagStreams: (tag) => this.see(archive.tagStreams(tag)),
-      tags: (site) => this.see(archive.tags(site)),
-      stat: () => this.see(archive.stat()),
-      close: () => this.see(archive.close()),
-    };
+    return new Proxy(archive, {
+      get: (of, key) => {
+        const value: unknown = Reflect.get(of, key);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => this.see(Promise.resolve(Reflect.apply(value, of, args)));
+      },
+    });
   }
 }

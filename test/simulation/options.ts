@@ -82,6 +82,7 @@ export interface Swarm {
   readonly commitMs: number;
   /** Part of the buffer that belongs to alarms alone; 0: they have no store of their own. */
   readonly alarmShare: number;
+  readonly liveIntervalMs: number;
 }
 
 /** The smallest ring that the product opens. */
@@ -126,6 +127,7 @@ export function drawSwarm(
     bytesPerSecond: pick([Number.POSITIVE_INFINITY, 1_000_000, 30_000]),
     commitMs: pick([0, 6, 100, 800]),
     alarmShare,
+    liveIntervalMs: 1000,
   };
 }
 

@@ -42,12 +42,21 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
       connectTimeoutMs: 3000,
       reconnectDelayMinMs: 200,
       reconnectDelayMaxMs: 3000,
-      liveIntervalMs: 1000,
+      liveIntervalMs: swarm.liveIntervalMs,
+      ...{ stableAfterMs: 10_000, holdMaxMs: 2000, probeIntervalMs: 5000, returnAfterMs: 10_000 },
+      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
     },
     lines: swarm.lines.map((line) => lineOf(line, swarm, nextIndex)),
   };
-  const kernels = [{ host: KERNEL_HOST, port: KERNEL_PORT, insecure: true }];
-  const site = { name: SITE, hash: '5'.repeat(32), kernels, servers: [SERVER], processes: [process] };
+  const kernels = [{ host: KERNEL_HOST, port: KERNEL_PORT, insecure: true, localAddresses: {} }];
+  const site = {
+    name: SITE,
+    hash: '5'.repeat(32),
+    clock: 'system' as const,
+    kernels,
+    servers: [SERVER],
+    processes: [process],
+  };
   return { site, process };
 }
 

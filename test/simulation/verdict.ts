@@ -1,0 +1,95 @@
+import type { AgentRun } from './agent-host.ts';
+import { checkCoverage, checkObserved, checkResolved, checkRun, type Find } from './checkers.ts';
+import { type Evidence, ownGaps, partRun, readEvidence } from './evidence.ts';
+import { type Swarm, touchesDisk } from './options.ts';
+import { type Part, partOfTag, partsOf } from './parts.ts';
+import { TAGS } from './plant.ts';
+import { checkReserved } from './reserved.ts';
+import type { World } from './world.ts';
+
+/** Compares what the plant recorded with what the archive has in the end. */
+export async function check(world: World, find: (text: string) => void): Promise<void> {
+  const { archive, plant, swarm } = world;
+  const names = plant.stations.map(({ options }) => options.name);
+  const evidence = await readEvidence(archive, names);
+  for (const [streamId, stream] of evidence.streams) checkCoverage(streamId, stream, find);
+  for (const part of partsOf(swarm.alarmShare)) {
+    checkRuns(world, { evidence, part, find });
+    checkStations(world, { evidence, part, find });
+  }
+  if (swarm.alarmShare > 0 && !touchesDisk(swarm.faults)) checkReserved({ ...world, evidence, find });
+  if (mayLoseNothing(swarm)) {
+    for (const [tagIndex, gaps] of evidence.gapsOfTag.entries()) {
+      const [gap] = gaps;
+      if (gap !== undefined) find(`tag ${tagIndex} has a gap (${gap.reason}) that nothing explains`);
+    }
+  }
+}
+
+interface PartCheck {
+  readonly evidence: Evidence;
+  readonly part: Part;
+  readonly find: Find;
+}
+
+function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
+  const { agent, swarm, untilMs } = world;
+  const runs = agent.runs.map((run) => partRun(run, part, swarm.alarmShare));
+  const gapsOfTag = ownGaps(evidence, agent.runs, part);
+  const isHeardBefore = (ms: number) => isHeard({ runs: agent.runs, evidence, part }, ms);
+  for (const run of runs) {
+    const stream = evidence.streams.get(run.streamId ?? '');
+    // Of this one nobody knows: no Kernel heard of it or of one before it, and then its store forgot.
+    if (run.isForgotten && stream === undefined && !isHeardBefore(run.startedMs)) continue;
+    if (stream !== undefined) checkResolved(run, stream, find);
+    checkRun({
+      ...{ run, stream: stream ?? { coverage: [], rows: [] }, gapsOfTag, untilMs, find },
+      ...{ lossBoundMs: lossBoundMs(world), hasWallSteps: swarm.faults.has('wall-step') },
+    });
+  }
+}
+
+function checkStations(world: World, { evidence, part, find }: PartCheck): void {
+  const { agent, plant, swarm, untilMs } = world;
+  const startsMs = agent.runs.map((run) => run.startedMs);
+  // A bad quality then stands at the time of the device and not of the pause.
+  const isUntimely = swarm.faults.has('device-clock');
+  const forgotAtMs = agent.forgotAtMs
+    .filter(({ part: forgetful, atMs }) => {
+      return forgetful === part && (isUntimely || !isHeard({ runs: agent.runs, evidence, part }, atMs));
+    })
+    .map(({ atMs }) => atMs);
+  for (const station of plant.stations) {
+    const { scanMs, name } = station.options;
+    const line = swarm.lines.find(({ stations }) => stations.some((each) => each.name === name));
+    const paceMs = line?.kind === 'poll' ? scanMs : (line?.keepAliveMs ?? 0) + (line?.publishMs ?? 0);
+    const own = TAGS.map((_, at) => station.firstTag + at);
+    const tagIndex = own.find((index) => partOfTag(index, swarm.alarmShare) === part) ?? station.firstTag;
+    const { seen } = station;
+    const pauseMaxMs = 2 * paceMs + 500;
+    checkObserved({ name, tagIndex, seen, pauseMaxMs, evidence, forgotAtMs, startsMs, untilMs, find });
+  }
+}
+
+/** A Kernel had heard of the store before a moment, true time; so it can tell when the store forgets. */
+function isHeard(
+  { runs, evidence, part }: { runs: readonly AgentRun[]; evidence: Evidence; part: Part },
+  beforeMs: number,
+): boolean {
+  return runs.some(
+    ({ startedMs, streamIds }) => startedMs < beforeMs && evidence.streams.has(streamIds.get(part) ?? ''),
+  );
+}
+
+/** With room for everything and a disk that keeps up, a bad link alone costs nothing. */
+function mayLoseNothing(swarm: Swarm): boolean {
+  const isLinkOnly = [...swarm.faults].every((fault) => fault.startsWith('link-'));
+  const isRoomy = swarm.capacityBytes >= 16 * 1024 * 1024 && swarm.windowBytes >= 2 * 1024 * 1024;
+  return isLinkOnly && isRoomy && swarm.syncMs.max <= 200;
+}
+
+function lossBoundMs({ swarm }: World): number | null {
+  if (touchesDisk(swarm.faults) || swarm.faults.has('agent-stall')) return null;
+  const spillAgeMs = swarm.policy === 'always' ? 0 : swarm.spillAgeMs;
+  return swarm.blockAgeMs + spillAgeMs + 8 * swarm.syncMs.max + 1000;
+}

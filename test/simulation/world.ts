@@ -1,0 +1,115 @@
+import { contiguousEnd } from '../../src/domain/coverage.ts';
+import { SimulatedArchive } from '../../src/world/simulated/archive.ts';
+import { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import { SimulatedDisk } from '../../src/world/simulated/disk.ts';
+import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
+import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { Transport } from '../../src/world/transport.ts';
+import { AGENT_HOST, AgentHost } from './agent-host.ts';
+import { Faults } from './faults.ts';
+import { History } from './history.ts';
+import { KernelHost } from './kernel-host.ts';
+import type { Swarm } from './options.ts';
+import { type Part, partsOf } from './parts.ts';
+import { Plant } from './plant.ts';
+import { KERNEL_HOST, siteOf } from './site.ts';
+
+/** With everything well the backlog must be gone within this time. */
+const DRAIN_MAX_MS = 240_000;
+/** Which source of chance each disk has. */
+const DISK_SALTS: Readonly<Record<Part, number>> = { main: 2, alarms: 7 };
+
+export interface WorldSetup {
+  readonly seed: number;
+  readonly swarm: Swarm;
+  /** Whatever the product threw where nothing may be thrown. */
+  readonly failed: (error: unknown) => void;
+  /** Stands between a side and the network; nothing if not given. */
+  readonly between?: (side: 'agent' | 'kernel', transport: Transport) => Transport;
+}
+
+/** A source of chance of its own for each actor, so that one does not shift what others draw. */
+export function sourceOf(seed: number, salt: number) {
+  return createSimulatedRandom(seed * 31 + salt);
+}
+
+export type World = ReturnType<typeof makeWorld>;
+
+export function makeWorld({ seed, swarm, failed, between = (_, transport) => transport }: WorldSetup) {
+  const source = (salt: number) => sourceOf(seed, salt);
+  const clock = new SimulatedClock();
+  const history = new History(clock);
+  const { latencyMs, bytesPerSecond } = swarm;
+  const network = new SimulatedNetwork({
+    clock,
+    random: source(1),
+    defaultLink: { latencyMs, bytesPerSecond },
+  });
+  const disks = new Map(
+    partsOf(swarm.alarmShare).map((part) => [part, new SimulatedDisk(clock, source(DISK_SALTS[part]))]),
+  );
+  for (const disk of disks.values()) disk.syncMs = { ...swarm.syncMs };
+  const archive = new SimulatedArchive();
+  const plant = new Plant({ clock, random: source(3), lines: swarm.lines });
+  const kernel = new KernelHost({
+    ...{ clock, network, archive, random: source(4), commitMs: swarm.commitMs, seed, history, failed },
+    transport: between('kernel', network.host(KERNEL_HOST)),
+  });
+  const agent = new AgentHost({
+    ...{ clock, disks, seed, plant, lines: swarm.lines, history, failed, ...siteOf(swarm) },
+    transport: between('agent', network.host(AGENT_HOST)),
+    killConnections: () => network.killHost(AGENT_HOST),
+  });
+  const faults = new Faults({
+    clock,
+    random: source(5),
+    network,
+    agent,
+    kernel,
+    plant,
+    disks,
+    swarm,
+    history,
+  });
+  return { seed, swarm, clock, history, network, disks, archive, plant, kernel, agent, faults, untilMs: 0 };
+}
+
+/** Lets time pass until something is so. @throws Error when it never is, though all is well */
+export async function waitFor(
+  world: World,
+  what: string,
+  isThere: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const endMs = world.clock.monotonicMs() + DRAIN_MAX_MS;
+  while (!(await isThere())) {
+    if (world.clock.monotonicMs() > endMs) throw new Error(`all is well, and yet there never was ${what}`);
+    await world.clock.advance(100);
+  }
+}
+
+/** Everything is well from here on: time passes until all that was numbered is in the archive. */
+export async function settle(world: World): Promise<void> {
+  const { agent, clock, plant, swarm } = world;
+  await waitFor(world, 'an agent that runs and is online', () => {
+    const stores = agent.stores();
+    return stores.length > 0 && stores.every(({ status }) => status.backlog.state === 'online');
+  });
+  await waitFor(world, 'an agent that is awake, without an overload', () => {
+    const hasOverload = agent.stores().some(({ status }) => status.overloadCount > 0);
+    return agent.run?.life.isStalled === false && !hasOverload;
+  });
+  plant.stopProducing();
+  world.history.note('the plant stands still');
+  const stillMs = clock.monotonicMs();
+  await clock.advance(2 * swarm.blockAgeMs);
+  for (const { status } of agent.stores()) {
+    const { streamId, producedTo } = status;
+    await waitFor(world, `everything up to number ${producedTo} in the archive`, async () => {
+      return contiguousEnd(await world.archive.coverage(streamId)) >= producedTo;
+    });
+  }
+  await waitFor(world, 'a backlog that is gone', () => {
+    return agent.stores().every(({ status }) => status.backlog.ring.unacknowledgedSamples === 0);
+  });
+  world.untilMs = stillMs;
+}
