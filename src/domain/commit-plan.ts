@@ -19,11 +19,18 @@ export interface CommitPlan {
   readonly inserts: readonly (readonly SequenceRange[])[];
   /** Gap records to keep: one for each run of numbers that was uncovered until now. */
   readonly gaps: readonly SequenceGap[];
+  /** What is there of these numbers is to be deleted first; `inserts` has all of them again. */
+  readonly repairs: readonly RepairedRange[];
+}
+
+/** Numbers of a stream that are to be inserted anew. */
+export interface RepairedRange extends SequenceRange {
+  readonly streamId: string;
 }
 
 /** The parts of a transaction that change coverage. */
 export interface CoverageRequest {
-  readonly blocks: readonly { readonly block: { readonly header: BlockHeader } }[];
+  readonly blocks: readonly { readonly block: { readonly header: BlockHeader }; readonly repair?: true }[];
   readonly gaps: readonly SequenceGap[];
 }
 
@@ -37,19 +44,33 @@ export function planCommit(
 ): CommitPlan {
   const coverage = new Map<string, Coverage>();
   const current = (streamId: string): Coverage => coverage.get(streamId) ?? coverageOf(streamId);
-  const inserts = blocks.map(({ block: { header } }): readonly SequenceRange[] => {
-    const range = { first: header.firstSequence, last: lastSequence(header) };
-    const change = coverWithData(current(header.streamId), range);
-    if (change.changed.length > 0) coverage.set(header.streamId, change.coverage);
-    return change.changed;
-  });
+  const inserts: (readonly SequenceRange[])[] = [];
+  const repairs: RepairedRange[] = [];
+  for (const [index, { block, repair }] of blocks.entries()) {
+    const { streamId } = block.header;
+    const range = { first: block.header.firstSequence, last: lastSequence(block.header) };
+    let before = current(streamId);
+    if (repair === true) {
+      repairs.push({ streamId, ...range });
+      before = before.flatMap((each) =>
+        subtract(each, [range]).map((part) => ({ ...part, state: each.state })),
+      );
+      for (const [earlier, ranges] of inserts.entries()) {
+        if (blocks[earlier]?.block.header.streamId !== streamId) continue;
+        inserts[earlier] = ranges.flatMap((each) => subtract(each, [range]));
+      }
+    }
+    const change = coverWithData(before, range);
+    if (change.changed.length > 0) coverage.set(streamId, change.coverage);
+    inserts[index] = change.changed;
+  }
   const records = gaps.flatMap((gap): SequenceGap[] => {
     const range = { first: gap.firstSequence, last: gap.lastSequence };
     const change = coverWithGap(current(gap.streamId), range, gap.reason);
     if (change.changed.length > 0) coverage.set(gap.streamId, change.coverage);
     return splitGap(gap, change.changed);
   });
-  return { coverage, inserts, gaps: records };
+  return { coverage, inserts, gaps: records, repairs };
 }
 
 /**

@@ -1,15 +1,19 @@
-import type { DecodedBlock } from '../domain/block/block.ts';
-import type { Dictionary } from '../domain/dictionary.ts';
+import { cutBlock } from '../domain/block/slice.ts';
 import { isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Archive, ArchiveTransaction } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 
+/**
+ * Entries in one transaction, and where the block on the border is cut: the size of a row group of DuckDB. One
+ * that is full is written once and for good; a rest would be compressed again with the next ones.
+ */
+const TRANSACTION_ENTRIES_MAX = 122_880;
 /** Bytes of blocks (as they came) in one transaction; more waits for the next. */
 const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
 /** Small transactions begin at most this often; what comes meanwhile goes into one. */
-const GROUP_MS = 50;
+const GROUP_MS = 100;
 /** From this size a transaction does not wait for company. */
 const GROUP_BYTES = 512 * 1024;
 const RETRY_MS = 1000;
@@ -17,7 +21,7 @@ const RETRY_MS = 1000;
 /** A piece of a transaction. */
 export interface Contribution {
   readonly streams?: ArchiveTransaction['streams'];
-  readonly blocks?: readonly { readonly block: DecodedBlock; readonly dictionary: Dictionary }[];
+  readonly blocks?: ArchiveTransaction['blocks'];
   readonly gaps?: readonly SequenceGap[];
   readonly observed?: ArchiveTransaction['observed'];
   readonly ended?: ArchiveTransaction['ended'];
@@ -97,13 +101,22 @@ export class Ingest {
 
   #takeGroup(): Waiting[] {
     let bytes = 0;
+    let entries = 0;
     let count = 0;
     for (const { contribution } of this.#waiting) {
       bytes += contribution.bytes;
-      if (count > 0 && bytes > TRANSACTION_BYTES_MAX) break;
+      if (count > 0 && (bytes > TRANSACTION_BYTES_MAX || entries >= TRANSACTION_ENTRIES_MAX)) break;
+      entries += entriesOf(contribution);
       count++;
     }
-    return this.#waiting.splice(0, count);
+    const group = this.#waiting.splice(0, count);
+    const last = group.at(-1);
+    if (last === undefined || entries <= TRANSACTION_ENTRIES_MAX) return group;
+    const cut = cutContribution(last.contribution, entries - TRANSACTION_ENTRIES_MAX);
+    if (cut === null) return group;
+    // What is cut off goes first in the next one, and is what answers.
+    this.#waiting.unshift({ ...last, contribution: cut.rest });
+    return [...group.slice(0, -1), { contribution: cut.first, resolve() {}, reject() {} }];
   }
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
@@ -133,4 +146,25 @@ export class Ingest {
       }
     }
   }
+}
+
+function entriesOf({ blocks = [] }: Contribution): number {
+  return blocks.reduce((sum, { block }) => sum + block.header.count, 0);
+}
+
+/** A contribution of one block without its last entries, and these; `null` if it is not one to be cut. */
+function cutContribution(
+  { blocks = [], ...others }: Contribution,
+  restEntries: number,
+): { readonly first: Contribution; readonly rest: Contribution } | null {
+  const [only, another] = blocks;
+  if (only === undefined || another !== undefined) return null;
+  const count = only.block.header.count - restEntries;
+  if (count <= 0) return null;
+  const [first, rest] = cutBlock(only.block, count);
+  const bytes = Math.round((others.bytes * restEntries) / only.block.header.count);
+  return {
+    first: { blocks: [{ ...only, block: first }], bytes: others.bytes - bytes },
+    rest: { ...others, blocks: [{ ...only, block: rest }], bytes },
+  };
 }

@@ -74,6 +74,22 @@ export function clockFixContract(archiveOf: () => Archive): void {
       expect((await archiveOf().stat()).samples).toBe(6);
     });
 
+    test('leave alone the times that a device gave', async () => {
+      const timed = [1, 2].map((at) => sampleOf(at, at, { deviceTimeUs: T0 + at }));
+      await put(1, [...timed, sampleOf(3, 3, { deviceTimeUs: T0 - 3 })]);
+      await fix(fixOf(1, 9, 1000));
+      await put(4, timed);
+      expect(await times()).toEqual([
+        [1, 1, 1],
+        [4, 1, 1],
+        [2, 2, 2],
+        [5, 2, 2],
+        [3, 1003, 3],
+      ]);
+      const rows = await archiveOf().samples(allOf('P1.a'));
+      expect(rows.map((row) => (row.deviceTimeUs ?? 0) - T0)).toEqual([1, 1, 2, 2, -3]);
+    });
+
     test('move time gaps, but not the start that the run before told', async () => {
       const gap = { station: null, tags: [], fromUs: T0, toUs: T0 + 10 } as const;
       const entries: Entry[] = [

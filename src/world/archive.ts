@@ -47,6 +47,10 @@ export interface Archive {
    * listed; asked for by that name, its own history is still told.
    */
   tags(site?: string): Promise<ArchivedTag[]>;
+  /** The highest epoch that was ever raised here; 0 for none. */
+  kernelEpoch(): Promise<number>;
+  /** Durable when it resolves; a lower one changes nothing. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
+  raiseKernelEpoch(epoch: number): Promise<void>;
   /** Sizes, for `kom archive stat`. */
   stat(): Promise<ArchiveStat>;
   close(): Promise<void>;
@@ -86,6 +90,8 @@ export interface ArchiveBlock {
   readonly marks?: number;
   /** Counter of the term that the sending instance had; default 0, not known. */
   readonly term?: number;
+  /** What is there of its numbers is deleted and inserted again from this block. */
+  readonly repair?: true;
 }
 
 /** A tag by its full name. */

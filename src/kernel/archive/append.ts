@@ -6,6 +6,7 @@ import { ChunkWriter } from './chunk.ts';
 import type { Database } from './duckdb.ts';
 import {
   createSamplesTable,
+  FLAGS_DEVICE_TIMED,
   FLAGS_MARKS_SHIFT,
   INTEGER_IN_VALUE_MAX,
   type Month,
@@ -64,8 +65,9 @@ export class SampleAppender {
     for (const { first, last } of ranges) {
       for (let at = first - firstSequence; at <= last - firstSequence; at++) {
         if (((block.kinds[at] as number) & ENTRY_KIND_MASK) > EntryKind.text) continue;
-        const offsetUs = clockOffsets.length === 0 ? 0 : stepAt(clockOffsets, firstSequence + at);
-        const timeUs = (block.sourceTimesUs[at] as number) + offsetUs;
+        const stampedUs = block.sourceTimesUs[at] as number;
+        const isOff = clockOffsets.length > 0 && block.deviceTimesUs.get(at) !== stampedUs;
+        const timeUs = isOff ? stampedUs + stepAt(clockOffsets, firstSequence + at) : stampedUs;
         let writer = this.#current;
         if (writer === undefined || timeUs < writer.month.fromUs || timeUs >= writer.month.toUs) {
           writer = await this.#open(monthOf(timeUs));
@@ -116,7 +118,9 @@ class MonthWriter {
     chunks.setNumber(TAG, tag);
     chunks.setInteger(SOURCE_US, timeUs);
     chunks.setInteger(RECEIVED_US, receivedAtUs);
-    chunks.setNumber(FLAGS, entry | (marks << FLAGS_MARKS_SHIFT));
+    const isDeviceTimed = block.deviceTimesUs.get(at) === block.sourceTimesUs[at];
+    const flags = entry | (isDeviceTimed ? FLAGS_DEVICE_TIMED : 0) | (marks << FLAGS_MARKS_SHIFT);
+    chunks.setNumber(FLAGS, flags);
     chunks.setNumber(VALUE, this.#valueOf(block, at, entry & ENTRY_KIND_MASK));
     chunks.setNumber(QUALITY, block.qualities[at] as number);
     chunks.setNumber(STREAM, stream);

@@ -1,8 +1,14 @@
-import type { Coverage, CoverageRange, CoverageState } from '../../domain/coverage.ts';
+import {
+  type Coverage,
+  type CoverageRange,
+  type CoverageState,
+  EMPTY_COVERAGE,
+} from '../../domain/coverage.ts';
 import { VALUE_TYPES, type ValueType } from '../../domain/dictionary.ts';
 import type { SequenceStep, SequenceSteps } from '../../domain/sequence-steps.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/stream.ts';
 import type { ArchivedStream, ArchivedTag } from '../../world/archive.ts';
+import { type ChangeLog, changedCoverage, changedStream, changeLogOf, readChanges } from './changes.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
 import { prepareTables, samplesTables } from './migrate.ts';
 
@@ -34,6 +40,8 @@ export interface Catalog {
   readonly streams: Map<string, StreamRow>;
   readonly streamsById: Map<number, StreamRow>;
   readonly coverage: Map<string, Coverage>;
+  /** What is in `stream_changes` and not yet in `streams` and `coverage`. */
+  changes: ChangeLog;
   /** What is the same for long runs of a stream's numbers, by stream id. */
   readonly steps: Readonly<Record<StepName, Map<string, SequenceSteps>>>;
   /** Small ids of the streams that have a row in `device_times`. */
@@ -50,7 +58,9 @@ export function tagKey(site: string, name: string): string {
 export async function loadCatalog(database: Database): Promise<Catalog> {
   await prepareTables(database);
   const dictionaries = await database.read('SELECT id, hash FROM dictionaries');
-  const streams = await loadStreams(database);
+  const log = await readChanges(database);
+  const changes = Map.groupBy(log, (row) => integerOf(row, 'stream'));
+  const streams = (await loadStreams(database)).map((row) => changedStream(row, changes.get(row.id) ?? []));
   const late = await database.read('SELECT DISTINCT stream FROM device_times');
   const tags = (await database.read('SELECT * FROM tags')).map(tagRow);
   return {
@@ -58,7 +68,8 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
     dictionaries: new Map(dictionaries.map((row) => [textOf(row, 'hash'), integerOf(row, 'id')])),
     streams: new Map(streams.map((stream) => [stream.streamId, stream])),
     streamsById: new Map(streams.map((stream) => [stream.id, stream])),
-    coverage: await loadCoverage(database, streams),
+    coverage: await loadCoverage(database, streams, changes),
+    changes: changeLogOf(log),
     steps: await loadSteps(database, new Map(streams.map(({ id, streamId }) => [id, streamId]))),
     withDeviceTimes: new Set(late.map((row) => integerOf(row, 'stream'))),
     tables: new Set(await samplesTables(database)),
@@ -94,6 +105,7 @@ async function loadStreams(database: Database): Promise<StreamRow[]> {
 async function loadCoverage(
   database: Database,
   streams: readonly StreamRow[],
+  changes: ReadonlyMap<number, readonly Row[]>,
 ): Promise<Map<string, Coverage>> {
   const byId = new Map<number, CoverageRange[]>();
   for (const row of await database.read('SELECT * FROM coverage ORDER BY stream, first_sequence')) {
@@ -105,7 +117,12 @@ async function loadCoverage(
     });
     byId.set(integerOf(row, 'stream'), ranges);
   }
-  return new Map(streams.map((stream) => [stream.streamId, byId.get(stream.id) ?? []]));
+  return new Map(
+    streams.map(({ id, streamId }) => [
+      streamId,
+      changedCoverage(byId.get(id) ?? EMPTY_COVERAGE, changes.get(id) ?? []),
+    ]),
+  );
 }
 
 async function loadSteps(

@@ -2,7 +2,10 @@ import type { ArchivedClockFix } from '../../domain/clock-offsets.ts';
 import { STARTED_BY_ANOTHER_CLOCK } from '../../domain/sample.ts';
 import { type SequenceSteps, stepsWithin } from '../../domain/sequence-steps.ts';
 import { type Database, integerOf } from './duckdb.ts';
-import { createSamplesTable, monthOf, monthOfTable } from './schema.ts';
+import { createSamplesTable, FLAGS_DEVICE_TIMED, monthOf, monthOfTable } from './schema.ts';
+
+/** A time that a device gave is not the agent's to correct. */
+const STAMPED = `flags & ${FLAGS_DEVICE_TIMED} = 0`;
 
 /** What a fix needs of the transaction that it is part of. */
 export interface ClockFixing {
@@ -21,7 +24,7 @@ export async function applyClockFix(fixing: ClockFixing, fix: ArchivedClockFix):
   const range = { first: fix.firstSequence, last: fix.lastSequence };
   for (const { first, last, value } of stepsWithin(offsets, range)) {
     const byUs = fix.offsetUs - value;
-    if (byUs !== 0) await moveSamples(fixing, rangeFilter(stream, first, last), byUs);
+    if (byUs !== 0) await moveSamples(fixing, `${rangeFilter(stream, first, last)} AND ${STAMPED}`, byUs);
   }
   const reasons = [...STARTED_BY_ANOTHER_CLOCK].map((reason) => `'${reason}'`).join(', ');
   const from = `raw_from_us + CASE WHEN reason IN (${reasons}) THEN 0 ELSE ${fix.offsetUs} END`;

@@ -2,7 +2,7 @@ import { lastSequence } from '../../domain/block/block.ts';
 import { isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
 import { clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
-import { type Coverage, type CoverageRange, EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
 import {
@@ -15,9 +15,11 @@ import {
 import type { ArchiveTransaction } from '../../world/archive.ts';
 import { SampleAppender } from './append.ts';
 import type { Catalog, StepName, StreamRow } from './catalog.ts';
+import { type ChangeLog, streamCells, writeChanges } from './changes.ts';
 import { applyClockFix } from './clock-fixes.ts';
 import type { TagIds } from './dictionaries.ts';
 import type { Cell, Database } from './duckdb.ts';
+import { deleteRepaired } from './repair.ts';
 import { createSamplesView } from './schema.ts';
 
 /** What the catalog must learn once the transaction is durable. */
@@ -46,16 +48,20 @@ export async function commitTransaction(
   const context = { database, catalog, tagIds };
   const writer: TransactionWriter = { ...context, transaction, plan, streams, steps, tables };
   let withDeviceTimes: ReadonlySet<number> = new Set();
+  let changes: ChangeLog | undefined;
   await database.transaction(async () => {
     await writeStreams(writer);
     await writeClockFixes(writer);
     await writeSteps(writer);
+    const number = (streamId: string): number => streamNumber(writer, streamId);
+    await deleteRepaired(database, plan.repairs, { tables: catalog.tables, streamNumber: number });
     await writeSamples(writer);
     withDeviceTimes = await writeDeviceTimes(writer);
     await writeGaps(writer);
-    await writeCoverage(writer);
+    changes = await writeChanges(writer);
     if (tables.size > catalog.tables.size) await database.write(createSamplesView([...tables].sort()));
   });
+  if (changes !== undefined) catalog.changes = changes;
   const change = { streams, coverage: plan.coverage, steps, withDeviceTimes, tables: [...tables] };
   applyChange(catalog, change);
 }
@@ -66,7 +72,7 @@ export interface CommitContext {
   readonly tagIds: TagIds;
 }
 
-interface TransactionWriter extends CommitContext {
+export interface TransactionWriter extends CommitContext {
   readonly transaction: ArchiveTransaction;
   readonly plan: CommitPlan;
   /** New and changed streams. */
@@ -121,18 +127,7 @@ async function writeStreams({ streams, catalog, database }: TransactionWriter): 
   const used: Cell[][] = [];
   for (const row of streams.values()) {
     const known = catalog.streams.get(row.streamId);
-    const ends = [bigintOrNull(row.endedAtUs), bigintOrNull(row.endedSequence)];
-    if (known === undefined) {
-      const previous = row.previous === null ? null : JSON.stringify(row.previous);
-      const info = [row.id, row.streamId, row.bootId, BigInt(row.startedAtUs), previous];
-      const origin = [row.site, row.process, row.instance];
-      added.push([...info, ...origin, BigInt(row.observedUntilUs), ...ends]);
-    } else {
-      await database.write(
-        'UPDATE streams SET observed_until_us = ?, ended_us = ?, ended_sequence = ? WHERE id = ?',
-        [BigInt(row.observedUntilUs), ...ends, row.id],
-      );
-    }
+    if (known === undefined) added.push(streamCells(row));
     for (const dictionary of row.dictionaries) {
       if (known?.dictionaries.has(dictionary) !== true) used.push([row.id, dictionary]);
     }
@@ -179,7 +174,7 @@ async function writeDeviceTimes(writer: TransactionWriter): Promise<ReadonlySet<
     for (const [at, deviceUs] of block.deviceTimesUs) {
       const sequence = block.header.firstSequence + at;
       const isNew = plan.inserts[index]?.some(({ first, last }) => first <= sequence && sequence <= last);
-      if (isNew !== true) continue;
+      if (isNew !== true || deviceUs === block.sourceTimesUs[at]) continue;
       rows.push([stream, BigInt(sequence), BigInt(deviceUs)]);
       streams.add(stream);
     }
@@ -243,33 +238,6 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
   );
 }
 
-/** Rows are changed in place where a range only grew, which is what nearly every commit does. */
-async function writeCoverage(writer: TransactionWriter): Promise<void> {
-  const { plan, database, catalog } = writer;
-  const added: Cell[][] = [];
-  for (const [streamId, coverage] of plan.coverage) {
-    const stream = streamNumber(writer, streamId);
-    const before = new Map((catalog.coverage.get(streamId) ?? []).map((range) => [range.first, range]));
-    for (const range of coverage) {
-      const known = before.get(range.first);
-      before.delete(range.first);
-      if (known === undefined) {
-        added.push([stream, BigInt(range.first), BigInt(range.last), range.state]);
-      } else if (!sameRange(known, range)) {
-        await database.write(
-          'UPDATE coverage SET last_sequence = ?, state = ? WHERE stream = ? AND first_sequence = ?',
-          [BigInt(range.last), range.state, stream, BigInt(range.first)],
-        );
-      }
-    }
-    if (before.size > 0) {
-      const gone = [...before.keys()].join(', ');
-      await database.write(`DELETE FROM coverage WHERE stream = ${stream} AND first_sequence IN (${gone})`);
-    }
-  }
-  await database.insert('coverage', added);
-}
-
 function applyChange(catalog: Catalog, change: CatalogChange): void {
   for (const [streamId, row] of change.streams) {
     catalog.streams.set(streamId, row);
@@ -306,16 +274,13 @@ function offsetsOf({ steps, catalog }: TransactionWriter, streamId: string): Seq
   return steps['clock-offset'].get(streamId) ?? catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS;
 }
 
-function streamNumber({ streams, catalog }: TransactionWriter, streamId: string): number {
+/** Small id of a stream that is known, or made known by this transaction. */
+export function streamNumber({ streams, catalog }: TransactionWriter, streamId: string): number {
   const row = streams.get(streamId) ?? catalog.streams.get(streamId);
   invariant(row !== undefined, 'the stream of a block or gap was looked up before');
   return row.id;
 }
 
-function sameRange(a: CoverageRange, b: CoverageRange): boolean {
-  return a.last === b.last && a.state === b.state;
-}
-
-function bigintOrNull(value: number | null): bigint | null {
+export function bigintOrNull(value: number | null): bigint | null {
   return value === null ? null : BigInt(value);
 }

@@ -7,10 +7,12 @@ import {
   allOf,
   blockOf,
   DICTIONARY,
+  gapOf,
   HASH,
   STREAM,
   sampleOf,
   streamOf,
+  T0,
   transactionOf,
 } from '../../world/archive.fixture.ts';
 import { silentLog } from '../../world/log.ts';
@@ -72,6 +74,31 @@ test('writes and reads at once do not disturb each other, and close waits for th
   await archive.close();
   expect(await reading).toHaveLength(215);
   await writing;
+});
+
+test('the log of changes is folded into the tables, and a start reads both', async () => {
+  using place = temporary();
+  let archive = await openDuckdbArchive(place.options);
+  await archive.putDictionary(HASH, new Uint8Array(), DICTIONARY);
+  await archive.commit(transactionOf({ streams: [streamOf()] }));
+  for (let round = 0; round < 12; round++) {
+    const gaps = Array.from({ length: 400 }, (_, i) =>
+      gapOf(round * 1000 + i * 2 + 1, round * 1000 + i * 2 + 1),
+    );
+    const observed = [{ streamId: STREAM, untilUs: T0 + round }];
+    await archive.commit(transactionOf({ gaps, observed }));
+  }
+  const before = [await archive.coverage(STREAM), await archive.streams('S', 'KomA')];
+  expect(before[0]).toHaveLength(4800);
+  for (let first = 1; first < 40; first += 20) {
+    await archive.commit(transactionOf({ blocks: [blockOf(first, many(first, 20))] }));
+    const told = [await archive.coverage(STREAM), await archive.streams('S', 'KomA')];
+    await archive.close();
+    archive = await openDuckdbArchive(place.options);
+    expect([await archive.coverage(STREAM), await archive.streams('S', 'KomA')]).toEqual(told);
+  }
+  expect((await archive.streams('S', 'KomA'))[0]?.observedUntilUs).toBe(T0 + 11);
+  await archive.close();
 });
 
 test('closing releases the file, and a directory that cannot be made is an operating error', async () => {

@@ -30,6 +30,7 @@ import {
   readTagStreams,
   streamsOfProcess,
 } from './reads.ts';
+import { readKernelEpoch, writeKernelEpoch } from './repair.ts';
 
 export interface DuckdbArchiveOptions {
   /** Directory of the database; made if it is not there. One process has it at a time. */
@@ -100,6 +101,14 @@ class DuckdbArchive implements Archive {
 
   commit(transaction: ArchiveTransaction): Promise<void> {
     return this.#write((parts) => commitTransaction(transaction, parts));
+  }
+
+  kernelEpoch(): Promise<number> {
+    return this.#read(({ database }) => readKernelEpoch(database));
+  }
+
+  raiseKernelEpoch(epoch: number): Promise<void> {
+    return this.#write(({ database }) => writeKernelEpoch(database, epoch));
   }
 
   samples(query: SampleQuery): Promise<ArchivedSample[]> {

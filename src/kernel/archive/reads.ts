@@ -17,7 +17,7 @@ import type {
 } from '../../world/archive.ts';
 import { type Catalog, type StreamRow, tagKey } from './catalog.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf, type Value } from './duckdb.ts';
-import { CAUSE_MASK, FLAGS_MARKS_SHIFT, type Month, monthOfTable } from './schema.ts';
+import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT, type Month, monthOfTable } from './schema.ts';
 
 /** Rows of one source time come in the order of their streams, then of their sequence. */
 const ORDER = ['r.source_us', 's.started_us', 's.stream_id', 'r.sequence'];
@@ -244,12 +244,15 @@ async function samplesOf(
     const flags = integerOf(row, 'flags');
     const streamId = streamIdOf(catalog, row);
     const sequence = integerOf(row, 'sequence');
-    const offsetUs = stepAt(catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS, sequence);
+    const isDeviceTimed = (flags & FLAGS_DEVICE_TIMED) !== 0;
+    const offsetUs = isDeviceTimed
+      ? 0
+      : stepAt(catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS, sequence);
     return {
       sourceTimeUs,
       rawTimeUs: sourceTimeUs - offsetUs,
       receivedAtUs: integerOf(row, 'received_us'),
-      deviceTimeUs: deviceTimes.get(`${row['stream']} ${sequence}`) ?? null,
+      deviceTimeUs: isDeviceTimed ? sourceTimeUs : (deviceTimes.get(`${row['stream']} ${sequence}`) ?? null),
       value: sampleValueOf(row, flags & ENTRY_KIND_MASK),
       quality: integerOf(row, 'quality'),
       cause: SAMPLE_CAUSES[(flags >>> ENTRY_CAUSE_SHIFT) & CAUSE_MASK] ?? 'change',

@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS sequence_gaps (
   stream INTEGER NOT NULL, received_us BIGINT NOT NULL, first_sequence BIGINT NOT NULL,
   last_sequence BIGINT NOT NULL, reason VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL,
   count_at_most BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS kernel_epochs (epoch BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS stream_changes (
+  stream INTEGER NOT NULL, name VARCHAR NOT NULL, first BIGINT NOT NULL, last BIGINT, state VARCHAR);
 CREATE TABLE IF NOT EXISTS device_times (
   stream INTEGER NOT NULL, sequence BIGINT NOT NULL, device_us BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS sequence_values (
@@ -59,14 +62,17 @@ export const SAMPLE_COLUMNS = [
 
 export type SampleColumn = (typeof SAMPLE_COLUMNS)[number][0];
 
-/** In `flags`: the lower eight bits are the entry's byte of a block (kind and cause), the marks are above. */
+/** In `flags`: kind and cause are as in a block; this bit says that the device gave the source time. */
+export const FLAGS_DEVICE_TIMED = 0x40;
+
+/** In `flags`: the marks are above. */
 export const FLAGS_MARKS_SHIFT = 8;
 
 /** An int64 beyond this, either way, is in `text`. */
 export const INTEGER_IN_VALUE_MAX = Number.MAX_SAFE_INTEGER;
 
 /** Of the cause in `flags`, once it is shifted down. */
-export const CAUSE_MASK = 0x1f;
+export const CAUSE_MASK = 0x07;
 
 const TABLE_PREFIX = 'samples_';
 
@@ -118,8 +124,11 @@ export function createSamplesView(tables: readonly string[]): string {
     AS severity,
   r.quality AS quality_code,
   ([${causes}])[((r.flags >> ${ENTRY_CAUSE_SHIFT}) & ${CAUSE_MASK}) + 1] AS cause,
-  make_timestamp(r.received_us) AS received_time, make_timestamp(d.device_us) AS device_time,
-  make_timestamp(r.source_us - coalesce(o.value, 0)) AS raw_time,
+  make_timestamp(r.received_us) AS received_time, 
+  make_timestamp(CASE WHEN r.flags & ${FLAGS_DEVICE_TIMED} <> 0 THEN r.source_us ELSE d.device_us END)
+    AS device_time,
+  make_timestamp(CASE WHEN r.flags & ${FLAGS_DEVICE_TIMED} <> 0 THEN r.source_us
+    ELSE r.source_us - coalesce(o.value, 0) END) AS raw_time,
   s.stream_id AS stream, r.sequence, coalesce(m.value, 0) AS term, r.flags >> ${FLAGS_MARKS_SHIFT} AS marks
 FROM (${source}) r JOIN tags t ON t.id = r.tag JOIN streams s ON s.id = r.stream
   LEFT JOIN device_times d ON d.stream = r.stream AND d.sequence = r.sequence

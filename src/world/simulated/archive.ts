@@ -47,6 +47,7 @@ export class SimulatedArchive implements Archive {
   readonly #clockOffsets = new Map<string, SequenceSteps>();
   #samples: SampleRow[] = [];
   #timeGaps: TimeGapRow[] = [];
+  #kernelEpoch = 0;
   readonly #sequenceGaps: SequenceGap[] = [];
   #failures = 0;
   #closed = false;
@@ -83,6 +84,7 @@ export class SimulatedArchive implements Archive {
     for (const { block } of transaction.blocks) {
       this.#used.get(block.header.streamId)?.add(block.header.dictionaryHash);
     }
+    this.#delete(plan.repairs);
     for (const row of rows.samples) this.#samples.push(row);
     for (const row of rows.timeGaps) this.#timeGaps.push(row);
     for (const fix of transaction.clockFixes ?? []) this.#fixClock(fix);
@@ -97,6 +99,16 @@ export class SimulatedArchive implements Archive {
     for (const { streamId, lastSequence, atUs } of transaction.ended) {
       this.#change(streamId, (row) => ({ ...row, endedAtUs: atUs, endedSequence: lastSequence }));
     }
+  }
+
+  async kernelEpoch(): Promise<number> {
+    this.#checkOpen();
+    return this.#kernelEpoch;
+  }
+
+  async raiseKernelEpoch(epoch: number): Promise<void> {
+    this.#checkWritable();
+    this.#kernelEpoch = Math.max(this.#kernelEpoch, epoch);
   }
 
   async samples(query: SampleQuery): Promise<ArchivedSample[]> {
@@ -211,6 +223,20 @@ export class SimulatedArchive implements Archive {
     }
   }
 
+  #delete(ranges: CommitPlan['repairs']): void {
+    if (ranges.length === 0) return;
+    const isKept = ({
+      streamId,
+      sequence,
+    }: {
+      readonly streamId: string;
+      readonly sequence: number;
+    }): boolean =>
+      !ranges.some((each) => each.streamId === streamId && each.first <= sequence && sequence <= each.last);
+    this.#samples = this.#samples.filter(isKept);
+    this.#timeGaps = this.#timeGaps.filter(isKept);
+  }
+
   #rowsOf({ blocks, receivedAtUs }: ArchiveTransaction, plan: CommitPlan) {
     const samples: SampleRow[] = [];
     const timeGaps: TimeGapRow[] = [];
@@ -230,7 +256,8 @@ export class SimulatedArchive implements Archive {
             throw new KomError('KOM_BLOCK_CORRUPT', `tag ${entry.tagIndex} is not in its dictionary`);
           }
           const { sourceTimeUs: rawTimeUs, value, quality, cause, deviceTimeUs = null } = entry;
-          const times = { sourceTimeUs: rawTimeUs + offsetUs, rawTimeUs, receivedAtUs, deviceTimeUs };
+          const movedUs = deviceTimeUs === rawTimeUs ? 0 : offsetUs;
+          const times = { sourceTimeUs: rawTimeUs + movedUs, rawTimeUs, receivedAtUs, deviceTimeUs };
           const origin = { streamId, sequence, term, marks, site: dictionary.site, tag: tag.name };
           samples.push({ ...times, value, quality, cause, ...origin });
         }
@@ -262,7 +289,9 @@ export class SimulatedArchive implements Archive {
     const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
       row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
     this.#samples = this.#samples.map((row) =>
-      isFixed(row) ? { ...row, sourceTimeUs: row.rawTimeUs + offsetUs } : row,
+      isFixed(row) && row.deviceTimeUs !== row.rawTimeUs
+        ? { ...row, sourceTimeUs: row.rawTimeUs + offsetUs }
+        : row,
     );
     this.#timeGaps = this.#timeGaps.map((row) => (isFixed(row) ? { ...row, offsetUs } : row));
   }
