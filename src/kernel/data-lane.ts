@@ -1,14 +1,15 @@
-import { type Block, type DecodedBlock, lastSequence } from '../domain/block/block.ts';
-import { decodeBlock, isTimeGapAt, readBlock, timeGapAt } from '../domain/block/codec.ts';
 import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { decodeDictionary } from '../domain/dictionary-codec.ts';
-import { describeError, isKomError, KomError } from '../domain/errors.ts';
+import { describeError, KomError } from '../domain/errors.ts';
 import type { Channel } from '../uplink/channel.ts';
-import type { Message } from '../uplink/messages.ts';
+import { GAP_MEMORY_BYTES, RANGES_MAX } from '../uplink/limits.ts';
+import type { BlockRange, Message, Nack } from '../uplink/messages.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { GapPace, type SessionQuota } from './admission.ts';
+import { decode, rangeOf, takeIn } from './block-intake.ts';
 import type { Contribution, Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
 
@@ -26,20 +27,36 @@ export interface DataLaneOptions {
   readonly process: string;
   /** Streams that the agent may send. */
   readonly streamIds: ReadonlySet<string>;
+  /** It is one of another process that has a session now. */
+  readonly isForeign: (streamId: string) => boolean;
+  readonly quota: SessionQuota;
   readonly clock: Clock;
   readonly log: Log;
+}
+
+type BlockMessage = Extract<Message, { type: 'block' }>;
+
+/** What a contribution is about, for its acknowledgement. */
+interface About {
+  readonly streamId: string;
+  /** Called when it is durable. */
+  readonly archived?: () => void;
+  /** To be named in the Ack. */
+  readonly confirm?: BlockRange;
 }
 
 /** The Kernel's end of a data lane: blocks and gaps in, acknowledgements out. */
 export class DataLane {
   readonly #options: DataLaneOptions;
   readonly #dictionaries = new Map<string, Dictionary>();
+  readonly #gapPace: GapPace;
   #uncommittedBytes = 0;
   #room: { promise: Promise<void>; resolve: () => void } | null = null;
   #failed: unknown = null;
 
   constructor(options: DataLaneOptions) {
     this.#options = options;
+    this.#gapPace = new GapPace(options.clock);
   }
 
   /**
@@ -62,66 +79,66 @@ export class DataLane {
   async #take(message: Message): Promise<void> {
     switch (message.type) {
       case 'block':
-        return await this.#takeBlock(message.bytes);
+        return await this.#takeBlock(message);
       case 'gap':
         this.#checkStream(message.gap.streamId);
-        return this.#commit({ gaps: [message.gap], bytes: 64 }, message.gap.streamId);
+        await this.#gapPace.one();
+        return this.#commit({ gaps: [message.gap], bytes: GAP_MEMORY_BYTES }, message.gap);
       case 'dictionary':
         return await this.#takeDictionary(message.hash, message.content);
       case 'streamEnd': {
         this.#checkStream(message.streamId);
         const { streamId, lastSequence: last, endedAtUs } = message;
-        return this.#commit(
-          { ended: [{ streamId, lastSequence: last, atUs: endedAtUs }], bytes: 64 },
-          streamId,
-        );
+        const ended = [{ streamId, lastSequence: last, atUs: endedAtUs }];
+        return this.#commit({ ended, bytes: GAP_MEMORY_BYTES }, { streamId });
       }
       default:
         throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the data lane`);
     }
   }
 
-  async #takeBlock(bytes: Uint8Array): Promise<void> {
-    const block = readBlock(bytes);
+  async #takeBlock(message: BlockMessage): Promise<void> {
+    const { bytes } = message;
+    const taken = takeIn(bytes);
+    if ('nack' in taken) return await this.#refuse(taken.nack);
+    const { block } = taken;
     const { streamId, dictionaryHash } = block.header;
     this.#checkStream(streamId);
+    if (this.#options.isForeign(streamId)) {
+      const text = 'another process has a session with this stream';
+      return await this.#refuse({ ...rangeOf(block), reason: 'forbidden', text });
+    }
     const dictionary = await this.#dictionary(dictionaryHash);
     if (dictionary === undefined) {
       await this.#options.channel.send({ type: 'needDictionary', hash: dictionaryHash });
       return;
     }
-    const decoded = await this.#decode(block, dictionary);
-    if (decoded === null) return;
-    this.#commit({ blocks: [{ block: decoded, dictionary }], bytes: bytes.length }, streamId, () =>
-      this.#options.presence.archived(decoded, dictionary, this.#options.clock.wallUs()),
+    const decoded = decode(block, dictionary);
+    if ('nack' in decoded) return await this.#refuse(decoded.nack);
+    const { clock, presence } = this.#options;
+    const repair = message.repair === true ? { repair: true as const } : {};
+    const archived = (): void => presence.archived(decoded.block, dictionary, clock.wallUs());
+    this.#commit(
+      { blocks: [{ block: decoded.block, dictionary, ...repair }], bytes: bytes.length },
+      { streamId, archived, ...(message.confirm === true ? { confirm: rangeOf(block) } : {}) },
     );
   }
 
-  /** The CRC was right; what does not decode now never will. */
-  async #decode(block: Block, dictionary: Dictionary): Promise<DecodedBlock | null> {
-    try {
-      const decoded = decodeBlock(block);
-      checkEntries(decoded, dictionary);
-      return decoded;
-    } catch (error) {
-      if (!isKomError(error, 'KOM_BLOCK_CORRUPT')) throw error;
-      const { streamId, firstSequence } = block.header;
-      this.#options.log.error({ streamId, firstSequence, error: error.message }, 'a block is undecodable');
-      const range = { streamId, firstSequence, lastSequence: lastSequence(block.header) };
-      const nack = { ...range, reason: 'undecodable', text: error.message } as const;
-      await this.#options.channel.send({ type: 'nack', nack });
-      return null;
-    }
+  async #refuse(nack: Nack): Promise<void> {
+    this.#checkStream(nack.streamId);
+    this.#options.log.error({ ...nack }, 'a block is refused');
+    await this.#options.channel.send({ type: 'nack', nack });
   }
 
   async #takeDictionary(hash: string, content: Uint8Array): Promise<void> {
     const dictionary = decodeDictionary(hash, content);
-    const { site, process, archive, log } = this.#options;
+    const { site, process, archive, log, quota } = this.#options;
     if (dictionary.site !== site || dictionary.process !== process) {
       // A backlog from before the site was renamed: what it tells keeps the name that it was told by.
       const former = `${dictionary.site}/${dictionary.process}`;
       log.warn({ site, process, former }, 'a backlog under a former name of the site');
     }
+    if ((await archive.dictionary(hash)) === undefined) quota.newDictionary(content.length);
     await archive.putDictionary(hash, content, dictionary);
     this.#dictionaries.set(hash, dictionary);
   }
@@ -138,11 +155,11 @@ export class DataLane {
   }
 
   /** Hands a contribution to the archive and acknowledges when it is durable; does not wait for that. */
-  #commit(contribution: Contribution, streamId: string, archived: () => void = () => {}): void {
+  #commit(contribution: Contribution, about: About): void {
     this.#uncommittedBytes += contribution.bytes;
     const done = this.#options.ingest.commit(contribution).then(async () => {
-      archived();
-      await this.#acknowledge(streamId);
+      about.archived?.();
+      await this.#acknowledge(about);
     });
     done
       .catch((error: unknown) => {
@@ -157,29 +174,20 @@ export class DataLane {
       });
   }
 
-  async #acknowledge(streamId: string): Promise<void> {
+  async #acknowledge({ streamId, confirm }: About): Promise<void> {
     const { archive, presence, channel } = this.#options;
     const coverage = await archive.coverage(streamId);
     presence.covered(streamId, coverage);
     const throughSequence = contiguousEnd(coverage);
     await channel.send({
       type: 'ack',
-      coverage: [{ streamId, throughSequence, held: heldBeyond(coverage) }],
+      coverage: [{ streamId, throughSequence, held: heldBeyond(coverage).slice(0, RANGES_MAX) }],
+      ...(confirm === undefined ? {} : { archived: [confirm] }),
     });
   }
 
   #untilRoom(): Promise<void> {
     this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise;
-  }
-}
-
-/** What only the dictionary can tell: every tag is in it, and every time gap is readable. */
-function checkEntries(block: DecodedBlock, dictionary: Dictionary): void {
-  for (let at = 0; at < block.header.count; at++) {
-    if (isTimeGapAt(block, at)) timeGapAt(block, at);
-    else if ((block.tagIndexes[at] as number) >= dictionary.tags.length) {
-      throw new KomError('KOM_BLOCK_CORRUPT', 'a tag index is not in the dictionary');
-    }
   }
 }

@@ -1,6 +1,8 @@
 import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
+import type { Audit } from '../ops/audit.ts';
 import { Channel } from '../uplink/channel.ts';
+import { HELLO_TIMEOUT_MS, INSTANCES_MAX, RANGES_MAX } from '../uplink/limits.ts';
 import {
   type ByeReason,
   type ClockEcho,
@@ -8,27 +10,27 @@ import {
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
   type StreamCoverage,
+  type Welcome,
 } from '../uplink/messages.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
+import { Admission, ProcessQuotas } from './admission.ts';
 import { crashGaps, endedStreams, storeLostGaps, streamsOf } from './chain.ts';
+import { CommandDesk } from './commands.ts';
 import { DataLane } from './data-lane.ts';
+import { KernelEpoch } from './epoch.ts';
 import { Ingest } from './ingest.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
 
-/** A connection that has not said a right Hello by then is closed. */
-const HELLO_TIMEOUT_MS = 5000;
 /** Silence on a control lane that ends the session. */
 const SILENCE_MAX_MS = 10_000;
 const HEARTBEAT_MS = 500;
 const LINGER_MS = 500;
 /** So long the data lane of an agent that stops may go on. */
 const FAREWELL_MAX_MS = 5000;
-/** Connections at once; more are refused. */
-const CONNECTIONS_MAX = 1000;
 /** The observed time of idle streams is made durable at this pace. */
 const OBSERVED_STORE_MS = 10_000;
 
@@ -38,6 +40,8 @@ export interface KernelServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Where commands are written down. */
+  readonly audit?: Audit;
 }
 
 interface AgentSession {
@@ -61,6 +65,10 @@ export class KernelServer {
   readonly #sessions = new Map<string, AgentSession>();
   readonly #channels = new Set<Channel>();
   readonly presence: Presence;
+  readonly commands: CommandDesk;
+  readonly #admission = new Admission();
+  readonly #quotas = new ProcessQuotas();
+  readonly #epoch: KernelEpoch;
   readonly #observedStored = new Map<string, number>();
   readonly #observedTimer: { cancel(): void };
 
@@ -68,6 +76,8 @@ export class KernelServer {
     this.#options = options;
     this.#ingest = new Ingest(options);
     this.presence = new Presence(options.clock);
+    this.commands = new CommandDesk(options);
+    this.#epoch = new KernelEpoch(options);
     this.#observedTimer = options.clock.repeat(
       'store observed',
       OBSERVED_STORE_MS,
@@ -83,15 +93,19 @@ export class KernelServer {
   /** Takes a connection. What goes wrong on it is logged and ends it, and nothing else. */
   accept(connection: Connection): void {
     const channel = new Channel(connection, this.#options.clock);
-    if (this.#channels.size >= CONNECTIONS_MAX) {
-      this.#options.log.warn({ remote: channel.remote }, 'refused: too many connections');
-      channel.bye('forbidden', 'too many connections');
+    const { remote } = channel;
+    const refusal = this.#admission.enter(remote);
+    if (refusal !== null) {
+      this.#options.log.warn({ remote }, `refused: ${refusal}`);
+      channel.bye('forbidden', refusal);
+      this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
       return;
     }
     this.#channels.add(channel);
     this.#serve(channel)
       .catch((error: unknown) => this.#end(channel, error))
       .finally(() => {
+        this.#admission.leave(remote);
         this.#channels.delete(channel);
         // The goodbye gets a moment to leave before the connection is broken.
         this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
@@ -106,7 +120,9 @@ export class KernelServer {
   }
 
   async #serve(channel: Channel): Promise<void> {
-    const message = await channel.receiveWithin(HELLO_TIMEOUT_MS);
+    const message = await channel
+      .receiveWithin(HELLO_TIMEOUT_MS)
+      .finally(() => this.#admission.greeted(channel.remote));
     if (message === null) return;
     if (message.type !== 'hello')
       throw new KomError('KOM_PROTOCOL_STATE', `the first message is ${message.type}`);
@@ -126,17 +142,25 @@ export class KernelServer {
   async #serveControl(channel: Channel, hello: Hello, protocol: number): Promise<void> {
     const { archive, random, clock, log } = this.#options;
     const { site, process, instance } = hello;
+    checkIdentity(hello);
+    this.#quotas.greet(
+      site,
+      process,
+      hello.streams.map(({ streamId }) => streamId),
+    );
+    const kernelEpoch = await this.#epoch.met(hello.highestKernelEpoch);
     const presence = this.presence.of(site, process);
     this.#replace(hello);
+    const own = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));
     const stored = new Map(
       (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
     );
     const observed = (streamId: string): number =>
       Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
     await this.#ingest.commit({
-      streams: streamsOf(hello.streams, { site, process, instance }),
-      gaps: crashGaps(hello.streams, observed),
-      ended: endedStreams(hello.streams),
+      streams: streamsOf(own, { site, process, instance }),
+      gaps: crashGaps(own, observed),
+      ended: endedStreams(own),
       bytes: 64 * hello.streams.length,
     });
     // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
@@ -146,7 +170,11 @@ export class KernelServer {
     const coverage: StreamCoverage[] = [];
     for (const { streamId } of hello.streams) {
       const ranges = await archive.coverage(streamId);
-      coverage.push({ streamId, throughSequence: contiguousEnd(ranges), held: heldBeyond(ranges) });
+      coverage.push({
+        streamId,
+        throughSequence: contiguousEnd(ranges),
+        held: heldBeyond(ranges).slice(0, RANGES_MAX),
+      });
     }
     const sessionId = mintId(random);
     const streamIds = new Set(
@@ -170,10 +198,13 @@ export class KernelServer {
       'agent connected',
     );
     const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel, session.echo));
+    let detach = (): void => {};
     try {
-      await this.#welcome(channel, { protocol, sessionId, coverage });
+      await this.#welcome(channel, { protocol, sessionId, coverage, kernelEpoch });
+      detach = this.commands.attach({ site, process, instance, send: (message) => channel.send(message) });
       await this.#readControl(session);
     } finally {
+      detach();
       beat.cancel();
       this.#sessions.delete(sessionId);
       this.#endDataLane(session);
@@ -191,8 +222,17 @@ export class KernelServer {
     session.data = channel;
     const { site, process } = session.hello;
     const { archive, clock, log } = this.#options;
-    await this.#welcome(channel, { protocol, sessionId: hello.sessionId, coverage: [] });
-    const lane = { site, process, presence: session.presence, streamIds: session.streamIds };
+    await this.#welcome(channel, { protocol, sessionId: hello.sessionId, coverage: [], kernelEpoch: 0 });
+    const quota = this.#quotas.session(site, process);
+    const isForeign = (streamId: string): boolean => this.#isForeign(streamId, session.hello);
+    const lane = {
+      site,
+      process,
+      presence: session.presence,
+      streamIds: session.streamIds,
+      quota,
+      isForeign,
+    };
     // Each lane shows its own life: a connection that only a firewall has dropped looks open from both ends.
     const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel, null));
     try {
@@ -226,8 +266,16 @@ export class KernelServer {
       } else if (message.type === 'live') {
         const dictionary = await archive.dictionary(message.live.dictionaryHash);
         if (dictionary !== undefined) presence.live(message.live, dictionary, clock.wallUs());
-      } else throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the control lane`);
+      } else if (message.type === 'commandResult') this.commands.answered(message.result, session.hello);
+      else throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the control lane`);
     }
+  }
+
+  /** A process that has a session now made this stream; a site that was renamed has no session any more. */
+  #isForeign(streamId: string, { site, process }: Hello): boolean {
+    return [...this.#sessions.values()].some(
+      ({ hello, streamIds }) => (hello.site !== site || hello.process !== process) && streamIds.has(streamId),
+    );
   }
 
   /** An agent that said goodbye may still be delivering its last blocks; it closes the data lane itself. */
@@ -258,10 +306,10 @@ export class KernelServer {
 
   #welcome(
     channel: Channel,
-    answer: { protocol: number; sessionId: string; coverage: StreamCoverage[] },
+    answer: Pick<Welcome, 'protocol' | 'sessionId' | 'coverage' | 'kernelEpoch'>,
   ): Promise<void> {
     const { programVersion, clock } = this.#options;
-    const pace = { heartbeatMs: 0, silenceMaxMs: 0, knownDictionaries: [], kernelEpoch: 0 };
+    const pace = { heartbeatMs: 0, silenceMaxMs: 0, knownDictionaries: [] };
     return channel.send({
       type: 'welcome',
       welcome: { ...pace, ...answer, programVersion, wallUs: clock.wallUs() },
@@ -314,6 +362,13 @@ export class KernelServer {
     }
     log.warn({ remote: channel.remote, code: error.code, error: error.message }, 'connection closed');
     channel.bye(byeReason(error), error.message);
+  }
+}
+
+/** @throws KomError KOM_FRAME_INVALID */
+function checkIdentity({ site, process, instance }: Hello): void {
+  if (site === '' || process === '' || instance < 1 || instance > INSTANCES_MAX) {
+    throw new KomError('KOM_FRAME_INVALID', 'a Hello without site, process, or instance of 1 to 15');
   }
 }
 

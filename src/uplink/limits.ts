@@ -48,6 +48,9 @@ export const CONNECTIONS_MAX = 1000;
 export const CONNECTIONS_PER_ADDRESS_MAX = 256;
 export const GREETINGS_PER_ADDRESS_MAX = 32;
 
+/** Numbers of instances are 1 to this. */
+export const INSTANCES_MAX = 15;
+
 /** Processes that a Kernel hears of, and streams of each, since it started. */
 export const PROCESSES_MAX = 10_000;
 export const STREAMS_PER_PROCESS_MAX = 100_000;
