@@ -1,3 +1,4 @@
+import type { PassedMoment } from '../domain/clock-doubt.ts';
 import type { KomError } from '../domain/errors.ts';
 import type { CertificateFacts } from './certificate.ts';
 
@@ -75,6 +76,8 @@ export interface TlsMaterial {
   readonly key: string;
   /** Revoked certificates; nothing is revoked if not given. */
   readonly crl?: string;
+  /** Evidence against a wrong clock of this machine, for what is said about dates. */
+  readonly passed?: readonly PassedMoment[];
 }
 
 /** A connection that was turned away. */

@@ -18,6 +18,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   redundancy: ['domain', 'world', 'config/model', 'buffer', 'uplink'],
   kernel: ['domain', 'world', 'config/model', 'uplink', 'ops'],
   sim: ['domain', 'world', 'config/model'],
+  pki: ['domain', 'world', 'config/model'],
   ops: ['domain', 'world', 'config/model', 'config', 'drivers'],
   agent: ['domain', 'world', 'config/model', 'config', 'drivers', 'buffer', 'uplink', 'redundancy', 'ops'],
   cli: [
@@ -33,6 +34,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'kernel',
     'sim',
     'ops',
+    'pki',
     'agent',
   ],
   main: ['cli'],
@@ -44,6 +46,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
  */
 export const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@duckdb/node-api': ['src/kernel/archive/'],
+  '@peculiar/x509': ['src/pki/issue.ts'],
   commander: ['src/cli/'],
   'csv-parse': ['src/config/'],
   level: ['src/world/real/level-disk.ts'],
@@ -52,6 +55,7 @@ export const HOMES: Readonly<Record<string, readonly string[]>> = {
   'node-opcua-client': ['src/drivers/opcua/'],
   pino: ['src/world/real/log.ts'],
   protobufjs: ['src/uplink/'],
+  'reflect-metadata': ['src/pki/issue.ts'],
   zod: ['src/config/'],
   'node:child_process': ['src/cli/'],
   'node:events': ['src/world/real/'],

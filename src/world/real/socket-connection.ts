@@ -3,21 +3,31 @@ import { KomError } from '../../domain/errors.ts';
 import type { CertificateFacts } from '../certificate.ts';
 import type { Connection } from '../transport.ts';
 
+/** What lies below and behind a socket with TLS. */
+export interface Secured {
+  readonly bare: Socket;
+  readonly peerCertificate: CertificateFacts | null;
+}
+
 /**
  * A socket as a `Connection`. It reads ahead no more than the socket's own buffer (64 KiB) while nobody
  * pulls, and `send` waits while more than that is queued the other way.
  */
 export class SocketConnection implements Connection {
   readonly remote: string;
-  /** A socket without TLS. */
-  readonly peerCertificate: CertificateFacts | null = null;
+  readonly peerCertificate: CertificateFacts | null;
   readonly #socket: Socket;
+  /** The socket below TLS; `null` without TLS. */
+  readonly #bare: Socket | null;
+  #isBroken = false;
   #error: Error | undefined;
   #room: Promise<void> | undefined;
 
-  constructor(socket: Socket, remote: string) {
+  constructor(socket: Socket, remote: string, secured: Secured | null = null) {
     this.remote = remote;
+    this.peerCertificate = secured?.peerCertificate ?? null;
     this.#socket = socket;
+    this.#bare = secured?.bare ?? null;
     socket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -29,7 +39,7 @@ export class SocketConnection implements Connection {
 
   async send(bytes: Uint8Array): Promise<void> {
     const socket = this.#socket;
-    if (socket.destroyed || socket.writableEnded) throw this.#lost();
+    if (this.#isBroken || socket.destroyed || socket.writableEnded) throw this.#lost();
     if (socket.write(bytes)) return;
     this.#room ??= this.#waitForRoom();
     await this.#room;
@@ -55,9 +65,11 @@ export class SocketConnection implements Connection {
   }
 
   destroy(): void {
-    if (this.#socket.destroyed) return;
+    if (this.#isBroken || this.#socket.destroyed) return;
+    this.#isBroken = true;
     // A plain destroy looks like an orderly end to the other side; a Unix socket knows nothing else.
-    if (this.#socket.remoteAddress === undefined) this.#socket.destroy();
+    if (this.#bare !== null) breakLater(this.#socket, this.#bare);
+    else if (this.#socket.remoteAddress === undefined) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
   }
 
@@ -66,7 +78,7 @@ export class SocketConnection implements Connection {
     const chunks: AsyncIterator<Uint8Array> = socket.iterator({ destroyOnReturn: false });
     return {
       next: async () => {
-        if (socket.destroyed && !socket.readableEnded) throw this.#lost();
+        if ((this.#isBroken || socket.destroyed) && !socket.readableEnded) throw this.#lost();
         try {
           return await chunks.next();
         } catch (cause) {
@@ -85,4 +97,15 @@ export class SocketConnection implements Connection {
   #lost(cause: unknown = this.#error): KomError {
     return new KomError('KOM_CONNECTION_LOST', this.remote, { cause });
   }
+}
+
+/**
+ * Breaks a socket under TLS. Not at once: Node crashes when the lower socket goes while the upper one is at
+ * work, as it is in the callbacks of a handshake.
+ */
+export function breakLater(socket: Socket, bare: Socket): void {
+  setImmediate(() => {
+    bare.resetAndDestroy();
+    socket.destroy();
+  });
 }

@@ -8,9 +8,12 @@ import {
   type ConnectOptions,
   formatAddress,
   type Listener,
+  type ListenOptions,
   type Transport,
 } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
+import { secured } from './tls.ts';
+import { tlsServer } from './tls-listener.ts';
 
 /** A quiet connection is probed after this time, so that a vanished peer does not hold it for ever. */
 const KEEP_ALIVE_DELAY_MS = 10_000;
@@ -37,8 +40,12 @@ async function connect(address: Address, options: ConnectOptions): Promise<Conne
   const where = formatAddress(address);
   const socketOptions: NetConnectOpts = { ...SOCKET_OPTIONS, host: address.host, port: address.port };
   if (options.localAddress !== undefined) socketOptions.localAddress = options.localAddress;
+  const startedMs = performance.now();
   const socket = await opened(where, socketOptions, options);
-  return new SocketConnection(socket, where);
+  const { tls, timeoutMs } = options;
+  if (tls === undefined) return new SocketConnection(socket, where);
+  const leftMs = Math.max(timeoutMs - (performance.now() - startedMs), 1);
+  return await secured(socket, where, { ...options, tls, timeoutMs: leftMs });
 }
 
 async function connectLocal(path: string, options: ConnectOptions): Promise<Connection> {
@@ -92,8 +99,16 @@ function connectError(where: string, error: NodeJS.ErrnoException): KomError {
   return new KomError('KOM_CONNECTION_REFUSED', where, { got: reason, cause: error });
 }
 
-async function listen(address: Address, accept: (connection: Connection) => void): Promise<Listener> {
-  const server = acceptingServer(accept);
+async function listen(
+  address: Address,
+  accept: (connection: Connection) => void,
+  options: ListenOptions = {},
+): Promise<Listener> {
+  const { tls } = options;
+  const server =
+    tls === undefined
+      ? acceptingServer(accept)
+      : tlsServer({ accept, options: { ...options, tls }, socketOptions: SOCKET_OPTIONS });
   await bound(server, formatAddress(address), { host: address.host, port: address.port });
   const actual = server.address();
   const port = typeof actual === 'object' && actual !== null ? actual.port : address.port;
