@@ -142,6 +142,8 @@ function siteOf(kernel: Address, directory: string): { site: Site; server: Serve
       ...{ aliveMarkMs: 5000, windowBytes: 8e6 },
     },
     uplink: {
+      ...{ stableAfterMs: 10_000, holdMaxMs: 30_000, probeIntervalMs: 5000, returnAfterMs: 30_000 },
+      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
       ...{ heartbeatMs: 300, silenceMaxMs: 3000, connectTimeoutMs: 3000, liveIntervalMs: 500 },
       ...{ reconnectDelayMinMs: 100, reconnectDelayMaxMs: 1000 },
     },
@@ -150,8 +152,15 @@ function siteOf(kernel: Address, directory: string): { site: Site; server: Serve
   const server: Server = {
     ...{ name: 'Bench', instance: 1, dataDirectory: directory, controlSocket: join(directory, 'sock') },
   };
-  const kernels = [{ ...kernel, insecure: true }];
-  const site = { name: 'Bench', hash: 'a'.repeat(32), kernels, servers: [server], processes: [process] };
+  const kernels = [{ ...kernel, insecure: true, localAddresses: {} }];
+  const site: Site = {
+    name: 'Bench',
+    hash: 'a'.repeat(32),
+    clock: 'system',
+    kernels,
+    servers: [server],
+    processes: [process],
+  };
   return { site, server, process };
 }
 

@@ -72,7 +72,8 @@ async function setUp() {
   });
   const agent = forgetful(network.host('agent'));
   const uplink = new Uplink({
-    kernels: [{ host: 'kernel', port: 3119, insecure: true }],
+    kernels: [{ host: 'kernel', port: 3119, insecure: true, localAddresses: {} }],
+    server: 'Server1',
     identity: { programVersion: 'test', site: 'S', process: 'KomA', instance: 1, siteHash: 'a'.repeat(32) },
     settings: {
       heartbeatMs: 250,
@@ -81,6 +82,8 @@ async function setUp() {
       reconnectDelayMinMs: 250,
       reconnectDelayMaxMs: 5000,
       liveIntervalMs: 500,
+      ...{ stableAfterMs: 10_000, holdMaxMs: 30_000, probeIntervalMs: 5000, returnAfterMs: 30_000 },
+      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
     },
     sources: [store.source],
     transport: agent.transport,

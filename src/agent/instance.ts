@@ -1,9 +1,8 @@
 import type { openRing } from '../buffer/open-ring.ts';
-import { dictionaryOf } from '../config/dictionary.ts';
 import type { Line, Process, Server, Site } from '../config/model.ts';
 import { isKomError } from '../domain/errors.ts';
 import { Quality } from '../domain/quality.ts';
-import { type Now, ReportByException, type ReportedTag } from '../domain/report-by-exception.ts';
+import { type Now, ReportByException } from '../domain/report-by-exception.ts';
 import type { Entry } from '../domain/sample.ts';
 import type { Driver } from '../drivers/driver.ts';
 import { superviseLine } from '../drivers/supervisor.ts';
@@ -13,15 +12,15 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
 import type { Transport } from '../world/transport.ts';
+import { AgentClock, type ClockStatus } from './agent-clock.ts';
 import type { NamedStore } from './buffer-handlers.ts';
-import { ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
+import { type ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
+import { longStartUs, type OpenOptions, openStores, tagsOf } from './open-stores.ts';
+import { pauseSince, Timekeeper } from './timekeeper.ts';
 
 /** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
 const FAREWELL_MS = 500;
 const FAREWELL_CHECK_MS = 20;
-/** Share of a store for alarms that a former site file asked for: room enough to give out what it holds. */
-const FORMER_ALARM_SHARE = 0.1;
-
 /** Tags that nobody has seen since the start have that declared at this pace, integer µs. */
 const UNDECLARED_MAX_US = 60_000_000;
 
@@ -42,7 +41,8 @@ export interface InstanceOptions {
   /** 32 hexadecimal digits: this run of the operating system. */
   readonly bootId: string;
   readonly programVersion: string;
-  readonly createDriver: (line: Line) => Promise<Driver>;
+  /** Its readings are stamped by the clock that it is given. */
+  readonly createDriver: (line: Line, clock: Clock) => Promise<Driver>;
   /** Opens the ring on the disk; the real one if not given. */
   readonly openRing?: typeof openRing;
 }
@@ -56,6 +56,7 @@ export interface InstanceStatus extends ClassStoreStatus {
   readonly uplink: UplinkStatus;
   /** The alarms' own store. */
   readonly alarms: ClassStoreStatus | null;
+  readonly clock: ClockStatus;
   readonly lines: readonly {
     readonly name: string;
     readonly isConnected: boolean;
@@ -65,11 +66,12 @@ export interface InstanceStatus extends ClassStoreStatus {
 
 /** One instance of a process: its lines, its stores, its uplink. */
 export class Instance {
-  readonly #options: InstanceOptions;
+  readonly #options: OpenOptions;
   /** All tags, or all but the alarms. */
   readonly #main: ClassStore;
   readonly #alarms: ClassStore | null;
   readonly #report: ReportByException;
+  readonly #timekeeper: Timekeeper;
   readonly #uplink: Uplink;
   readonly #lines = new Map<string, { isConnected: boolean; lastError: string | null }>();
   readonly #fieldStop = new AbortController();
@@ -91,8 +93,10 @@ export class Instance {
     const demandSnapshots = (): void => {
       if (started !== null) started.#demandSnapshots();
     };
-    const { main, alarms } = await openStores(options, demandSnapshots);
-    const instance = new Instance(options, main, alarms);
+    const { site, bootId } = options;
+    const clock = new AgentClock({ system: options.clock, mode: site.clock, bootId });
+    const { main, alarms } = await openStores({ ...options, clock }, demandSnapshots);
+    const instance = new Instance({ ...options, clock }, main, alarms);
     started = instance;
     // A ring that the disk did not take at the start knows the last run only when it takes it.
     for (const store of instance.#untold) void store.ring.minted.then(() => instance.#learnLastRun(store));
@@ -101,19 +105,26 @@ export class Instance {
     return instance;
   }
 
-  private constructor(options: InstanceOptions, main: ClassStore, alarms: ClassStore | null) {
+  private constructor(options: OpenOptions, main: ClassStore, alarms: ClassStore | null) {
     this.#options = options;
     this.#main = main;
     this.#alarms = alarms;
-    const { process, clock, site, server } = options;
+    const { process, clock, site, server, log } = options;
     this.#untold = new Set(this.#stores.filter(({ ring }) => ring.stream.previous === null));
+    const pauses = this.#stores.map(({ ring }) => pauseSince(ring, options));
     this.#lastRunUntilUs = this.#stores
-      .map(({ ring }) => ring.stream.previous?.aliveUntilUs ?? null)
+      .map(({ ring }, at) => pauses[at]?.untilUs ?? longStartUs(ring.stream, clock))
       .reduce(earlier);
-    this.#report = new ReportByException(tagsOf(process), this.#lastRunUntilUs);
+    const isOwnClock = pauses.every((pause) => pause?.isOwnClock ?? true);
+    this.#report = new ReportByException(tagsOf(process), this.#lastRunUntilUs, isOwnClock);
+    this.#timekeeper = new Timekeeper({
+      ...{ clock, log, bootId: options.bootId, stores: this.#stores, report: this.#report },
+      accept: (gaps) => this.#accept(gaps),
+    });
     this.#uplink = new Uplink({
       ...options,
       kernels: site.kernels,
+      server: server.name,
       ...(server.localAddress === undefined ? {} : { localAddress: server.localAddress }),
       identity: {
         programVersion: options.programVersion,
@@ -124,11 +135,10 @@ export class Instance {
       },
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
+      kernelClock: (exchange) => clock.learn(exchange),
     });
     this.#beats = [this.#now(), this.#now()];
-    this.#beatTimer = clock.repeat('beat', BEAT_MS, () => {
-      this.#beats = [this.#now(), this.#beats[0]];
-    });
+    this.#beatTimer = clock.repeat('beat', BEAT_MS, () => this.#beat());
     this.#aliveTimer = clock.repeat('alive mark', process.buffer.aliveMarkMs, () => this.#markAlive());
   }
 
@@ -139,6 +149,7 @@ export class Instance {
       instance: this.#options.server.instance,
       uplink: this.#uplink.status,
       alarms: this.#alarms?.status ?? null,
+      clock: this.#options.clock.status,
       lines: [...this.#lines].map(([name, state]) => ({ name, ...state })),
     };
   }
@@ -172,10 +183,8 @@ export class Instance {
     return this.#alarms === null ? [this.#main] : [this.#alarms, this.#main];
   }
 
-  async #endStream(
-    { backlog, ring, producedTo: lastSequence }: ClassStore,
-    endedAtUs: number,
-  ): Promise<void> {
+  async #endStream(store: ClassStore, endedAtUs: number): Promise<void> {
+    const { backlog, ring, producedTo: lastSequence } = store;
     const { log } = this.#options;
     if (!(await backlog.close()) || this.#untold.size > 0) {
       // Without an end the next start tells of a crash, and the Kernel declares what is lost now.
@@ -183,7 +192,7 @@ export class Instance {
       return;
     }
     try {
-      await ring.endStream(lastSequence, endedAtUs);
+      await ring.endStream(lastSequence, endedAtUs, this.#timekeeper.streamClock(store));
       await this.#uplink.sendStreamEnd({ streamId: ring.stream.streamId, lastSequence, endedAtUs });
     } catch (error) {
       if (!isKomError(error)) throw error;
@@ -200,12 +209,25 @@ export class Instance {
     // Nothing is numbered any more while stopping: without an end of this run the next one declares it.
     if (this.#fieldStop.signal.aborted) return;
     this.#untold.delete(told);
-    const sinceUs = told.ring.stream.previous?.aliveUntilUs ?? null;
+    this.#timeSet(this.#timekeeper.begin(told, () => this.#now()));
+    const pause = pauseSince(told.ring, this.#options);
+    const sinceUs = pause?.untilUs ?? null;
     // One store may have lost what the other one told already.
     if (sinceUs === null || sinceUs >= (this.#lastRunUntilUs ?? Number.MAX_SAFE_INTEGER)) return;
     this.#lastRunUntilUs = sinceUs;
-    this.#accept(this.#report.lastRunEnded(sinceUs, this.#now()));
+    this.#accept(this.#report.lastRunEnded(sinceUs, this.#now(), pause?.isOwnClock));
     for (const store of this.#stores) store.declaredSince(sinceUs);
+  }
+
+  #beat(): void {
+    this.#timeSet(this.#timekeeper.beat(() => this.#now()));
+    this.#beats = [this.#now(), this.#beats[0]];
+  }
+
+  /** Moments that are remembered go along with the time. */
+  #timeSet(byUs: number): void {
+    const moved = (at: Now): Now => ({ ...at, wallUs: at.wallUs + byUs });
+    this.#beats = [moved(this.#beats[0]), moved(this.#beats[1])];
   }
 
   /**
@@ -230,7 +252,7 @@ export class Instance {
     const awakeUntilUs = this.#awakeUntilUs();
     const sinceStillUs = awakeUntilUs < now.wallUs ? awakeUntilUs : null;
     const undeclaredSinceUs = earlier(this.#report.stoppedSinceUs, sinceStillUs);
-    for (const store of this.#stores) store.markAlive(undeclaredSinceUs);
+    for (const store of this.#stores) store.markAlive(undeclaredSinceUs, this.#timekeeper.streamClock(store));
   }
 
   #accept(entries: readonly Entry[]): void {
@@ -246,7 +268,7 @@ export class Instance {
       }
       const state = { isConnected: false, lastError: null };
       this.#lines.set(line.name, state);
-      const driver = await createDriver(line);
+      const driver = await createDriver(line, clock);
       const { name, reconnectDelayMinMs, reconnectDelayMaxMs } = line;
       const listener = this.#listen(line, state);
       const supervised = {
@@ -273,7 +295,7 @@ export class Instance {
         for (const station of stations) this.#report.stationConnected(station);
       },
       batch: (batch: Parameters<ReportByException['report']>[0]) => {
-        this.#accept(this.#report.report(batch, this.#now()));
+        this.#accept(this.#report.report(this.#timekeeper.presentOf(batch), this.#now()));
       },
       lost: (reason: string) => {
         state.isConnected = false;
@@ -300,51 +322,4 @@ export class Instance {
   #now(): Now {
     return { wallUs: this.#options.clock.wallUs(), monotonicMs: this.#options.clock.monotonicMs() };
   }
-}
-
-async function openStores(
-  options: InstanceOptions,
-  overloadEnded: () => void,
-): Promise<{ main: ClassStore; alarms: ClassStore | null }> {
-  const { process, site, disk, alarmDisk } = options;
-  const { buffer } = process;
-  const dictionary = dictionaryOf(site, process);
-  const hasAlarmShare = buffer.alarmShare > 0;
-  const isAlarm = (index: number): boolean => hasAlarmShare && dictionary.tags[index]?.class === 'alarm';
-  const indexes = dictionary.tags.map((_, index) => index);
-  const common = { ...options, buffer, dictionary, overloadEnded };
-  const main = await ClassStore.open({
-    ...common,
-    disk,
-    share: 1 - buffer.alarmShare,
-    tagIndexes: indexes.filter((index) => !isAlarm(index)),
-  });
-  if (alarmDisk === undefined || alarmDisk === null) return { main, alarms: null };
-  // A store that the file no longer asks for is opened too, without tags: what it holds must be delivered.
-  const share = hasAlarmShare ? buffer.alarmShare : FORMER_ALARM_SHARE;
-  const alarms = await ClassStore.open({
-    ...common,
-    disk: alarmDisk,
-    share,
-    tagIndexes: indexes.filter(isAlarm),
-  });
-  return { main, alarms };
-}
-
-function tagsOf(process: Process): ReportedTag[] {
-  const tags: ReportedTag[] = [];
-  for (const line of process.lines) {
-    for (const station of line.stations) {
-      for (const tag of station.tags) {
-        tags[tag.index] = {
-          name: tag.name,
-          station: station.name,
-          class: tag.class,
-          deadband: tag.deadband,
-          reportAtLeastEveryMs: tag.reportAtLeastEveryMs,
-        };
-      }
-    }
-  }
-  return tags;
 }

@@ -10,7 +10,8 @@ import type { Log } from '../world/log.ts';
 import { Counters } from './counters.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { Offers } from './offers.ts';
-import { type ReplayRequest, Replays } from './replays.ts';
+import type { ReplayNotes } from './replay-notes.ts';
+import { type ReplayProgress, type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
 import { SlowestOfHour } from './slowest.ts';
 import { isBlockOf, Window } from './window.ts';
@@ -34,6 +35,8 @@ export interface BacklogOptions {
   readonly windowBytes: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** Where requests for replays outlive the process; without it they do not. */
+  readonly replayNotes?: ReplayNotes;
 }
 
 /** What a gap record needs to know of a block. */
@@ -52,8 +55,8 @@ export interface BacklogStat {
    * that is under way counts.
    */
   readonly slowestWriteMs: number;
-  /** Ranges that were asked for again and are not given out yet. */
-  readonly replays: number;
+  /** Ranges that were asked for again and are not archived yet. */
+  readonly replays: readonly ReplayProgress[];
   readonly ring: RingStat;
 }
 
@@ -90,7 +93,7 @@ export class Backlog {
 
   constructor(options: BacklogOptions) {
     this.#options = options;
-    this.#replays = new Replays(options.ring);
+    this.#replays = new Replays(options.ring, options.replayNotes);
     this.offers = new Offers(options.ring, this.#replays, () => this.#signalMore());
     this.#counters = new Counters(options.ring);
     this.#writeTimes = new SlowestOfHour(options.clock);
@@ -128,10 +131,19 @@ export class Backlog {
     this.#signalMore();
   }
 
-  /** The uplink has a session: reading begins anew at the first block that is not acknowledged. */
-  linkUp(): void {
-    this.#linkUp = true;
+  /**
+   * The uplink has a session: reading begins anew at the first block that is not acknowledged. While the link
+   * is not trusted the state stays `outage`: new blocks go to the ring, and are given out from there.
+   */
+  linkUp({ isTrusted }: { readonly isTrusted: boolean } = { isTrusted: true }): void {
+    this.#linkUp = isTrusted;
     this.rewind();
+    this.#spillSoon();
+  }
+
+  /** The link has held for long enough. */
+  trustLink(): void {
+    this.#linkUp = true;
   }
 
   linkDown(): void {
@@ -145,6 +157,7 @@ export class Backlog {
     this.#ringCursor = null;
     this.#sentThrough = this.#ackedThrough;
     this.#ringHasUnsent = true;
+    this.#replays.rewind();
     this.#signalMore();
   }
 
@@ -182,11 +195,23 @@ export class Backlog {
 
   /**
    * What the ring holds of a range is given out once more, as the same bytes, behind everything that is due;
-   * the Kernel trims what it has. A session that ends meanwhile ends what it was sending of it.
+   * the Kernel trims what it has. It outlives the session; with `replayNotes` the process too.
    * @throws KomError KOM_USAGE
    */
   replay(request: ReplayRequest): void {
     this.#replays.add(request);
+    this.#signalMore();
+  }
+
+  /** Takes up the replays that the run before did not get through. */
+  async resumeReplays(): Promise<void> {
+    await this.#replays.resume();
+    this.#signalMore();
+  }
+
+  /** The Kernel archived a block that asked it to say so. */
+  archived(streamId: string, firstSequence: number): void {
+    this.#replays.archived(streamId, firstSequence);
     this.#signalMore();
   }
 
@@ -252,6 +277,7 @@ export class Backlog {
     const { streamId, firstSequence, count, fromUs, toUs } = block;
     const numbers = { firstSequence, lastSequence: firstSequence + count - 1, countAtMost: count };
     await this.#options.ring.declareGap({ streamId, ...numbers, fromUs, toUs, reason });
+    this.#replays.refused(streamId, firstSequence);
     this.#signalMore();
   }
 
@@ -275,7 +301,7 @@ export class Backlog {
       samples: ring.unacknowledgedSamples + this.#window.undurableSamples,
       counters: this.#counters.values,
       slowestWriteMs: this.#writeTimes.slowestMs(),
-      replays: this.#replays.count,
+      replays: this.#replays.progress,
       ring,
     };
   }

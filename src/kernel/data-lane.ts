@@ -84,6 +84,9 @@ export class DataLane {
         this.#checkStream(message.gap.streamId);
         await this.#gapPace.one();
         return this.#commit({ gaps: [message.gap], bytes: GAP_MEMORY_BYTES }, message.gap);
+      case 'heartbeat':
+        // It only measures how long a small message takes; that it was read is reported like all else.
+        return;
       case 'dictionary':
         return await this.#takeDictionary(message.hash, message.content);
       case 'streamEnd': {

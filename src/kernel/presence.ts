@@ -82,7 +82,7 @@ export class ProcessPresence {
 
   heartbeat(heartbeat: Heartbeat): void {
     this.#heard();
-    this.#streams = heartbeat.streams;
+    this.#streams = heartbeat.isPartial ? merged(this.#streams, heartbeat.streams) : heartbeat.streams;
     this.#uplinkState = heartbeat.uplinkState;
     for (const { streamId, producedTo, running } of heartbeat.streams) {
       if (running) this.#claim({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
@@ -190,6 +190,12 @@ export class ProcessPresence {
   #hold(streamId: string, value: Omit<Held, 'streamOrdinal'>): void {
     this.#values.set(value.tag, { ...value, streamOrdinal: this.#ordinal(streamId) });
   }
+}
+
+/** Streams that were not named are as they were. */
+function merged(known: readonly StreamState[], changed: readonly StreamState[]): StreamState[] {
+  const byId = new Map(changed.map((stream) => [stream.streamId, stream]));
+  return known.map((stream) => byId.get(stream.streamId) ?? stream);
 }
 
 /** All processes that this Kernel has heard of since it started. */

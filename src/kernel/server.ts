@@ -12,6 +12,7 @@ import {
   type StreamCoverage,
   type Welcome,
 } from '../uplink/messages.ts';
+import { agreedPace, type Pace } from '../uplink/silence.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -23,11 +24,9 @@ import { CommandDesk } from './commands.ts';
 import { DataLane } from './data-lane.ts';
 import { KernelEpoch } from './epoch.ts';
 import { Ingest } from './ingest.ts';
+import { LaneWatch } from './lane-watch.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
 
-/** Silence on a control lane that ends the session. */
-const SILENCE_MAX_MS = 10_000;
-const HEARTBEAT_MS = 500;
 const LINGER_MS = 500;
 /** So long the data lane of an agent that stops may go on. */
 const FAREWELL_MAX_MS = 5000;
@@ -46,6 +45,7 @@ export interface KernelServerOptions {
 
 interface AgentSession {
   readonly hello: Hello;
+  readonly pace: Pace;
   readonly control: Channel;
   data: Channel | null;
   isDataOver: boolean;
@@ -135,8 +135,15 @@ export class KernelServer {
       });
     }
     channel.established();
-    if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);
+    if (hello.lane === 'probe') await this.#answerProbe(channel, protocol);
+    else if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);
     else await this.#serveControl(channel, hello, protocol);
+  }
+
+  /** Says that a session would be welcome; the agent then closes. */
+  async #answerProbe(channel: Channel, protocol: number): Promise<void> {
+    const sessionId = mintId(this.#options.random);
+    await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch: 0 });
   }
 
   async #serveControl(channel: Channel, hello: Hello, protocol: number): Promise<void> {
@@ -182,6 +189,7 @@ export class KernelServer {
     );
     const session: AgentSession = {
       hello,
+      pace: agreedPace(hello),
       control: channel,
       data: null,
       isDataOver: false,
@@ -197,15 +205,18 @@ export class KernelServer {
       { site, process, instance, remote: channel.remote, version: hello.programVersion },
       'agent connected',
     );
-    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel, session.echo));
+    let watch: LaneWatch | null = null;
     let detach = (): void => {};
     try {
-      await this.#welcome(channel, { protocol, sessionId, coverage, kernelEpoch });
+      const { pace } = session;
+      await this.#welcome(channel, { protocol, sessionId, coverage, kernelEpoch, ...pace });
+      const other = (): Channel | null => session.data;
+      watch = new LaneWatch({ channel, pace, clock, log, echo: () => session.echo, other });
       detach = this.commands.attach({ site, process, instance, send: (message) => channel.send(message) });
       await this.#readControl(session);
     } finally {
       detach();
-      beat.cancel();
+      watch?.cancel();
       this.#sessions.delete(sessionId);
       this.#endDataLane(session);
       if (![...this.#sessions.values()].some((other) => other.presence === presence)) presence.disconnected();
@@ -222,7 +233,9 @@ export class KernelServer {
     session.data = channel;
     const { site, process } = session.hello;
     const { archive, clock, log } = this.#options;
-    await this.#welcome(channel, { protocol, sessionId: hello.sessionId, coverage: [], kernelEpoch: 0 });
+    const knownDictionaries = await this.#known(hello.dictionaryHashes);
+    const { sessionId } = hello;
+    await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch: 0, knownDictionaries });
     const quota = this.#quotas.session(site, process);
     const isForeign = (streamId: string): boolean => this.#isForeign(streamId, session.hello);
     const lane = {
@@ -233,12 +246,11 @@ export class KernelServer {
       quota,
       isForeign,
     };
-    // Each lane shows its own life: a connection that only a firewall has dropped looks open from both ends.
-    const beat = clock.repeat('heartbeat', HEARTBEAT_MS, () => this.#beat(channel, null));
+    const watch = new LaneWatch({ channel, pace: session.pace, clock, log });
     try {
       await new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log }).run();
     } finally {
-      beat.cancel();
+      watch.cancel();
       session.isDataOver = true;
       session.farewell?.cancel();
       // Without its data lane a session delivers nothing: the agent begins a new one.
@@ -250,7 +262,7 @@ export class KernelServer {
     const { control, presence } = session;
     const { archive, clock } = this.#options;
     while (true) {
-      const message = await control.receiveWithin(SILENCE_MAX_MS);
+      const message = await control.receive();
       if (message === null) return;
       if (message.type === 'bye') {
         session.saidGoodbye = true;
@@ -288,31 +300,20 @@ export class KernelServer {
     }
   }
 
-  #beat(channel: Channel, echo: ClockEcho | null): void {
-    const { clock, log } = this.#options;
-    const heartbeat = {
-      wallUs: clock.wallUs(),
-      streams: [],
-      observedUntilUs: 0,
-      uplinkState: 'online',
-      receivedBytes: channel.receivedBytes,
-      isPartial: false,
-      ...(echo === null ? {} : { echo }),
-    } as const;
-    channel.send({ type: 'heartbeat', heartbeat }).catch((error: unknown) => {
-      log.debug({ error: describeError(error) }, 'a heartbeat found nobody');
-    });
+  async #known(hashes: readonly string[]): Promise<string[]> {
+    const found = await Promise.all(hashes.map((hash) => this.#options.archive.dictionary(hash)));
+    return hashes.filter((_, at) => found[at] !== undefined);
   }
 
   #welcome(
     channel: Channel,
-    answer: Pick<Welcome, 'protocol' | 'sessionId' | 'coverage' | 'kernelEpoch'>,
+    answer: Pick<Welcome, 'protocol' | 'sessionId' | 'coverage' | 'kernelEpoch'> & Partial<Welcome>,
   ): Promise<void> {
     const { programVersion, clock } = this.#options;
-    const pace = { heartbeatMs: 0, silenceMaxMs: 0, knownDictionaries: [] };
+    const none = { heartbeatMs: 0, silenceMaxMs: 0, knownDictionaries: [] };
     return channel.send({
       type: 'welcome',
-      welcome: { ...pace, ...answer, programVersion, wallUs: clock.wallUs() },
+      welcome: { ...none, ...answer, programVersion, wallUs: clock.wallUs() },
     });
   }
 

@@ -16,6 +16,7 @@ export class Channel {
   #heardMs: number;
   #sentBytes = 0;
   #receivedBytes = 0;
+  #whenHeard: () => void = () => {};
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
@@ -46,6 +47,11 @@ export class Channel {
   /** How long nothing was heard, milliseconds. Any byte counts as life. */
   get silentMs(): number {
     return this.#clock.monotonicMs() - this.#heardMs;
+  }
+
+  /** Called whenever bytes were read, in place of what was given before. */
+  whenHeard(callback: () => void): void {
+    this.#whenHeard = callback;
   }
 
   /** The handshake is over: larger frames are welcome. */
@@ -111,6 +117,7 @@ export class Channel {
       isFirst = false;
       this.#heardMs = this.#clock.monotonicMs();
       this.#receivedBytes += bytes.length;
+      this.#whenHeard();
       for (const payload of this.#splitter.push(bytes)) yield decodeMessage(payload);
     }
   }

@@ -1,61 +1,100 @@
+import { LinkRate } from './link-rate.ts';
 import type { StreamCoverage } from './messages.ts';
 
-/** Bounds of the bytes that may be sent and not acknowledged. */
-export const FLIGHT_BYTES_MIN = 64 * 1024;
-export const FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
-/** What is in flight should be acknowledged within about this time. */
-const TARGET_MS = 300;
+/** Bound of the bytes that may be sent and not acknowledged, wherever they are. */
+export const UNACKNOWLEDGED_BYTES_MAX = 4 * 1024 * 1024;
 
 interface InFlight {
   readonly streamId: string;
   readonly lastSequence: number;
   readonly bytes: number;
-  readonly sentMs: number;
+  /** Bytes sent on the connection with it and before it. */
+  readonly throughBytes: number;
 }
 
 /**
- * The bytes in flight on the data lane, held near (measured rate × 300 ms): enough to keep a fast link
- * busy, little enough that a slow one is not clogged for seconds.
+ * What is on its way on the data lane. Two bounds: bytes that have not arrived are held near (measured rate
+ * × 300 ms), so that a slow link is not clogged; bytes that are not acknowledged stay below 4 MiB, so that an
+ * archive that is slow is not flooded.
  */
 export class Flight {
+  readonly #link: LinkRate;
   #blocks: InFlight[] = [];
   #bytes = 0;
-  #bytesMax = 4 * FLIGHT_BYTES_MIN;
-  #wasFull = false;
 
+  /** `sentBytes`: what was sent on the connection before, all of which has arrived. */
+  constructor(sentBytes: number) {
+    this.#link = new LinkRate(sentBytes);
+  }
+
+  /** Sent and not acknowledged. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  get bytesMax(): number {
-    return this.#bytesMax;
+  /** What the link carries, bytes a second; `null` before that is known. */
+  get bytesPerS(): number | null {
+    return this.#link.bytesPerS;
   }
 
-  /** How much more may be sent now; at least one block may always be in flight. */
+  /** No block should be larger: it would wait on the way for longer than is good. */
+  get blockBytesMax(): number {
+    return this.#link.messageBytesMax;
+  }
+
+  /** A small message should find the way empty; until then nothing else is sent. */
+  isProbeDue(nowMs: number): boolean {
+    return this.#link.isProbeDue(nowMs);
+  }
+
+  /** Nothing is on the way. */
+  get isIdle(): boolean {
+    return this.#link.waitingBytes === 0;
+  }
+
+  /** How much more may be sent now. */
   get roomBytes(): number {
-    const room = this.#bytes === 0 ? this.#bytesMax : Math.max(0, this.#bytesMax - this.#bytes);
-    if (room === 0) this.#wasFull = true;
-    return room;
+    const link = this.#link.waitingBytesMax - this.#link.waitingBytes;
+    return Math.max(0, Math.min(link, UNACKNOWLEDGED_BYTES_MAX - this.#bytes));
   }
 
-  sent(block: InFlight): void {
-    this.#blocks.push(block);
+  /** So much may be sent; with nothing on the way at least one block may always go. */
+  hasRoom(bytes: number): boolean {
+    if (this.isIdle && this.#bytes === 0) return true;
+    const isShort = this.isIdle && this.#bytes + bytes <= UNACKNOWLEDGED_BYTES_MAX;
+    return isShort || this.roomBytes >= bytes;
+  }
+
+  /** `totalBytes`: all that was sent on the connection so far, with this block. */
+  sent(
+    block: { readonly streamId: string; readonly lastSequence: number; readonly bytes: number },
+    totalBytes: number,
+    nowMs: number,
+  ): void {
+    this.#blocks.push({ ...block, throughBytes: totalBytes });
     this.#bytes += block.bytes;
+    this.#link.sent(totalBytes, nowMs);
   }
 
-  /** Takes what an Ack covers out of the flight and adapts the bound to how long that took. */
+  /** Something else than a block was sent. `totalBytes` as in `sent`. */
+  sentOther(totalBytes: number, nowMs: number): void {
+    this.#link.sent(totalBytes, nowMs);
+  }
+
+  /** So much of the connection has arrived, as the Kernel says. */
+  arrived(totalBytes: number, nowMs: number): void {
+    this.#link.arrived(totalBytes, nowMs);
+  }
+
+  /** Takes what an Ack covers out of the flight; what is acknowledged has arrived. */
   acknowledged(coverage: readonly StreamCoverage[], nowMs: number): void {
     const through = new Map(coverage.map((each) => [each.streamId, each.throughSequence]));
-    const done = this.#blocks.filter((block) => block.lastSequence <= (through.get(block.streamId) ?? 0));
+    const isDone = (block: InFlight): boolean => block.lastSequence <= (through.get(block.streamId) ?? 0);
+    const done = this.#blocks.filter(isDone);
     if (done.length === 0) return;
-    this.#blocks = this.#blocks.filter((block) => block.lastSequence > (through.get(block.streamId) ?? 0));
+    this.#blocks = this.#blocks.filter((block) => !isDone(block));
     for (const block of done) this.#bytes -= block.bytes;
-    const slowestMs = Math.max(...done.map((block) => nowMs - block.sentMs));
-    if (slowestMs > 2 * TARGET_MS) this.#bytesMax = Math.max(FLIGHT_BYTES_MIN, this.#bytesMax / 2);
-    else if (this.#wasFull && slowestMs < TARGET_MS) {
-      this.#bytesMax = Math.min(FLIGHT_BYTES_MAX, this.#bytesMax * 1.5);
-    }
-    this.#wasFull = false;
+    this.#link.arrived(Math.max(...done.map(({ throughBytes }) => throughBytes)), nowMs);
   }
 
   /** Everything is to be sent again. */

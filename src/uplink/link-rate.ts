@@ -45,9 +45,17 @@ export class LinkRate {
   #tripMs: number | null = null;
   #tripAtMs = Number.NEGATIVE_INFINITY;
 
+  #isReported = false;
+
+  /** `sentBytes`: what was sent before, all of which has arrived. */
+  constructor(sentBytes = 0) {
+    this.#sentBytes = sentBytes;
+    this.#arrivedBytes = sentBytes;
+  }
+
   /** Bytes sent and not reported to have arrived; 0 if the other side reports nothing. */
   get waitingBytes(): number {
-    return this.#arrivedBytes === 0 ? 0 : this.#sentBytes - this.#arrivedBytes;
+    return this.#isReported ? this.#sentBytes - this.#arrivedBytes : 0;
   }
 
   /** Bytes a second; `null` before anything is known. */
@@ -95,6 +103,7 @@ export class LinkRate {
 
   /** All that arrived so far, as the other side says; a figure that is impossible is ignored. */
   arrived(totalBytes: number, nowMs: number): void {
+    this.#isReported ||= totalBytes > 0;
     if (totalBytes <= this.#arrivedBytes || totalBytes > this.#sentBytes) return;
     this.#arrivedBytes = totalBytes;
     this.#arrivedMs = nowMs;

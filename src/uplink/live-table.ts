@@ -2,6 +2,9 @@ import type { Sample } from '../domain/sample.ts';
 import { LIVE_TEXT_BYTES_MAX as TEXT_BYTES_MAX } from './limits.ts';
 import type { LiveValue } from './messages.ts';
 
+/** What a value takes in a frame, its text apart. */
+const VALUE_BYTES = 32;
+
 /** The latest sample of each tag, conflated: what the live lane sends while the archive lane is behind. */
 export class LiveTable {
   readonly #latest: (LiveValue | undefined)[];
@@ -28,22 +31,27 @@ export class LiveTable {
     this.#changed.clear();
   }
 
+  /** Something waits to be taken. */
+  get hasChanges(): boolean {
+    return this.#changed.size > 0;
+  }
+
   /**
-   * Takes up to `max` changed values whose texts fit into one frame. A longer text is left to the archive
-   * lane: no frame of this lane carries it.
+   * Takes up to `max` changed values of about `bytesMax` together, at least one if there is any. A text that
+   * no frame of this lane carries is left to the archive lane.
    */
-  take(max: number): LiveValue[] {
+  take(max: number, bytesMax = TEXT_BYTES_MAX): LiveValue[] {
     const values: LiveValue[] = [];
-    let leftBytes = TEXT_BYTES_MAX;
+    let leftBytes = Math.min(bytesMax, TEXT_BYTES_MAX);
     for (const tagIndex of this.#changed) {
       if (values.length >= max) break;
       const value = this.#latest[tagIndex];
-      const bytes = typeof value?.value === 'string' ? Buffer.byteLength(value.value) : 0;
-      const fits = bytes <= TEXT_BYTES_MAX;
-      if (fits && bytes > leftBytes) break;
+      const textBytes = typeof value?.value === 'string' ? Buffer.byteLength(value.value) : 0;
+      const fits = textBytes <= TEXT_BYTES_MAX;
+      if (fits && values.length > 0 && textBytes + VALUE_BYTES > leftBytes) break;
       this.#changed.delete(tagIndex);
       if (value === undefined || !fits) continue;
-      leftBytes -= bytes;
+      leftBytes -= textBytes + VALUE_BYTES;
       values.push(value);
     }
     return values;

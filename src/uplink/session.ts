@@ -1,24 +1,21 @@
 import type { Backlog, BacklogState } from '../buffer/backlog.ts';
 import type { Poison } from '../buffer/poison.ts';
 import type { UplinkSettings } from '../config/model.ts';
-import { type Block, lastSequence } from '../domain/block/block.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { describeError, KomError } from '../domain/errors.ts';
-import type { SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { BlockSender } from './block-sender.ts';
 import type { Channel } from './channel.ts';
-import { Flight } from './flight.ts';
-import { LIVE_VALUES_MAX } from './limits.ts';
+import { LiveSender } from './live-sender.ts';
 import type { LiveTable } from './live-table.ts';
-import type { BlockRange, Heartbeat, Message, Nack, StreamCoverage, StreamState } from './messages.ts';
+import type { BlockRange, Heartbeat, Nack, StreamCoverage, StreamState } from './messages.ts';
 import { Refusals } from './refusals.ts';
+import { type Pace, SilenceWatch, silenceCheckMs } from './silence.ts';
+import { StreamChanges } from './stream-changes.ts';
 
-/** Bytes asked from the backlog at a time at most. */
-const READ_BYTES_MAX = 1024 * 1024;
-/** With more than this waiting on the control connection nothing is added to the live lane. */
-const LIVE_QUEUED_BYTES_MAX = 64 * 1024;
-const LIVE_VALUES_PER_FRAME = Math.min(1000, LIVE_VALUES_MAX);
+/** A goodbye has so long to leave. */
+const LINGER_MS = 500;
 
 /** A store of the agent, as the uplink sees it. */
 export interface UplinkSource {
@@ -48,6 +45,12 @@ export interface SessionOptions {
   readonly streamStates: () => StreamState[];
   /** What the Kernel had when it welcomed. */
   readonly coverage: readonly StreamCoverage[];
+  /** Dictionaries that it has. */
+  readonly knownDictionaries: readonly string[];
+  /** What both sides agreed upon. */
+  readonly pace: Pace;
+  /** For how long the session does not count yet, milliseconds. */
+  readonly holdMs: number;
   readonly settings: UplinkSettings;
   readonly clock: Clock;
   /** Takes what a heartbeat and its echo say of the Kernel's clock. */
@@ -61,79 +64,103 @@ export interface SessionOptions {
  */
 export class Session {
   readonly #options: SessionOptions;
-  readonly #flight = new Flight();
+  readonly #sender: BlockSender;
   readonly #refusals: Refusals;
-  readonly #sentDictionaries = new Set<string>();
-  /** Dictionaries that the ring does not give; a Kernel that had them before can do without. */
-  readonly #lostDictionaries = new Set<string>();
-  /** Those of them that the Kernel does not have either: no block that uses them can be read again. */
-  readonly #unknownDictionaries = new Set<string>();
-  readonly #sentGaps = new Set<string>();
+  readonly #live: LiveSender;
+  readonly #streams = new StreamChanges();
+  readonly #silence: SilenceWatch;
   /** Streams that the Kernel was told of when the session began. */
   readonly #named: ReadonlySet<string>;
   readonly #ended = Promise.withResolvers<never>();
-  #acked: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
-  #isOver = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#refusals = new Refusals(options);
+    this.#sender = new BlockSender(options);
+    this.#live = new LiveSender({
+      ...options,
+      isBlocksFirst: () => this.#sender.isBelowFloor,
+      failed: (error) => this.#ended.reject(error),
+    });
+    this.#silence = new SilenceWatch(options.pace.silenceMaxMs, options.clock.monotonicMs());
     this.#named = new Set(options.streamStates().map(({ streamId }) => streamId));
     this.#ended.promise.catch(() => {
       // Whoever waits for the session sees it; nobody may be waiting yet.
     });
   }
 
+  /** What the link carries, bytes a second; `null` before that is known. */
+  get bytesPerS(): number | null {
+    return this.#sender.bytesPerS;
+  }
+
+  /** The catch-up is slower than the site file asks for. */
+  get isBelowMinRate(): boolean {
+    return this.#sender.isBelowFloor;
+  }
+
   /**
    * Runs until the session ends. @throws KomError that says why it ended; the signal's reason when aborted
    */
   async run(signal: AbortSignal): Promise<never> {
-    const { control, data, sources, clock, settings } = this.#options;
+    const { sources, clock, settings, pace, holdMs } = this.#options;
     for (const { live, backlog } of sources) {
       live.markAllChanged();
-      backlog.linkUp();
+      backlog.linkUp({ isTrusted: holdMs === 0 });
     }
     const stop = (): void => this.#ended.reject(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
-    const beat = clock.repeat('heartbeat', settings.heartbeatMs, () => this.#beat());
-    const liveBeat = clock.repeat('live lane', settings.liveIntervalMs, () => this.#sendLive());
-    const parts = [this.#readControl(), this.#readData(), this.#sendBacklog()];
+    const timers = [
+      clock.repeat('heartbeat', pace.heartbeatMs, () => this.#beat()),
+      clock.repeat('silence check', silenceCheckMs(pace.silenceMaxMs), () => this.#checkSilence()),
+      clock.repeat('live lane', settings.liveIntervalMs, () => this.#live.send()),
+      clock.schedule('hold', holdMs, () => {
+        for (const { backlog } of sources) backlog.trustLink();
+      }),
+    ];
+    const parts = [this.#readControl(), this.#readData(), this.#sender.run()];
     for (const part of parts) part.catch((error: unknown) => this.#ended.reject(error));
     try {
       this.#beat();
       return await this.#ended.promise;
     } finally {
-      this.#isOver = true;
       signal.removeEventListener('abort', stop);
-      beat.cancel();
-      liveBeat.cancel();
+      for (const timer of timers) timer.cancel();
       for (const { backlog } of sources) backlog.linkDown();
-      if (signal.aborted) {
-        data.bye('stopping', 'the agent stops');
-        control.bye('stopping', 'the agent stops');
-      } else {
-        data.destroy();
-        control.destroy();
-      }
-      this.#acked.resolve();
+      this.#sender.stop();
+      this.#close(signal.aborted);
       await Promise.allSettled(signal.aborted ? [] : parts);
+    }
+  }
+
+  /** A goodbye gets a moment to leave, with what is on the way before it; a broken connection does not. */
+  #close(isPlanned: boolean): void {
+    const { control, data, clock } = this.#options;
+    for (const channel of [data, control]) {
+      if (!isPlanned) channel.destroy();
+      else {
+        channel.bye('stopping', 'the agent ends the session');
+        clock.schedule('linger', LINGER_MS, () => channel.destroy());
+      }
     }
   }
 
   /** Sends the clean end of a running stream. @throws KomError KOM_CONNECTION_LOST */
   async sendStreamEnd(end: StreamEnd): Promise<void> {
-    await this.#options.data.send({ type: 'streamEnd', ...end });
+    await this.#sender.send({ type: 'streamEnd', ...end });
+  }
+
+  #checkSilence(): void {
+    const { control, data, clock } = this.#options;
+    const silentMs = Math.max(control.silentMs, data.silentMs);
+    if (!this.#silence.isDead(clock.monotonicMs(), silentMs)) return;
+    this.#ended.reject(
+      new KomError('KOM_CONNECTION_TIMEOUT', `the Kernel was silent for ${Math.round(silentMs)} ms`),
+    );
   }
 
   #beat(): void {
-    const { control, data, settings, streamStates, clock, sources } = this.#options;
-    const silentMs = Math.max(control.silentMs, data.silentMs);
-    if (silentMs > settings.silenceMaxMs) {
-      this.#ended.reject(
-        new KomError('KOM_CONNECTION_TIMEOUT', `the Kernel was silent for ${Math.round(silentMs)} ms`),
-      );
-      return;
-    }
+    const { streamStates, clock, sources } = this.#options;
     const wallUs = clock.wallUs();
     const streams = streamStates().map((stream) => ({ ...stream, previous: null }));
     if (streams.some(({ streamId }) => !this.#named.has(streamId))) {
@@ -141,34 +168,14 @@ export class Session {
       this.#ended.reject(new KomError('KOM_CONNECTION_LOST', 'the chain of streams is known only now'));
       return;
     }
-    this.#sendControl({
+    const changes = this.#streams.next(streams);
+    this.#live.sendOther({
       type: 'heartbeat',
       heartbeat: {
-        ...{ wallUs, streams, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
-        ...{ receivedBytes: 0, isPartial: false, monotonicUs: monotonicUs(clock) },
+        ...{ wallUs, ...changes, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
+        ...{ receivedBytes: 0, monotonicUs: monotonicUs(clock) },
       },
     });
-  }
-
-  /** While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. */
-  #sendLive(): void {
-    for (const source of this.#options.sources) {
-      if (source.backlog.state === 'online') source.live.clearChanged();
-      else this.#sendLiveOf(source);
-    }
-  }
-
-  /** A slow link gets fewer, newer values: what waits here is conflated, what is queued there is not. */
-  #sendLiveOf({ live, streamId, dictionaryHash }: UplinkSource): void {
-    while (this.#options.control.queuedBytes < LIVE_QUEUED_BYTES_MAX) {
-      const values = live.take(LIVE_VALUES_PER_FRAME);
-      if (values.length === 0) return;
-      this.#sendControl({ type: 'live', live: { streamId, dictionaryHash, values } });
-    }
-  }
-
-  #sendControl(message: Message): void {
-    this.#options.control.send(message).catch((error: unknown) => this.#ended.reject(error));
   }
 
   async #readControl(): Promise<void> {
@@ -177,6 +184,7 @@ export class Session {
       if (message === null) throw closed('control');
       if (message.type === 'bye') throw refused(message.reason, message.text);
       if (message.type !== 'heartbeat') throw unexpected(message.type);
+      this.#live.arrived(message.heartbeat.receivedBytes);
       this.#learnClock(message.heartbeat);
     }
   }
@@ -194,8 +202,8 @@ export class Session {
       if (message === null) throw closed('data');
       if (message.type === 'ack') this.#onAck(message.coverage, message.archived);
       else if (message.type === 'nack') await this.#onNack(message.nack);
-      else if (message.type === 'heartbeat') continue;
-      else if (message.type === 'needDictionary') this.#onNeedDictionary(message.hash);
+      else if (message.type === 'heartbeat') this.#sender.arrived(message.heartbeat.receivedBytes);
+      else if (message.type === 'needDictionary') this.#sender.needDictionary(message.hash);
       else if (message.type === 'bye') throw refused(message.reason, message.text);
       else throw unexpected(message.type);
     }
@@ -203,117 +211,15 @@ export class Session {
 
   #onAck(coverage: readonly StreamCoverage[], archived: readonly BlockRange[] = []): void {
     this.#refusals.archived(archived);
-    this.#flight.acknowledged(coverage, this.#options.clock.monotonicMs());
     for (const { streamId, throughSequence } of coverage) {
       for (const { backlog } of this.#options.sources) backlog.acknowledge(streamId, throughSequence);
     }
-    this.#acked.resolve();
-    this.#acked = Promise.withResolvers<void>();
+    this.#sender.acknowledged(coverage);
   }
 
   async #onNack(nack: Nack): Promise<void> {
     await this.#refusals.refused(nack);
-    this.#resend();
-  }
-
-  #onNeedDictionary(hash: string): void {
-    this.#options.log.warn({ dictionary: hash }, 'the Kernel does not have a dictionary');
-    if (this.#lostDictionaries.has(hash)) this.#unknownDictionaries.add(hash);
-    this.#sentDictionaries.delete(hash);
-    this.#resend();
-  }
-
-  #resend(): void {
-    this.#flight.clear();
-    for (const { backlog } of this.#options.sources) backlog.rewind();
-    this.#acked.resolve();
-    this.#acked = Promise.withResolvers<void>();
-  }
-
-  async #sendBacklog(): Promise<void> {
-    const { sources, coverage } = this.#options;
-    for (const { backlog } of sources) {
-      for (const gap of coverage.flatMap((each) => backlog.regressed(each))) {
-        await this.#sendAgain(gap, backlog);
-      }
-    }
-    while (!this.#isOver) {
-      const acked = this.#acked.promise;
-      const more = sources.map(({ backlog }) => backlog.more());
-      await this.#sendGaps();
-      const roomBytes = this.#flight.roomBytes;
-      if (roomBytes === 0) await acked;
-      else if (!(await this.#sendNext(Math.min(roomBytes, READ_BYTES_MAX)))) {
-        await Promise.race([...more, acked]);
-      }
-    }
-  }
-
-  /** What the Kernel lost since it acknowledged it: the ring may still hold it, and the rest is a gap. */
-  async #sendAgain(gap: SequenceGap, backlog: Backlog): Promise<void> {
-    const { streamId, firstSequence, lastSequence: last } = gap;
-    this.#options.log.warn({ streamId, firstSequence, last }, 'the Kernel lost what it had acknowledged');
-    for (let first = firstSequence; first <= last && !this.#isOver; ) {
-      const acked = this.#acked.promise;
-      const roomBytes = this.#flight.roomBytes;
-      if (roomBytes === 0) {
-        await acked;
-        continue;
-      }
-      const blocks = await backlog.recorded(streamId, { first, last }, Math.min(roomBytes, READ_BYTES_MAX));
-      for (const block of blocks) await this.#sendBlock(block, backlog);
-      const end = blocks.at(-1)?.header;
-      first = end === undefined ? last + 1 : lastSequence(end) + 1;
-    }
-    await this.#options.data.send({ type: 'gap', gap });
-  }
-
-  /** Sends what the most urgent source has; false if none has anything. */
-  async #sendNext(limitBytes: number): Promise<boolean> {
-    for (const source of this.#options.sources) {
-      const blocks = await source.backlog.next(limitBytes);
-      for (const block of blocks) {
-        if (this.#isOver) return true;
-        await this.#sendBlock(block, source.backlog);
-      }
-      if (blocks.length > 0) return true;
-    }
-    return false;
-  }
-
-  async #sendBlock(block: Block, backlog: Backlog): Promise<void> {
-    const { streamId, dictionaryHash } = block.header;
-    if (this.#unknownDictionaries.has(dictionaryHash)) return await backlog.reject(block.header, 'corrupt');
-    await this.#sendDictionary(dictionaryHash, backlog);
-    const sentMs = this.#options.clock.monotonicMs();
-    this.#flight.sent({
-      streamId,
-      lastSequence: lastSequence(block.header),
-      bytes: block.bytes.length,
-      sentMs,
-    });
-    await this.#options.data.send({ type: 'block', bytes: block.bytes, ...backlog.offers.manner(block) });
-  }
-
-  async #sendGaps(): Promise<void> {
-    for (const gap of this.#options.sources.flatMap(({ backlog }) => backlog.gaps())) {
-      const key = `${gap.streamId}/${gap.firstSequence}/${gap.lastSequence}`;
-      if (this.#sentGaps.has(key)) continue;
-      this.#sentGaps.add(key);
-      await this.#options.data.send({ type: 'gap', gap });
-    }
-  }
-
-  async #sendDictionary(hash: string, backlog: Backlog): Promise<void> {
-    if (this.#sentDictionaries.has(hash)) return;
-    const content = await backlog.dictionary(hash);
-    this.#sentDictionaries.add(hash);
-    if (content === undefined) {
-      this.#options.log.error({ dictionary: hash }, 'a dictionary is lost; the Kernel may still have it');
-      this.#lostDictionaries.add(hash);
-      return;
-    }
-    await this.#options.data.send({ type: 'dictionary', hash, content });
+    this.#sender.resend();
   }
 }
 

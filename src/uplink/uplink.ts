@@ -1,29 +1,32 @@
 import type { HeldStream } from '../buffer/held-streams.ts';
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
-import { backoffDelaysMs } from '../domain/backoff.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
-import { describeError, isKomError, KomError } from '../domain/errors.ts';
+import { isKomError, type KomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
-import { formatAddress, type Transport } from '../world/transport.ts';
-import { Channel } from './channel.ts';
+import type { TlsOptions, Transport } from '../world/transport.ts';
+import { KernelDialler, type LaneMaker, type PathStatus } from './dial.ts';
+import type { Lanes } from './greet.ts';
+import { LinkHealth } from './link-health.ts';
+import { KernelListener } from './listen.ts';
 import {
   type Hello,
   type Lane,
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
   type StreamState,
-  type Welcome,
 } from './messages.ts';
 import { Session, type StreamEnd, type UplinkSource } from './session.ts';
-
-/** A session that lasted this long resets the reconnect delay. */
-const STABLE_MS = 10_000;
+import { agreedPace } from './silence.ts';
 
 export interface UplinkOptions {
   readonly kernels: readonly KernelAddress[];
+  /** Name of this comm server, which may have its own addresses on each path. */
+  readonly server: string;
   readonly localAddress?: string;
+  /** How connections to the Kernel are secured; in the open if not given. */
+  readonly tls?: TlsOptions;
   readonly identity: UplinkIdentity;
   readonly settings: UplinkSettings;
   /** The stores of the agent, the most urgent first. */
@@ -52,47 +55,67 @@ export interface UplinkStatus {
   /** Wall time of the last change between connected and not, integer µs. */
   readonly sinceUs: number;
   readonly lastError: string | null;
+  /** The session is watched for so long before it counts, because the link flaps; 0: it counts. */
+  readonly heldForMs: number;
+  /** Sessions in a row that ended before they were stable. */
+  readonly shortSessions: number;
+  /** What the link carries, bytes a second; `null` while unknown. */
+  readonly bytesPerS: number | null;
+  /** The catch-up is slower than `minRate`: live values give way. */
+  readonly isBelowMinRate: boolean;
+  /** Each way to a Kernel, the preferred one first. */
+  readonly paths: readonly PathStatus[];
 }
 
-/** Keeps a session with one of the Kernels, in the order of the site file, until stopped. */
+/** Keeps a session with a Kernel until stopped, whoever dials. */
 export class Uplink {
   readonly #options: UplinkOptions;
+  readonly #lanes: LaneMaker;
+  readonly #health: LinkHealth;
   #session: Session | null = null;
   #kernel: string | null = null;
   #sinceUs: number;
   #lastError: string | null = null;
-  /** Another agent took the session over; who comes back at once would take it back. */
-  #isReplaced = false;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#sinceUs = options.clock.wallUs();
+    this.#health = new LinkHealth(options.settings);
+    const { listen } = options.settings;
+    const common = {
+      ...options,
+      hello: (lane: Lane, sessionId: string) => this.#hello(lane, sessionId),
+      failed: (kernel: string, error: KomError) => this.#failed(kernel, error),
+    };
+    this.#lanes =
+      listen === undefined
+        ? new KernelDialler(common)
+        : new KernelListener({
+            ...common,
+            allowFrom: listen.allowFrom,
+            address: listen.serverAddresses[options.server] ?? listen.address,
+          });
   }
 
   get status(): UplinkStatus {
-    return { kernel: this.#kernel, sinceUs: this.#sinceUs, lastError: this.#lastError };
+    return {
+      ...{ kernel: this.#kernel, sinceUs: this.#sinceUs, lastError: this.#lastError },
+      heldForMs: this.#health.heldForMs(this.#options.clock.monotonicMs()),
+      shortSessions: this.#health.shortSessions,
+      bytesPerS: this.#session?.bytesPerS ?? null,
+      isBelowMinRate: this.#session?.isBelowMinRate ?? false,
+      paths: this.#lanes.paths,
+    };
   }
 
   /** Resolves after the signal, when the connections are closed. */
   async run(signal: AbortSignal): Promise<void> {
-    const { settings, random, clock, log } = this.#options;
-    const newDelays = (): Iterator<number, never> =>
-      backoffDelaysMs({
-        delayMinMs: settings.reconnectDelayMinMs,
-        delayMaxMs: settings.reconnectDelayMaxMs,
-        fraction: () => random.fraction(),
-      });
-    let delays = newDelays();
     while (!signal.aborted) {
-      for (const address of this.#options.kernels) {
-        const startedMs = clock.monotonicMs();
-        await this.#tryKernel(address, signal);
-        if (clock.monotonicMs() - startedMs >= STABLE_MS) delays = newDelays();
-        if (signal.aborted) break;
+      try {
+        await this.#converse(await this.#lanes.open(signal), signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
       }
-      const delayMs = this.#isReplaced ? settings.reconnectDelayMaxMs : delays.next().value;
-      log.debug({ delayMs }, 'next try to reach a Kernel');
-      await clock.sleep(delayMs, signal).catch(() => undefined);
     }
   }
 
@@ -101,100 +124,79 @@ export class Uplink {
     await this.#session?.sendStreamEnd(end);
   }
 
-  async #tryKernel(address: KernelAddress, signal: AbortSignal): Promise<void> {
-    const { log, clock } = this.#options;
-    const kernel = formatAddress(address);
-    try {
-      await this.#converse(address, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!isKomError(error)) throw error;
-      this.#isReplaced = error.code === 'KOM_ALREADY_RUNNING';
-      if (this.#kernel === null && this.#lastError === error.message) return;
-      log.warn({ kernel, code: error.code, error: error.message }, 'no session with the Kernel');
-      this.#lastError = error.message;
-    } finally {
-      if (this.#kernel !== null) this.#sinceUs = clock.wallUs();
-      this.#kernel = null;
-      this.#session = null;
-    }
-  }
-
-  async #converse(address: KernelAddress, signal: AbortSignal): Promise<never> {
+  /** One session, from the Welcome to its end, for whatever reason. */
+  async #converse(lanes: Lanes, signal: AbortSignal): Promise<void> {
     const { clock, sources, log } = this.#options;
-    const { channel: control, welcome } = await this.#open(
-      address,
-      { lane: 'control', sessionId: '' },
-      signal,
-    );
-    let data: Channel;
-    try {
-      const lane = { lane: 'data', sessionId: welcome.sessionId } as const;
-      data = (await this.#open(address, lane, signal)).channel;
-    } catch (error) {
-      control.destroy();
-      throw error;
-    }
+    const { welcome } = lanes;
     for (const { streamId, throughSequence } of welcome.coverage) {
       for (const { backlog } of sources) backlog.acknowledge(streamId, throughSequence);
     }
-    this.#session = new Session({
+    const holdMs = this.#health.began(clock.monotonicMs());
+    const session = new Session({
       ...this.#options,
-      control,
-      data,
+      ...lanes,
       streamStates: () => this.#streamStates(),
       coverage: welcome.coverage,
+      pace: agreedPace(welcome),
+      holdMs,
     });
-    this.#kernel = formatAddress(address);
+    this.#session = session;
+    this.#kernel = lanes.kernel;
     this.#sinceUs = clock.wallUs();
     this.#lastError = null;
-    log.info({ kernel: this.#kernel, kernelVersion: welcome.programVersion }, 'session with the Kernel');
-    return await this.#session.run(signal);
-  }
-
-  async #open(
-    address: KernelAddress,
-    lane: { lane: Lane; sessionId: string },
-    signal: AbortSignal,
-  ): Promise<{ channel: Channel; welcome: Welcome }> {
-    const { transport, settings, clock, localAddress } = this.#options;
-    const connection = await transport.connect(address, {
-      timeoutMs: settings.connectTimeoutMs,
-      signal,
-      ...(localAddress === undefined ? {} : { localAddress }),
+    const { programVersion: kernelVersion } = welcome;
+    log.info({ kernel: this.#kernel, kernelVersion, holdMs }, 'session with the Kernel');
+    const end = new AbortController();
+    const stop = (): void => end.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    const move = this.#lanes.better(end.signal).then((why) => {
+      log.info({ kernel: lanes.kernel, why }, 'the session gives way');
+      end.abort();
     });
-    const channel = new Channel(connection, clock);
-    const abort = (): void => channel.destroy();
-    signal.addEventListener('abort', abort, { once: true });
+    move.catch((error: unknown) => end.abort(error));
+    let failure: unknown = null;
     try {
-      await channel.send({ type: 'hello', hello: this.#hello(lane) });
-      const message = await channel.receiveWithin(settings.connectTimeoutMs);
-      if (message?.type === 'welcome') {
-        channel.established();
-        return { channel, welcome: message.welcome };
-      }
-      throw new KomError('KOM_CONNECTION_REFUSED', `${formatAddress(address)} did not welcome us`, {
-        got: message === null ? 'the end of the connection' : describeAnswer(message),
-      });
+      await session.run(end.signal);
     } catch (error) {
-      channel.destroy();
-      throw error;
+      failure = end.signal.aborted ? null : error;
     } finally {
-      signal.removeEventListener('abort', abort);
+      end.abort();
+      signal.removeEventListener('abort', stop);
+      this.#ended(lanes.kernel, failure);
     }
   }
 
-  #hello(lane: { lane: Lane; sessionId: string }): Hello {
-    const { identity, clock } = this.#options;
+  #ended(kernel: string, failure: unknown): void {
+    const { clock } = this.#options;
+    const error = isKomError(failure) ? failure : null;
+    const isStable = this.#health.ended(clock.monotonicMs(), failure === null);
+    this.#lanes.ended({ error, isStable });
+    if (error !== null) this.#failed(kernel, error);
+    this.#kernel = null;
+    this.#session = null;
+    this.#sinceUs = clock.wallUs();
+    if (failure !== null && error === null) throw failure;
+  }
+
+  #failed(kernel: string, error: KomError): void {
+    if (this.#kernel === null && this.#lastError === error.message) return;
+    this.#options.log.warn({ kernel, code: error.code, error: error.message }, 'no session with the Kernel');
+    if (this.#kernel === null || this.#kernel === kernel) this.#lastError = error.message;
+  }
+
+  #hello(lane: Lane, sessionId: string): Hello {
+    const { identity, clock, settings, sources } = this.#options;
     return {
       ...identity,
-      ...lane,
+      ...{ lane, sessionId },
       protocolMin: PROTOCOL_VERSION_MIN,
       protocolMax: PROTOCOL_VERSION_MAX,
       wallUs: clock.wallUs(),
-      streams: lane.lane === 'control' ? this.#streamStates() : [],
-      ...{ heartbeatMs: 0, silenceMaxMs: 0, dictionaryHashes: [] },
+      streams: lane === 'control' ? this.#streamStates() : [],
       ...{ highestTerm: 0, highestKernelEpoch: 0 },
+      heartbeatMs: settings.heartbeatMs,
+      silenceMaxMs: settings.silenceMaxMs,
+      dictionaryHashes: lane === 'data' ? sources.map(({ dictionaryHash }) => dictionaryHash) : [],
     };
   }
 
@@ -209,10 +211,4 @@ function streamState(stream: HeldStream, source: UplinkSource): StreamState {
   const { info, held, heldFromUs, endedAtUs, lastSequence } = stream;
   const running = info.streamId === source.streamId;
   return { ...info, held, heldFromUs, producedTo: lastSequence ?? source.producedTo(), endedAtUs, running };
-}
-
-function describeAnswer(message: { readonly type: string; readonly text?: string }): string {
-  return message.text === undefined
-    ? `a message ${message.type}`
-    : `${message.type}: ${describeError(message.text)}`;
 }
