@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { Instance } from '../src/agent/instance.ts';
-import type { ModbusLine, ModbusTag, Process, Server, Site } from '../src/config/model.ts';
 import type { Driver, Link, LinkBatch } from '../src/drivers/driver.ts';
 import { openDuckdbArchive } from '../src/kernel/archive/duckdb-archive.ts';
 import { KernelServer } from '../src/kernel/server.ts';
@@ -9,9 +8,9 @@ import { createClock } from '../src/world/real/clock.ts';
 import { openLevelDisk } from '../src/world/real/level-disk.ts';
 import { createRandom } from '../src/world/real/random.ts';
 import { createTcpTransport } from '../src/world/real/tcp-transport.ts';
-import type { Address } from '../src/world/transport.ts';
 import type { Bench, BenchOptions, Figure } from './support/bench.ts';
 import { inDirectory, rounded } from './support/measure.ts';
+import { benchSite } from './support/site.ts';
 import { Plant } from './support/workload.ts';
 
 const TICK_MS = 50;
@@ -96,7 +95,7 @@ async function lineCost(directory: string, seconds: number): Promise<{ us: numbe
   );
   const instance = await Instance.start({
     ...world,
-    ...siteOf(listener.address, directory),
+    ...benchSite(listener.address, { directory, ringBytes: 100e6 }),
     disk: await openLevelDisk(join(directory, 'KomA')),
     createDriver: async () => new PacedDriver(),
   });
@@ -118,57 +117,4 @@ async function lineCost(directory: string, seconds: number): Promise<{ us: numbe
 function cpuUs(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return user + system;
-}
-
-/** A process of one line with the tags of the plant. */
-function siteOf(kernel: Address, directory: string): { site: Site; server: Server; process: Process } {
-  const plant = new Plant('mixedBusy');
-  const stations = [...new Set(plant.tags.map(({ station }) => station))].map((name, unit) => ({
-    ...{ name, mode: 'on' as const, unit, maxRegistersPerRequest: 120, maxBitsPerRequest: 2000, maxGap: 0 },
-    tags: plant.tags.flatMap((tag, index) => (tag.station === name ? [tagOf(tag.name, index)] : [])),
-  }));
-  const line: ModbusLine = {
-    ...{ name: 'L1', driver: 'modbus', responseTimeoutMs: 1000, retries: 0, requestGapMs: 0 },
-    ...{ degradeAfterCycles: 3, probeIntervalMs: 1000, reconnectDelayMinMs: 100, reconnectDelayMaxMs: 1000 },
-    channel: { kind: 'tcp', address: { host: '127.0.0.1', port: 1 } },
-    stations,
-  };
-  const process: Process = {
-    name: 'KomA',
-    servers: ['Bench'],
-    buffer: {
-      ...{ store: 'on-outage', capacityBytes: 100e6, freeDiskFloorBytes: 0, alarmShare: 0 },
-      ...{ whenFull: 'drop-oldest', powerCutLossMaxMs: 1000, blockAgeMs: 250, spillAgeMs: 500 },
-      ...{ aliveMarkMs: 5000, windowBytes: 8e6 },
-    },
-    uplink: {
-      ...{ stableAfterMs: 10_000, holdMaxMs: 30_000, probeIntervalMs: 5000, returnAfterMs: 30_000 },
-      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
-      ...{ heartbeatMs: 300, silenceMaxMs: 3000, connectTimeoutMs: 3000, liveIntervalMs: 500 },
-      ...{ reconnectDelayMinMs: 100, reconnectDelayMaxMs: 1000 },
-    },
-    lines: [line],
-  };
-  const server: Server = {
-    ...{ name: 'Bench', instance: 1, dataDirectory: directory, controlSocket: join(directory, 'sock') },
-  };
-  const kernels = [{ ...kernel, insecure: true, localAddresses: {} }];
-  const site: Site = {
-    name: 'Bench',
-    hash: 'a'.repeat(32),
-    clock: 'system',
-    kernels,
-    servers: [server],
-    processes: [process],
-  };
-  return { site, server, process };
-}
-
-function tagOf(name: string, index: number): ModbusTag {
-  return {
-    ...{ index, name, class: 'measurement', type: 'float64', engineeringUnit: '', description: '' },
-    ...{ formerly: [], deadband: 0, reportAtLeastEveryMs: 600_000, origin: 'bench', scanMs: 1000 },
-    ...{ table: 'holding-register', address: index, rawType: 'int16', bitIndex: 0, wordOrder: 'big' },
-    ...{ byteOrder: 'big', scale: 1, offset: 0 },
-  };
 }

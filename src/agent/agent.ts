@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Line, Process, Server, Site } from '../config/model.ts';
+import type { Process, Server, Site } from '../config/model.ts';
 import { createDriver } from '../drivers/create.ts';
 import type { Alarm } from '../ops/alarms.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
@@ -119,7 +119,7 @@ export class Agent {
   }
 
   async #startInstance(process: Process): Promise<Instance> {
-    const { server, openDisk, exists, clock, log } = this.#options;
+    const { server, openDisk, exists, log } = this.#options;
     const processLog = log.child({ process: process.name, instance: server.instance });
     const directory = join(server.dataDirectory, process.name);
     const alarmDirectory = `${directory}.alarm`;
@@ -130,7 +130,7 @@ export class Agent {
       disk: await openDisk(directory),
       alarmDisk: hasAlarms ? await openDisk(alarmDirectory) : null,
       log: processLog,
-      createDriver: (line: Line) => createDriver(line, { clock, log: processLog }),
+      createDriver: (line, lineClock) => createDriver(line, { clock: lineClock, log: processLog }),
     });
   }
 

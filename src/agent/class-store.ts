@@ -2,8 +2,10 @@ import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
 import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
 import { openRing } from '../buffer/open-ring.ts';
 import { Poison } from '../buffer/poison.ts';
-import type { Ring } from '../buffer/ring.ts';
+import { ReplayNotes } from '../buffer/replay-notes.ts';
+import type { LastClock, Ring, StreamClock } from '../buffer/ring.ts';
 import type { BufferSettings } from '../config/model.ts';
+import type { ClockFix } from '../domain/clock-fix.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError } from '../domain/errors.ts';
@@ -34,6 +36,10 @@ export interface ClassStoreOptions {
   readonly log: Log;
   readonly bootId: string;
   readonly openRing?: typeof openRing;
+  /** See `RingOptions.startTimeUs`. */
+  readonly startTimeUs?: (last: LastClock) => number;
+  /** Nothing vouches for the times that are stamped first. Asked when the ring is open. */
+  readonly isClockUncertain?: () => boolean;
   /** What was reported during an overload must be reported again. */
   readonly overloadEnded: () => void;
 }
@@ -84,6 +90,7 @@ export class ClassStore {
       whenFull: buffer.whenFull,
       mintStreamId: () => mintId(random),
       lostAtMost: WINDOW_SAMPLES_MAX + BLOCK_SEAL_ENTRIES,
+      ...(options.startTimeUs === undefined ? {} : { startTimeUs: options.startTimeUs }),
       bootId,
       clock,
       log,
@@ -114,12 +121,15 @@ export class ClassStore {
     this.#live = new LiveTable(tagIndexes.length);
     const windowBytes = Math.floor(buffer.windowBytes * share);
     const { spillAgeMs, store: policy } = buffer;
-    this.#backlog = new Backlog({ ring, policy, spillAgeMs, windowBytes, clock, log });
+    const replayNotes = new ReplayNotes(options);
+    this.#backlog = new Backlog({ ring, policy, spillAgeMs, windowBytes, clock, log, replayNotes });
+    void this.#backlog.resumeReplays();
     this.#assembler = new Assembler({
       streamId,
       dictionaryHash,
       clock,
       blockAgeMs: buffer.blockAgeMs,
+      isClockUncertain: options.isClockUncertain?.() ?? false,
       seal: (block) => this.#backlog.accept(block),
       hasRoom: () => this.#backlog.hasRoom,
       numbered: (sample, sequence) => this.#live.update(sample, sequence),
@@ -188,7 +198,7 @@ export class ClassStore {
    * everything is safe: what a crash can still lose was observed after it. `undeclaredSinceUs`: since then
    * there is a time that is not observed and not yet declared, so the next run has to declare it.
    */
-  markAlive(undeclaredSinceUs: number | null): void {
+  markAlive(undeclaredSinceUs: number | null, streamClock?: StreamClock): void {
     const { clock, log, buffer } = this.#options;
     this.#assembler.settleOverload();
     const before = this.#undeclaredSinceUs;
@@ -207,13 +217,34 @@ export class ClassStore {
     if (this.#isMarking) return;
     this.#isMarking = true;
     this.ring
-      .markAlive(untilUs, this.#assembler.nextSequence)
+      .markAlive(untilUs, this.#assembler.nextSequence, streamClock)
       .catch((error: unknown) => {
         log.error({ error: describeError(error) }, 'the alive mark could not be stored');
       })
       .finally(() => {
         this.#isMarking = false;
       });
+  }
+
+  /** Corrections of times may be numbered. */
+  get hasRoom(): boolean {
+    return this.#backlog.hasRoom;
+  }
+
+  /** Numbers corrections of times; only while there is room. */
+  acceptFixes(fixes: readonly ClockFix[]): void {
+    this.#assembler.acceptFixes(fixes);
+  }
+
+  /** The time was set by so much, µs: what this run stamped and remembers goes along. */
+  clockChanged(byUs: number, isUncertain: boolean): void {
+    this.#assembler.clockChanged(byUs, isUncertain);
+    const { startedAtUs } = this.ring.stream;
+    const moved = (timeUs: number): number => (timeUs < startedAtUs ? timeUs : Math.max(0, timeUs + byUs));
+    if (this.#undeclaredSinceUs !== null) this.#undeclaredSinceUs = moved(this.#undeclaredSinceUs);
+    if (this.#declared !== null) {
+      this.#declared = { ...this.#declared, sinceUs: moved(this.#declared.sinceUs) };
+    }
   }
 
   /** What was numbered last declares a time from here on: no alive mark passes it before that is safe. */

@@ -1,6 +1,15 @@
 import type { Block } from '../domain/block/block.ts';
 import { BlockBuilder } from '../domain/block/builder.ts';
-import { type Entry, isTimeGap, type Sample, type TimeGap } from '../domain/sample.ts';
+import type { ClockFix } from '../domain/clock-fix.ts';
+import {
+  type BlockEntry,
+  type Entry,
+  isClockFix,
+  isTimeGap,
+  moveTimeGap,
+  type Sample,
+  type TimeGap,
+} from '../domain/sample.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 
@@ -20,6 +29,8 @@ export interface AssemblerOptions {
   readonly hasRoom: () => boolean;
   /** Sees each sample with its number, for the live lane. */
   readonly numbered: (sample: Sample, sequence: number) => void;
+  /** Nothing vouches for the times of the first entries. Default: false. */
+  readonly isClockUncertain?: boolean;
   /** The loss of an overload was declared: what was reported meanwhile must be reported again. */
   readonly overloadEnded: (fromUs: number) => void;
 }
@@ -48,9 +59,11 @@ export class Assembler {
   #firstInBlock = FIRST_SEQUENCE;
   #sealTimer: Timer | null = null;
   #overload: Overload | null = null;
+  #isClockUncertain: boolean;
 
   constructor(options: AssemblerOptions) {
     this.#options = options;
+    this.#isClockUncertain = options.isClockUncertain ?? false;
   }
 
   /** The number that the next entry gets. */
@@ -66,6 +79,21 @@ export class Assembler {
   /** Since when entries are refused, wall time in integer µs; `null`: they are not. */
   get overloadSinceUs(): number | null {
     return this.#overload === null ? null : earliestOf(this.#overload);
+  }
+
+  /** Numbers corrections of times. Call only while there is room: they are for the next time otherwise. */
+  acceptFixes(fixes: readonly ClockFix[]): void {
+    for (const fix of fixes) this.#number(fix);
+  }
+
+  /** The clock was set by so much, µs: the block ends here, and times that are remembered go along. */
+  clockChanged(byUs: number, isUncertain: boolean): void {
+    this.flush();
+    this.#isClockUncertain = isUncertain;
+    if (this.#overload === null) return;
+    const { fromUs, toUs, count, gaps } = this.#overload;
+    const shifted = gaps.map((gap) => moveTimeGap(gap, byUs));
+    this.#overload = { fromUs: fromUs + byUs, toUs: toUs + byUs, count, gaps: shifted };
   }
 
   /** Numbers the entries of one batch. */
@@ -106,6 +134,7 @@ export class Assembler {
       dictionaryHash,
       firstSequence: this.#firstInBlock,
       sealedMonotonicUs: Math.round(clock.monotonicMs() * 1000),
+      ...(this.#isClockUncertain ? { isClockUncertain: true as const } : {}),
     });
     this.#firstInBlock = this.#nextSequence;
     this.#options.seal(block);
@@ -120,10 +149,10 @@ export class Assembler {
     this.#options.overloadEnded(earliestOf(overload));
   }
 
-  #number(entry: Entry): void {
+  #number(entry: BlockEntry): void {
     const sequence = this.#nextSequence++;
     this.#builder.add(entry);
-    if (!isTimeGap(entry)) this.#options.numbered(entry, sequence);
+    if (!isTimeGap(entry) && !isClockFix(entry)) this.#options.numbered(entry, sequence);
     if (this.#builder.count >= BLOCK_SEAL_ENTRIES || this.#builder.bodyBytesMax >= BLOCK_SEAL_BODY_BYTES) {
       this.flush();
       return;

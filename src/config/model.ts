@@ -2,14 +2,18 @@
  * The site as the program uses it: templates expanded, defaults filled in, names made, units converted.
  * `load.ts` is the only maker of these values; everything else only reads them.
  */
+import type { ClockMode } from '../domain/clock-discipline.ts';
 import type { ValueType } from '../domain/dictionary.ts';
 import type { TagClass } from '../domain/stream.ts';
+import type { TlsFiles } from '../world/tls-files.ts';
 import type { Address } from '../world/transport.ts';
 
 export interface Site {
   readonly name: string;
   /** First 128 bits of the SHA-256 of the expanded site, hexadecimal: equal on both comm servers. */
   readonly hash: string;
+  /** Whose time the agents stamp with. */
+  readonly clock: ClockMode;
   readonly kernels: readonly KernelAddress[];
   readonly servers: readonly Server[];
   readonly processes: readonly Process[];
@@ -33,6 +37,8 @@ export interface Server {
   readonly controlSocket: string;
   /** Local address that connections leave from; the system's choice if not set. */
   readonly localAddress?: string;
+  /** Its certificates; `null`: the site has no TLS. */
+  readonly tls: TlsFiles | null;
   /** Bytes that its flash can take in its life, where the file says so. */
   readonly flashTbwBytes?: number;
 }
@@ -249,6 +255,10 @@ export interface KernelConfig {
   readonly listen: Address;
   /** The file says that the listener may run without TLS on an address other than loopback. */
   readonly insecure: boolean;
+  /** Its certificates; `null`: no TLS. */
+  readonly tls: TlsFiles | null;
+  /** Sites and, as `site/process`, processes that are welcome; all if not given. */
+  readonly accept?: readonly string[];
   readonly archive: {
     readonly kind: 'embedded';
     readonly directory: string;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { CLOCK_MODES } from '../domain/clock-discipline.ts';
 import { isIpRange } from '../domain/ip-range.ts';
 import { linesSchema } from './schema-line.ts';
 import { address, byteRate, duration, plainName, size, strict } from './schema-parts.ts';
 import { tagDefaultsShape, templateSchema } from './schema-tag.ts';
+import { kernelTlsSchema, serverTlsSchema, siteTlsSchema } from './tls.ts';
 
 const schemaKey = z.string().optional().describe('JSON Schema of this file, for the editor.');
 
@@ -23,6 +25,7 @@ const serverSchema = strict({
     .record(z.string(), z.string().min(1))
     .optional()
     .describe('Serial device by name of line, where it differs on this server.'),
+  tls: serverTlsSchema.describe('Files of this server that lie elsewhere than in its folder.'),
   flash: strict({
     tbw: size('Bytes that the flash can take in its life, from its data sheet.', { min: 1e9 }),
   })
@@ -166,6 +169,14 @@ export const siteSchema = strict({
     )
     .max(8)
     .describe('Addresses of Kernels, the preferred one first.'),
+  clock: z
+    .enum(CLOCK_MODES)
+    .default('system')
+    .describe(
+      'Whose time is stamped: the clock of the comm server (kept right by NTP), or that of the Kernel, which ' +
+        'comes with every heartbeat.',
+    ),
+  tls: siteTlsSchema.describe('TLS 1.3 with certificates of both sides, on every link that is not insecure.'),
   servers: z.record(plainName, serverSchema).describe('Comm servers by name.'),
   nameTemplate: z
     .string()
@@ -185,6 +196,16 @@ export const kernelSchema = strict({
   $schema: schemaKey,
   listen: address('Where agents connect; port 3119 if left out.', 3119).default('127.0.0.1:3119'),
   insecure: insecureListener,
+  tls: kernelTlsSchema.describe(
+    'TLS 1.3 with certificates of both sides, on every link that is not insecure.',
+  ),
+  accept: z
+    .array(z.string().min(1))
+    .max(1000)
+    .optional()
+    .describe(
+      'Sites ("Plant") and processes ("Plant/KomA") that are welcome. Without it: all that are certified.',
+    ),
   agents: z
     .array(
       strict({

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DICTIONARY_TAGS_MAX } from '../domain/dictionary.ts';
+import { SMALL_SEGMENT_BYTES } from '../domain/segment-size.ts';
 import { parseSizeBytes } from '../domain/units.ts';
 import { fillText } from './expression.ts';
 import type { FileContext } from './files.ts';
@@ -12,6 +13,7 @@ import { type ProblemList, suggestion } from './problems.ts';
 import type { ProcessInput, ServerInput, SiteInput } from './schema.ts';
 import type { Explained } from './tags.ts';
 import { attempt, prepareTemplates } from './templates.ts';
+import { makeTlsFiles } from './tls.ts';
 
 /** How a site is made from its validated input. */
 export interface MakeOptions {
@@ -68,7 +70,10 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
       hint: suggestion(options.server, Object.keys(input.servers)),
     });
   }
-  return { name: input.site, hash: hashOf(input, processes), kernels, servers, processes };
+  return {
+    ...{ name: input.site, hash: hashOf(input, processes), clock: input.clock },
+    ...{ kernels, servers, processes },
+  };
 }
 
 function makeServers(input: SiteInput, context: FileContext): Server[] {
@@ -82,11 +87,15 @@ function makeServers(input: SiteInput, context: FileContext): Server[] {
       });
     }
     instances.set(server.instance, name);
-    return makeServer(name, server, context);
+    return makeServer(name, server, { context, tlsDirectory: input.tls?.directory });
   });
 }
 
-function makeServer(name: string, input: ServerInput, context: FileContext): Server {
+function makeServer(
+  name: string,
+  input: ServerInput,
+  { context, tlsDirectory }: { readonly context: FileContext; readonly tlsDirectory: string | undefined },
+): Server {
   const dataDirectory = resolve(context.directory, input.data);
   const controlSocket =
     input.controlSocket === undefined
@@ -97,6 +106,10 @@ function makeServer(name: string, input: ServerInput, context: FileContext): Ser
     instance: input.instance,
     dataDirectory,
     controlSocket,
+    tls:
+      tlsDirectory === undefined
+        ? null
+        : makeTlsFiles(context.directory, join(tlsDirectory, name), input.tls),
     ...(input.localAddress === undefined ? {} : { localAddress: input.localAddress }),
     ...(input.flash === undefined ? {} : { flashTbwBytes: bytes(input.flash.tbw) }),
   };
@@ -153,7 +166,7 @@ function makeProcess(name: string, input: ProcessInput, scope: ProcessScope): Pr
 /** Measured with glibc and one arena per thread: a segment costs up to nine times its size in memory. */
 const MEMORY = {
   standard: { segmentBytesMax: 8_000_000, window: '16MB' },
-  small: { segmentBytesMax: 2_000_000, window: '4MB' },
+  small: { segmentBytesMax: SMALL_SEGMENT_BYTES, window: '4MB' },
 } as const;
 
 function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: FileContext): BufferSettings {
@@ -254,7 +267,7 @@ function checkSerialNames(input: SiteInput, context: FileContext): void {
 const NOT_HASHED: ReadonlySet<string> = new Set(['pkiDirectory', 'device', 'origin', 'password']);
 
 function hashOf(input: SiteInput, processes: readonly Process[]): string {
-  const { site, kernels, servers } = input;
+  const { site, clock, kernels, servers } = input;
   const local = Object.values(input.processes).map((process) =>
     Object.values(process.lines).map((line) => {
       if (line.driver === 'modbus-rtu') return line.device;
@@ -263,7 +276,7 @@ function hashOf(input: SiteInput, processes: readonly Process[]): string {
   );
   const expanded = JSON.stringify(processes, (key, value) => (NOT_HASHED.has(key) ? undefined : value));
   return createHash('sha256')
-    .update(JSON.stringify({ site, kernels, servers, local }))
+    .update(JSON.stringify({ site, clock, kernels, servers, local }))
     .update(expanded)
     .digest('hex')
     .slice(0, 32);

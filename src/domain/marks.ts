@@ -9,9 +9,11 @@ export const Mark = {
   overlap: 2,
   /** Another instance delivered the same sample. */
   duplicate: 4,
+  /** Nothing vouched for the agent's clock when it stamped this; a clock fix may have put it right since. */
+  clockUncertain: 8,
 } as const;
 
-const MARK_NAMES = ['replayed', 'overlap', 'duplicate'] as const;
+const MARK_NAMES = ['replayed', 'overlap', 'duplicate', 'clockUncertain'] as const;
 export type MarkName = (typeof MARK_NAMES)[number];
 
 /** Names of the bits that are set. */

@@ -23,6 +23,10 @@ function reading(
   return { tagIndex, value, sourceTimeUs: seconds * SECOND_US, quality };
 }
 
+function deviceTimed(...[tagIndex, value, seconds]: [number, SampleValue, number]): Reading {
+  return { ...reading(tagIndex, value, seconds), isDeviceTime: true };
+}
+
 function brief(entries: readonly Entry[]): unknown[] {
   return entries.map((entry) =>
     isTimeGap(entry)
@@ -163,21 +167,50 @@ describe('report by exception', () => {
 
   it('stores a repeated value at the time of the read, with the time of the device beside it', () => {
     const report = new ReportByException(tags, null);
-    report.report({ station: 'P1', readings: [reading(0, 1, 1)] }, at(2));
+    report.report({ station: 'P1', readings: [deviceTimed(0, 1, 1)] }, at(2));
     report.stationConnected('P1');
-    const [sample] = report.report({ station: 'P1', readings: [reading(0, 1, 1)] }, at(9));
+    const [sample] = report.report({ station: 'P1', readings: [deviceTimed(0, 1, 1)] }, at(9));
     expect(sample).toMatchObject({ cause: 'snapshot', sourceTimeUs: 9 * SECOND_US, deviceTimeUs: SECOND_US });
   });
 
   it('stores a change that a repeat has overtaken behind it, so that the old value is not last', () => {
     const report = new ReportByException(tags, null);
-    report.report({ station: 'P2', readings: [reading(3, 1, 10)] }, at(10));
+    report.report({ station: 'P2', readings: [deviceTimed(3, 1, 10)] }, at(10));
     report.stationConnected('P2');
-    report.report({ station: 'P2', readings: [reading(3, 1, 10)] }, at(20));
-    const news = { station: 'P2', readings: [reading(3, 2, 19)] };
+    report.report({ station: 'P2', readings: [deviceTimed(3, 1, 10)] }, at(20));
+    const news = { station: 'P2', readings: [deviceTimed(3, 2, 19)] };
     const [change] = report.report(news, at(21));
     expect(change).toMatchObject({ value: 2, cause: 'change', sourceTimeUs: 21 * SECOND_US });
     expect(change).toMatchObject({ deviceTimeUs: 19 * SECOND_US });
+  });
+
+  it('tells a time of the device from its own, which a repeat never takes for one of the device', () => {
+    const report = new ReportByException(tags, null);
+    const told = (each: Reading) => report.report({ station: 'P1', readings: [each] }, at(9))[0];
+    expect(told(deviceTimed(0, 1, 5))).toMatchObject({ sourceTimeUs: 5e6, deviceTimeUs: 5e6 });
+    expect(told(reading(0, 2, 8))).not.toHaveProperty('deviceTimeUs');
+    report.stationConnected('P1');
+    // The clock was set back: the repeat is stamped before what it repeats, and keeps its stamp.
+    const repeat = told(reading(0, 2, 3));
+    expect(repeat).toMatchObject({ cause: 'snapshot', sourceTimeUs: 3e6 });
+    expect(repeat).not.toHaveProperty('deviceTimeUs');
+  });
+
+  it('takes what it remembers along when the clock is set, but not what another clock told', () => {
+    const report = new ReportByException(tags, 2 * SECOND_US);
+    const hour = 3600 * SECOND_US;
+    report.report({ station: 'P1', readings: [reading(0, 1, 10), reading(1, 1, 10)] }, at(10));
+    report.report({ station: 'P1', readings: [reading(0, null, 12, Quality.badTimeout)] }, at(12));
+    report.clockChanged(-hour);
+    const back = { wallUs: 20 * SECOND_US - hour, monotonicMs: 20_000 };
+    const gaps = report.report({ station: 'P1', readings: [reading(0, 1, 20)] }, back).filter(isTimeGap);
+    expect(gaps).toMatchObject([{ reason: 'station-down', fromUs: 12e6 - hour, toUs: 20e6 - hour }]);
+    const [stopped] = report.declareStopped({ ...back, wallUs: 30 * SECOND_US });
+    expect(stopped).toEqual(expect.objectContaining({ reason: 'agent-stopped', fromUs: 2e6, toUs: 30e6 }));
+    expect(stopped).not.toHaveProperty('isOneClock');
+    report.clockChanged(hour);
+    const [later] = report.declareStopped({ ...back, wallUs: 40 * SECOND_US + hour });
+    expect(later).toMatchObject({ fromUs: 30e6 + hour, toUs: 40e6 + hour, isOneClock: true });
   });
 
   it('repeats what a keep-alive confirms: snapshots that are due, and periods', () => {

@@ -1,6 +1,6 @@
 import { isUnobserved, Quality } from './quality.ts';
 import type { Entry, Reading, Sample, SampleCause, TimeGap, TimeGapReason } from './sample.ts';
-import { sameValue } from './sample.ts';
+import { STARTED_BY_ANOTHER_CLOCK, sameValue } from './sample.ts';
 import type { TagClass } from './stream.ts';
 
 /** What report-by-exception needs to know of a tag; the position in the list is the tag's index. */
@@ -48,11 +48,18 @@ interface TagState {
   /** The next observation is reported whatever it is. */
   snapshotDue: boolean;
   /** Since when nobody has seen the tag, and why; `null` while it is observed, or where it never was. */
-  unobserved: { readonly sinceUs: number; readonly reason: TimeGapReason } | null;
+  unobserved: Unobserved | null;
   /** Wall time of the last observation, integer µs; `null` before the first. */
   observedUs: number | null;
   /** Wall time of the first word about the tag in this run, integer µs; `null` before it. */
   firstHeardUs: number | null;
+}
+
+interface Unobserved {
+  readonly sinceUs: number;
+  readonly reason: TimeGapReason;
+  /** The present clock told `sinceUs`; else that of the run before. */
+  readonly isOwnClock: boolean;
 }
 
 /**
@@ -69,12 +76,15 @@ export class ReportByException {
    * `unobservedSinceUs`: the end of the last run of the same store; until its first reading each tag counts
    * as not observed since then, for the reason `agent-stopped`. `null`: there was no run before.
    */
-  constructor(tags: readonly ReportedTag[], unobservedSinceUs: number | null) {
+  constructor(tags: readonly ReportedTag[], unobservedSinceUs: number | null, isOwnClock = false) {
     this.#tags = tags;
     this.#states = tags.map(() => ({
       reported: null,
       snapshotDue: true,
-      unobserved: unobservedSinceUs === null ? null : { sinceUs: unobservedSinceUs, reason: 'agent-stopped' },
+      unobserved:
+        unobservedSinceUs === null
+          ? null
+          : { sinceUs: unobservedSinceUs, reason: 'agent-stopped', isOwnClock },
       observedUs: null,
       firstHeardUs: null,
     }));
@@ -143,21 +153,37 @@ export class ReportByException {
     const gaps = new GapCollector(this.#tags);
     for (const [index, state] of this.#states.entries()) {
       if (state.unobserved?.reason !== 'agent-stopped') continue;
-      gaps.add(index, state.unobserved.sinceUs, now.wallUs, 'agent-stopped');
-      state.unobserved = { ...state.unobserved, sinceUs: now.wallUs };
+      gaps.add(index, state.unobserved, now.wallUs);
+      state.unobserved = { ...state.unobserved, sinceUs: now.wallUs, isOwnClock: true };
     }
     return gaps.gaps(this.#indexesByStation);
+  }
+
+  /** The clock was set by so much, µs: what it told before goes along. */
+  clockChanged(byUs: number): void {
+    for (const state of this.#states) {
+      const { unobserved, reported } = state;
+      if (unobserved?.isOwnClock) state.unobserved = { ...unobserved, sinceUs: unobserved.sinceUs + byUs };
+      if (state.observedUs !== null) state.observedUs += byUs;
+      if (state.firstHeardUs !== null) state.firstHeardUs += byUs;
+      if (reported === null || reported.sample.deviceTimeUs === reported.sample.sourceTimeUs) continue;
+      const sourceTimeUs = Math.max(0, reported.sample.sourceTimeUs + byUs);
+      state.reported = { ...reported, sample: { ...reported.sample, sourceTimeUs } };
+    }
   }
 
   /**
    * The end of the last run became known only now: declares the time from there to the first word about each
    * tag. What was never heard of goes on as not observed.
    */
-  lastRunEnded(unobservedSinceUs: number, now: Now): TimeGap[] {
+  lastRunEnded(unobservedSinceUs: number, now: Now, isOwnClock = false): TimeGap[] {
+    const since = { sinceUs: unobservedSinceUs, reason: 'agent-stopped', isOwnClock } as const;
     const gaps = new GapCollector(this.#tags);
     for (const [index, state] of this.#states.entries()) {
-      gaps.add(index, unobservedSinceUs, state.firstHeardUs ?? now.wallUs, 'agent-stopped');
-      if (state.firstHeardUs === null) state.unobserved = { sinceUs: now.wallUs, reason: 'agent-stopped' };
+      gaps.add(index, since, state.firstHeardUs ?? now.wallUs);
+      if (state.firstHeardUs === null) {
+        state.unobserved = { sinceUs: now.wallUs, reason: 'agent-stopped', isOwnClock: true };
+      }
     }
     return gaps.gaps(this.#indexesByStation);
   }
@@ -165,7 +191,8 @@ export class ReportByException {
   #unseen(station: string, unseen: NonNullable<StationNews['unseen']>[number], gaps: GapCollector): void {
     const indexes =
       unseen.tagIndexes.length > 0 ? unseen.tagIndexes : (this.#indexesByStation.get(station) ?? []);
-    for (const index of indexes) gaps.add(index, unseen.fromUs, unseen.toUs, unseen.reason);
+    const since = { sinceUs: unseen.fromUs, reason: unseen.reason, isOwnClock: true };
+    for (const index of indexes) gaps.add(index, since, unseen.toUs);
   }
 
   /** Follows whether the tag is observed; a change of that, either way, declares the time until now. */
@@ -175,17 +202,18 @@ export class ReportByException {
     state.firstHeardUs ??= now.wallUs;
     if (isUnobserved(reading.quality)) {
       if (state.unobserved === null) {
+        const down = { reason: 'station-down', isOwnClock: true } as const;
         if (state.observedUs !== null)
-          gaps.add(reading.tagIndex, state.observedUs, now.wallUs, 'station-down');
-        state.unobserved = { sinceUs: now.wallUs, reason: 'station-down' };
+          gaps.add(reading.tagIndex, { sinceUs: state.observedUs, ...down }, now.wallUs);
+        state.unobserved = { sinceUs: now.wallUs, ...down };
       } else if (state.unobserved.reason === 'agent-stopped') {
-        gaps.add(reading.tagIndex, state.unobserved.sinceUs, now.wallUs, 'agent-stopped');
-        state.unobserved = { sinceUs: now.wallUs, reason: 'station-down' };
+        gaps.add(reading.tagIndex, state.unobserved, now.wallUs);
+        state.unobserved = { sinceUs: now.wallUs, reason: 'station-down', isOwnClock: true };
       }
       return;
     }
     if (state.unobserved !== null) {
-      gaps.add(reading.tagIndex, state.unobserved.sinceUs, now.wallUs, state.unobserved.reason);
+      gaps.add(reading.tagIndex, state.unobserved, now.wallUs);
       state.unobserved = null;
     }
     state.observedUs = now.wallUs;
@@ -226,11 +254,12 @@ export class ReportByException {
         state.snapshotDue || now.monotonicMs - state.reported.atMonotonicMs >= tag.reportAtLeastEveryMs;
       if (!due) continue;
       const cause = state.snapshotDue ? 'snapshot' : 'periodic';
-      const { tagIndex, value, quality } = last;
-      const sourceTimeUs = last.deviceTimeUs ?? last.sourceTimeUs;
-      samples.push(
-        this.#accept(state, stamp({ tagIndex, value, quality, sourceTimeUs }, cause, last, now), now),
-      );
+      const { tagIndex, value, quality, deviceTimeUs } = last;
+      const time =
+        deviceTimeUs === undefined
+          ? { sourceTimeUs: now.wallUs }
+          : { sourceTimeUs: deviceTimeUs, isDeviceTime: true as const };
+      samples.push(this.#accept(state, stamp({ tagIndex, value, quality, ...time }, cause, last, now), now));
     }
   }
 
@@ -272,7 +301,8 @@ function hasChanged(tag: ReportedTag, last: Sample, reading: Reading): boolean {
 }
 
 /**
- * A repeated value whose device time is not newer than what was reported is stored at the time of the read,
+ * What the agent stamped stays as it is. A time of the device is noted as such; outside of 1970 to 2099 it is
+ * none. A repeated value whose device time is not newer than what was reported is stored at the time of the read,
  * with the device's time beside it. A change keeps the device's time, unless such a repeat was stored behind
  * that time already: then it is stored like one, so that the value which it replaced does not come after it.
  */
@@ -281,10 +311,12 @@ function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, n
   const inRange =
     Number.isSafeInteger(sourceTimeUs) && sourceTimeUs >= 0 && sourceTimeUs <= SOURCE_TIME_MAX_US;
   if (!inRange) return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause };
+  if (reading.isDeviceTime !== true) return { tagIndex, sourceTimeUs, value, quality, cause };
   const notNewer = last !== undefined && sourceTimeUs <= last.sourceTimeUs;
-  const isOvertaken = last?.deviceTimeUs !== undefined && sourceTimeUs > last.deviceTimeUs;
+  const wasRepeated = last?.deviceTimeUs !== undefined && last.deviceTimeUs !== last.sourceTimeUs;
+  const isOvertaken = wasRepeated && sourceTimeUs > (last.deviceTimeUs ?? 0);
   if (!notNewer || (cause === 'change' && !isOvertaken))
-    return { tagIndex, sourceTimeUs, value, quality, cause };
+    return { tagIndex, sourceTimeUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
   return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
 }
 
@@ -308,14 +340,15 @@ class GapCollector {
     return this.#groups.size === 0;
   }
 
-  add(tagIndex: number, fromUs: number, toUs: number, reason: TimeGapReason): void {
+  add(tagIndex: number, { sinceUs: fromUs, reason, isOwnClock }: Unobserved, toUs: number): void {
     const tag = this.#tags[tagIndex];
-    // A wall clock that was set back makes an empty interval; there is nothing to declare in it.
     if (tag === undefined || toUs <= fromUs) return;
-    const key = `${tag.station}\n${fromUs}\n${toUs}\n${reason}`;
+    const key = `${tag.station}\n${fromUs}\n${toUs}\n${reason}\n${isOwnClock}`;
     const group = this.#groups.get(key);
     if (group === undefined) {
-      this.#groups.set(key, { gap: { station: tag.station, fromUs, toUs, reason }, indexes: [tagIndex] });
+      const clock = isOwnClock && STARTED_BY_ANOTHER_CLOCK.has(reason) ? { isOneClock: true as const } : {};
+      const gap = { station: tag.station, fromUs, toUs, reason, ...clock };
+      this.#groups.set(key, { gap, indexes: [tagIndex] });
     } else group.indexes.push(tagIndex);
   }
 

@@ -9,7 +9,7 @@ import {
   type DecodedBlock,
   lastSequence,
 } from '../domain/block/block.ts';
-import { decodeBlock, isClockFixAt, isTimeGapAt, readBlock, timeGapAt } from '../domain/block/codec.ts';
+import { clockFixAt, decodeBlock, isClockFixAt, isTimeGapAt, readBlock, timeGapAt } from '../domain/block/codec.ts';
 import { crc32c } from '../domain/crc32c.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
@@ -98,7 +98,8 @@ function checkEntries(block: DecodedBlock, dictionary: Dictionary): void {
     if (isTimeGapAt(block, at)) {
       const { fromUs, toUs } = timeGapAt(block, at);
       if (fromUs < 0 || toUs < 0 || Math.max(fromUs, toUs) > TIME_MAX_US) throw implausible();
-    } else if (!isClockFixAt(block, at) && (block.tagIndexes[at] as number) >= dictionary.tags.length) {
+    } else if (isClockFixAt(block, at)) clockFixAt(block, at);
+    else if ((block.tagIndexes[at] as number) >= dictionary.tags.length) {
       throw new KomError('KOM_BLOCK_CORRUPT', 'a tag index is not in the dictionary');
     }
   }

@@ -4,6 +4,7 @@ import type { SequenceGap } from '../domain/gap.ts';
 import type { Archive, ArchiveTransaction } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { clockFixesIn, withClockMark } from './clock-marks.ts';
 
 /**
  * Entries in one transaction, and where the block on the border is cut: the size of a row group of DuckDB. One
@@ -121,9 +122,11 @@ export class Ingest {
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
     const all = group.map(({ contribution }) => contribution);
+    const blocks = all.flatMap((each) => each.blocks ?? []);
     const transaction: ArchiveTransaction = {
       streams: all.flatMap((each) => each.streams ?? []),
-      blocks: all.flatMap((each) => each.blocks ?? []),
+      blocks: blocks.map(withClockMark),
+      clockFixes: await clockFixesIn(blocks, this.#archive),
       gaps: all.flatMap((each) => each.gaps ?? []),
       observed: all.flatMap((each) => each.observed ?? []),
       ended: all.flatMap((each) => each.ended ?? []),

@@ -13,6 +13,11 @@ import { type Plant, RunRecord } from './plant.ts';
 import { SERVER } from './site.ts';
 
 export const AGENT_HOST = 'agent';
+/** A second machine with a copy of its disk. */
+export const CLONE_HOST = 'clone';
+
+/** Two machines never mint the same stream. */
+const CLONE_SALT = 500;
 
 /** What one run of the agent is known by afterwards. */
 export interface AgentRun {
@@ -30,9 +35,12 @@ export interface AgentRun {
 }
 
 export interface AgentHostSetup {
+  /** For the history. */
+  readonly name: string;
+  /** Which instance of the process it is. */
+  readonly instance: number;
   readonly clock: SimulatedClock;
-  /** Of each store; all on one file system. */
-  readonly disks: ReadonlyMap<Part, SimulatedDisk>;
+  readonly disks: AgentDisks;
   readonly transport: Transport;
   readonly killConnections: () => void;
   readonly seed: number;
@@ -44,6 +52,9 @@ export interface AgentHostSetup {
   /** Whatever the product threw where nothing may be thrown. */
   readonly failed: (error: unknown) => void;
 }
+
+/** Of each store; all on one file system. */
+export type AgentDisks = ReadonlyMap<Part, SimulatedDisk>;
 
 /** Copies of the disks of all stores. */
 export type AgentImage = ReadonlyMap<Part, DiskImage>;
@@ -86,7 +97,18 @@ export class AgentHost {
 
   /** Starts a run; returns at once. */
   start(): void {
-    const { clock, disks, transport, seed, history, plant, lines, failed } = this.#setup;
+    const {
+      name,
+      instance: place,
+      clock,
+      disks,
+      transport,
+      seed,
+      history,
+      plant,
+      lines,
+      failed,
+    } = this.#setup;
     const number = this.runs.length + 1;
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
@@ -94,23 +116,23 @@ export class AgentHost {
       ...{ streamIds: new Map(), forgottenBy: new Set(), end: 'running', endedMs: 0, wasStopping: false },
     };
     this.runs.push(run);
-    history.note(`agent: run ${number} starts`);
-    const random = createSimulatedRandom(seed * 1009 + number);
+    history.note(`${name}: run ${number} starts`);
+    const random = createSimulatedRandom(seed * 1009 + number + (name === AGENT_HOST ? 0 : CLONE_SALT));
     Instance.start({
       ...this.#setup,
-      server: SERVER,
+      server: { ...SERVER, instance: place },
       disk: life.disk(diskOf(disks, 'main')),
       alarmDisk: disks.has('alarms') ? life.disk(diskOf(disks, 'alarms')) : null,
       transport: life.transport(transport),
       clock: life.clock,
       random,
-      log: history.log('agent'),
+      log: history.log(name),
       bootId: number.toString(16).padStart(32, '0'),
       programVersion: 'simulated',
-      createDriver: async (line) => {
+      createDriver: async (line, clock) => {
         const options = lines.find(({ name }) => name === line.name);
         if (options === undefined) throw new Error(`no line ${line.name}`);
-        return plant.driver(options, life, run.record);
+        return plant.driver(options, { life, clock, record: run.record });
       },
     }).then((instance) => {
       this.#instance = instance;
@@ -118,7 +140,7 @@ export class AgentHost {
       run.streamIds.set('main', streamId);
       if (alarms !== null) run.streamIds.set('alarms', alarms.streamId);
       const names = [...run.streamIds.values()].map((each) => each.slice(0, 8));
-      history.note(`agent: run ${number} has stream ${names.join(' and ')}`);
+      history.note(`${name}: run ${number} has stream ${names.join(' and ')}`);
     }, failed);
   }
 
@@ -132,18 +154,18 @@ export class AgentHost {
     const run = this.run;
     const instance = this.#instance;
     if (run === undefined || instance === null || this.#stopping !== null) return;
-    const { history, clock, failed } = this.#setup;
+    const { name, history, clock, failed } = this.#setup;
     run.wasStopping = true;
     // A signal is seen when the event loop comes to it.
     const signalled = new Promise<void>((resolve) => {
       run.life.clock.schedule('signal', 0, resolve);
     });
     const stopped = signalled.then(() => {
-      history.note('agent: clean stop');
+      history.note(`${name}: clean stop`);
       return instance.stop();
     });
     this.#stopping = stopped.then(() => {
-      history.note('agent: stopped');
+      history.note(`${name}: stopped`);
       run.life.kill();
       const startsAgain = this.#startsAgain;
       this.#end(run, 'clean', clock.monotonicMs());
@@ -182,7 +204,7 @@ export class AgentHost {
 
   #cut(how: 'killed' | 'power-cut', cutDisk: (disk: SimulatedDisk) => void): void {
     const run = this.run;
-    this.#setup.history.note(`agent: ${how}`);
+    this.#setup.history.note(`${this.#setup.name}: ${how}`);
     run?.life.kill();
     this.#setup.killConnections();
     for (const disk of this.#setup.disks.values()) cutDisk(disk);
@@ -198,7 +220,7 @@ export class AgentHost {
   }
 }
 
-function diskOf(disks: ReadonlyMap<Part, SimulatedDisk>, part: Part): SimulatedDisk {
+function diskOf(disks: AgentDisks, part: Part): SimulatedDisk {
   const disk = disks.get(part);
   if (disk === undefined) throw new Error(`no disk for ${part}`);
   return disk;

@@ -69,7 +69,7 @@ export function checkRun(context: RunContext): void {
     for (; next < index; next++) note(values, served[next]);
   };
   for (const row of stream.rows) {
-    if (row.kind === 'time-gap' || isOfAgent(row)) continue;
+    if (row.kind !== 'sample' || isOfAgent(row)) continue;
     const found = firstFrom(places.get(keyOf(row.tagIndex, row.value, row.deviceTimeUs)), next);
     if (found === undefined) {
       if (row.cause !== 'change' && values.get(row.tagIndex) === row.value) continue;

@@ -9,7 +9,11 @@ import { type Served, TAGS } from './plant.ts';
 import { PROCESS, SITE } from './site.ts';
 
 /** A numbered entry of a stream as the archive has it. */
-export type Row = SampleRow | TimeGapRow;
+export type Row = SampleRow | TimeGapRow | ClockFixRow;
+export interface ClockFixRow {
+  readonly kind: 'clock-fix';
+  readonly sequence: number;
+}
 export interface SampleRow {
   readonly kind: 'sample';
   readonly sequence: number;
@@ -99,7 +103,8 @@ export async function readEvidence(
   for (const [tagIndex, tag] of names.entries()) {
     const samples = await archive.samples({ site: SITE, tag, ...ALWAYS, limit: OPEN_END });
     samplesOfTag.push(samples);
-    for (const { streamId, sequence, value, quality, cause, deviceTimeUs, sourceTimeUs } of samples) {
+    for (const { streamId, sequence, value, quality, cause, deviceTimeUs, rawTimeUs } of samples) {
+      const sourceTimeUs = rawTimeUs;
       const times = { sourceTimeUs, deviceTimeUs: deviceTimeUs ?? sourceTimeUs };
       add(streamId, { kind: 'sample', sequence, tagIndex, value, quality, cause, ...times });
     }
@@ -107,6 +112,8 @@ export async function readEvidence(
     gapsOfTag.push(gaps);
     for (const gap of gaps) if (gap.kind === 'time') timeGaps.set(`${gap.streamId}/${gap.sequence}`, gap);
   }
+  for (const { streamId, sequence } of archive.clockFixNumbers)
+    add(streamId, { kind: 'clock-fix', sequence });
   for (const gap of timeGaps.values()) add(gap.streamId, { kind: 'time-gap', sequence: gap.sequence, gap });
   const streams = new Map<string, StreamEvidence>();
   for (const { streamId, coverage } of await archive.streams(SITE, PROCESS)) {

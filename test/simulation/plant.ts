@@ -3,6 +3,7 @@ import { KomError } from '../../src/domain/errors.ts';
 import { Quality } from '../../src/domain/quality.ts';
 import type { Reading, SampleValue } from '../../src/domain/sample.ts';
 import type { Driver, Link, LinkBatch, UnseenInterval } from '../../src/drivers/driver.ts';
+import type { Clock } from '../../src/world/clock.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Life } from './life.ts';
@@ -52,8 +53,8 @@ class Station {
   isUnplugged = false;
   clockOffsetUs = 0;
   hasClock = true;
-  /** Puts the present state into the queue of the client, if there is one. */
-  notify: (() => void) | undefined;
+  /** Each puts the present state into the queue of a client. */
+  readonly notifiers = new Set<() => void>();
   #produced = 0;
 
   constructor(options: StationOptions, firstTag: number) {
@@ -128,7 +129,7 @@ export class Plant {
     const station = this.station(name);
     if (station.isUnplugged === isUnplugged) return;
     station.isUnplugged = isUnplugged;
-    station.notify?.();
+    for (const notify of station.notifiers) notify();
   }
 
   loseLine(name: string, isLost: boolean): void {
@@ -138,7 +139,8 @@ export class Plant {
   }
 
   /** The driver of a line for one run of the agent. */
-  driver(line: LineOptions, life: Life, record: RunRecord): Driver {
+  driver(line: LineOptions, agent: AgentWorld): Driver {
+    const { life, record } = agent;
     return {
       connect: async (signal) => {
         await life.clock.sleep(5, signal);
@@ -146,7 +148,7 @@ export class Plant {
           record.losses += 1;
           throw new KomError('KOM_DEVICE_UNREACHABLE', line.name);
         }
-        const way = { line, life, record, signal, heard: new Set<string>() };
+        const way = { ...agent, line, signal, heard: new Set<string>() };
         const link: Link = {
           [Symbol.asyncIterator]: () => (line.kind === 'poll' ? this.#poll(way) : this.#subscribe(way)),
           [Symbol.asyncDispose]: async () => undefined,
@@ -157,7 +159,7 @@ export class Plant {
   }
 
   async *#poll(way: Way): AsyncGenerator<LinkBatch> {
-    const { line, life, signal } = way;
+    const { line, life, clock, signal } = way;
     const startMs = life.clock.monotonicMs();
     const due = new Map(line.stations.map((each, at) => [each.name, startMs + at * 7.3]));
     const polled = new Map<string, { wallUs: number; monotonicMs: number }>();
@@ -171,7 +173,7 @@ export class Plant {
       const nowMs = life.clock.monotonicMs();
       due.set(name, Math.max(dueMs + station.options.scanMs, nowMs));
       if (this.#isProducing) station.advanceTo(nowMs);
-      const wallUs = life.clock.wallUs();
+      const wallUs = clock.wallUs();
       const last = polled.get(name);
       const isLate = last !== undefined && nowMs - last.monotonicMs > 2 * station.options.scanMs + 200;
       const unseen = isLate && wallUs > last.wallUs ? [lateness(last.wallUs, wallUs)] : undefined;
@@ -183,11 +185,11 @@ export class Plant {
   }
 
   async *#subscribe(way: Way): AsyncGenerator<LinkBatch> {
-    const { line, life, signal } = way;
-    const device = new Notifier(this.#setup.clock, life, () => this.#isProducing);
+    const { line, life, clock, signal } = way;
+    const device = new Notifier(this.#setup.clock, way, () => this.#isProducing);
     const stop = device.start(line.stations.map(({ name }) => this.station(name)));
     let heardMs = life.clock.monotonicMs();
-    let heardUs = life.clock.wallUs();
+    let heardUs = clock.wallUs();
     try {
       for (const { name } of line.stations) device.notify(this.station(name));
       while (!signal.aborted) {
@@ -200,14 +202,14 @@ export class Plant {
           const station = this.station(name);
           const { readings, overflowed, seen } = device.take(station);
           if (readings.length === 0 && !isKeepAlive) continue;
-          if (!station.isUnplugged) seen.push({ wallUs: life.clock.wallUs(), trueMs: nowMs });
-          const unchanged = { unchangedUntilUs: life.clock.wallUs() };
-          const isUnseen = overflowed && life.clock.wallUs() > heardUs;
-          const unseen = isUnseen ? [lateness(heardUs, life.clock.wallUs())] : undefined;
+          if (!station.isUnplugged) seen.push({ wallUs: clock.wallUs(), trueMs: nowMs });
+          const unchanged = { unchangedUntilUs: clock.wallUs() };
+          const isUnseen = overflowed && clock.wallUs() > heardUs;
+          const unseen = isUnseen ? [lateness(heardUs, clock.wallUs())] : undefined;
           yield this.#take(way, station, { readings, seen, ...unchanged, ...(unseen && { unseen }) });
         }
         if (isKeepAlive) heardMs = nowMs;
-        heardUs = life.clock.wallUs();
+        heardUs = clock.wallUs();
       }
     } finally {
       stop();
@@ -235,8 +237,8 @@ export class Plant {
 
   /** The moment at which the agent has a batch: it is recorded here and nowhere else. */
   #take(way: Way, station: Station, news: News): LinkBatch {
-    const { record, life } = way;
-    const at = { wallUs: life.clock.wallUs(), trueMs: this.#setup.clock.monotonicMs() };
+    const { record, clock } = way;
+    const at = { wallUs: clock.wallUs(), trueMs: this.#setup.clock.monotonicMs() };
     const { name } = station.options;
     const { seen, ...batch } = news;
     const isPaused = !way.heard.has(name) || batch.unseen !== undefined;
@@ -258,10 +260,16 @@ interface News extends Omit<LinkBatch, 'station'> {
   readonly seen: readonly Seen[];
 }
 
-interface Way {
-  readonly line: LineOptions;
+/** What a driver works in: one run of the agent. */
+export interface AgentWorld {
   readonly life: Life;
+  /** The agent's own, which stamps what is read. */
+  readonly clock: Clock;
   readonly record: RunRecord;
+}
+
+interface Way extends AgentWorld {
+  readonly line: LineOptions;
   readonly signal: AbortSignal;
   /** Stations that said something on this connection. */
   readonly heard: Set<string>;
@@ -276,28 +284,35 @@ interface Queue {
 class Notifier {
   readonly #clock: SimulatedClock;
   readonly #life: Life;
+  readonly #agentClock: Clock;
   readonly #isProducing: () => boolean;
   readonly #queues = new Map<string, Queue>();
 
-  constructor(clock: SimulatedClock, life: Life, isProducing: () => boolean) {
+  constructor(clock: SimulatedClock, agent: AgentWorld, isProducing: () => boolean) {
     this.#clock = clock;
-    this.#life = life;
+    this.#life = agent.life;
+    this.#agentClock = agent.clock;
     this.#isProducing = isProducing;
   }
 
   start(stations: readonly Station[]): () => void {
     const timers = stations.map((station) => {
-      station.notify = () => this.notify(station);
-      return this.#clock.repeat('device', station.options.periodMs, () => {
+      const notify = () => this.notify(station);
+      station.notifiers.add(notify);
+      const timer = this.#clock.repeat('device', station.options.periodMs, () => {
         if (this.#life.isDead) stop();
         else if (this.#isProducing() && !station.isUnplugged) {
           station.produce();
           this.notify(station);
         }
       });
+      return { timer, forget: () => station.notifiers.delete(notify) };
     });
     const stop = () => {
-      for (const timer of timers) timer.cancel();
+      for (const { timer, forget } of timers) {
+        timer.cancel();
+        forget();
+      }
     };
     return stop;
   }
@@ -305,9 +320,12 @@ class Notifier {
   notify(station: Station): void {
     const queue = this.#queueOf(station);
     const timeUs = station.hasClock ? this.#clock.wallUs() + station.clockOffsetUs : -1;
-    const at = { wallUs: this.#life.clock.wallUs(), trueMs: this.#clock.monotonicMs() };
+    const at = { wallUs: this.#agentClock.wallUs(), trueMs: this.#clock.monotonicMs() };
     const seen = station.isUnplugged ? null : at;
-    queue.notifications.push({ readings: readingsOf(station, timeUs), seen });
+    const readings = readingsOf(station, timeUs).map((reading) =>
+      timeUs < 0 ? reading : { ...reading, isDeviceTime: true as const },
+    );
+    queue.notifications.push({ readings, seen });
     if (queue.notifications.length <= QUEUE_MAX) return;
     queue.notifications.shift();
     queue.overflowed = true;

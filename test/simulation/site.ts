@@ -13,6 +13,7 @@ export const SERVER: Server = {
   instance: 1,
   dataDirectory: '/data',
   controlSocket: '/run/kom/agent',
+  tls: null,
 };
 
 const TYPES: readonly ValueType[] = ['int64', 'float64', 'bool', 'text'];

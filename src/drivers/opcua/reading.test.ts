@@ -42,14 +42,17 @@ test.each([
   expect(storedQuality(status)).toBe(stored);
 });
 
-test('the time is the source time to the µs, else the server time, else now', () => {
+test('the time is the source time to the µs, else the server time, else none of the device', () => {
   const at = new Date(1_700_000_000_123);
   const base = { value: value(0, 0).value, statusCode: { value: 0 } };
-  expect(timeOf({ ...base, sourceTimestamp: at, sourcePicoseconds: 456_789_000 }, 1)).toBe(
-    1_700_000_000_123_456,
-  );
-  expect(timeOf({ ...base, sourceTimestamp: null, serverTimestamp: at }, 1)).toBe(1_700_000_000_123_000);
-  expect(timeOf({ ...base, sourceTimestamp: new Date(Date.UTC(1601, 0, 1)) }, 42)).toBe(42);
+  const exact = { ...base, sourceTimestamp: at, sourcePicoseconds: 456_789_000 };
+  expect(timeOf(exact)).toBe(1_700_000_000_123_456);
+  expect(timeOf({ ...base, sourceTimestamp: null, serverTimestamp: at })).toBe(1_700_000_000_123_000);
+  const none = { ...base, sourceTimestamp: new Date(Date.UTC(1601, 0, 1)) };
+  expect(timeOf(none)).toBeUndefined();
+  const made = new ReadingMaker().make(TAG, none, { nowUs: 42, unseen: [] });
+  expect(made.sourceTimeUs).toBe(42);
+  expect(made).not.toHaveProperty('isDeviceTime');
 });
 
 test('an overflow is unseen from the value before to this one, and the value itself is good', () => {
@@ -58,7 +61,10 @@ test('an overflow is unseen from the value before to this one, and the value its
   maker.make(TAG, value(0, 1000), { nowUs: 0, unseen });
   expect(unseen).toEqual([]);
   const reading = maker.make(TAG, value(OVERFLOW, 5000), { nowUs: 0, unseen });
-  expect(reading).toEqual({ tagIndex: 7, sourceTimeUs: 5_000_000, value: 1, quality: Quality.good });
+  expect(reading).toEqual({
+    ...{ tagIndex: 7, sourceTimeUs: 5_000_000, isDeviceTime: true },
+    ...{ value: 1, quality: Quality.good },
+  });
   expect(unseen).toEqual([{ tagIndexes: [7], fromUs: 1_000_000, toUs: 5_000_000, reason: 'overload' }]);
 });
 

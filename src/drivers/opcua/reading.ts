@@ -35,12 +35,11 @@ export function storedQuality(statusCode: number): number {
   return ((without & INFO_BITS) === 0 ? without & ~INFO_TYPE_DATA_VALUE : without) >>> 0;
 }
 
-/** Source time, else server time, else `nowUs`; integer µs. */
-export function timeOf(value: DataValueLike, nowUs: number): number {
+/** Source time, else server time, integer µs; `undefined`: the value came without a time. */
+export function timeOf(value: DataValueLike): number | undefined {
   return (
     timestampUs(value.sourceTimestamp, value.sourcePicoseconds) ??
-    timestampUs(value.serverTimestamp, value.serverPicoseconds) ??
-    nowUs
+    timestampUs(value.serverTimestamp, value.serverPicoseconds)
   );
 }
 
@@ -58,17 +57,20 @@ export class ReadingMaker {
   /** The reading of a notified value; an interval that its queue lost before it goes to `unseen`. */
   make(tag: OpcuaTag, notified: DataValueLike, into: { nowUs: number; unseen: UnseenInterval[] }): Reading {
     const status = notified.statusCode.value;
-    const sourceTimeUs = timeOf(notified, into.nowUs);
+    const deviceTimeUs = timeOf(notified);
+    const sourceTimeUs = deviceTimeUs ?? into.nowUs;
+    const time =
+      deviceTimeUs === undefined ? { sourceTimeUs } : { sourceTimeUs, isDeviceTime: true as const };
     if (hasOverflowed(status)) {
       const fromUs = Math.min(this.#lastTimeUs.get(tag.index) ?? sourceTimeUs, sourceTimeUs);
       into.unseen.push({ tagIndexes: [tag.index], fromUs, toUs: sourceTimeUs, reason: 'overload' });
     }
     this.#lastTimeUs.set(tag.index, sourceTimeUs);
     const quality = storedQuality(status);
-    if (isBad(quality)) return { tagIndex: tag.index, sourceTimeUs, value: null, quality };
+    if (isBad(quality)) return { tagIndex: tag.index, ...time, value: null, quality };
     const converted = convertVariant(notified.value, tag.type);
     return 'quality' in converted
-      ? { tagIndex: tag.index, sourceTimeUs, value: null, quality: converted.quality }
-      : { tagIndex: tag.index, sourceTimeUs, value: converted.value, quality };
+      ? { tagIndex: tag.index, ...time, value: null, quality: converted.quality }
+      : { tagIndex: tag.index, ...time, value: converted.value, quality };
   }
 }

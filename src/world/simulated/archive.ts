@@ -1,4 +1,4 @@
-import { entryAt } from '../../domain/block/codec.ts';
+import { entryAt, isClockFixAt } from '../../domain/block/codec.ts';
 import { type ArchivedClockFix, clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, observedUntil, planCommit, remainingGap } from '../../domain/commit-plan.ts';
 import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
@@ -49,6 +49,8 @@ export class SimulatedArchive implements Archive {
   #timeGaps: TimeGapRow[] = [];
   #kernelEpoch = 0;
   readonly #sequenceGaps: SequenceGap[] = [];
+  /** Numbers that are neither a sample nor a time gap. */
+  readonly clockFixNumbers: { readonly streamId: string; readonly sequence: number }[] = [];
   #failures = 0;
   #closed = false;
 
@@ -245,6 +247,10 @@ export class SimulatedArchive implements Archive {
       const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
       for (const { first, last } of plan.inserts[index] ?? []) {
         for (let sequence = first; sequence <= last; sequence++) {
+          if (isClockFixAt(block, sequence - firstSequence)) {
+            this.clockFixNumbers.push({ streamId, sequence });
+            continue;
+          }
           const entry = entryAt(block, sequence - firstSequence);
           const offsetUs = stepAt(offsets, sequence);
           if (isTimeGap(entry)) {
