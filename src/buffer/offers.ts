@@ -38,7 +38,8 @@ export class Offers {
 
   /** What a message says of a block beside its bytes. */
   manner(block: Block): { readonly repair?: true; readonly confirm?: true } {
-    if (this.#given.has(block)) return { confirm: true };
-    return this.#replays.isRepair(block) ? { repair: true } : {};
+    const isConfirmed = this.#given.has(block) || this.#replays.wantsConfirmation(block);
+    const isRepair = this.#replays.isRepair(block);
+    return { ...(isRepair ? { repair: true } : {}), ...(isConfirmed ? { confirm: true } : {}) };
   }
 }

@@ -149,7 +149,9 @@ export function* storeLines(status: ClassStoreStatus, nowUs: number): Generator<
   yield `  ring         ${formatSize(ring.diskBytes)} of ${formatSize(ring.capacityBytes)} (${fill} %),` +
     ` ${ring.samples} samples in ${ring.segments} segments`;
   yield* paceLines(status);
-  if (backlog.replays > 0) yield `  replay       ${backlog.replays} ranges wait to be sent again`;
+  for (const { streamId, first, last, archivedBefore } of backlog.replays) {
+    yield `  replay       ${streamId} ${first}–${last} is sent again, archived before ${archivedBefore}`;
+  }
   for (const [reason, count] of Object.entries(ring.lostByReason)) {
     yield `  lost         ${knownCount(count) ?? 'an unknown number of'} samples: ${reason}`;
   }

@@ -2,7 +2,7 @@ import { isKomError } from '../domain/errors.ts';
 import type { Disk, Store } from './store.ts';
 
 /** Databases beside the ring in its directory; the ring leaves them alone. */
-export const SIDE_STORES = ['poison', 'notes'] as const;
+export const SIDE_STORES = ['poison', 'notes', 'replays'] as const;
 export type SideStoreName = (typeof SIDE_STORES)[number];
 
 /** Sync and small buffers: what is kept here is rare. */

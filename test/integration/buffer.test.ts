@@ -143,7 +143,7 @@ it('replays through the running agent only', async () => {
   const listener = await listen(store, socket);
   const from = '2026-11-22T12:00:00.100Z';
   expect(await kom('replay', '--socket', socket, '--from', from)).toMatchObject({ code: 0 });
-  expect(backlog.stat().replays).toBe(1);
+  expect(backlog.stat().replays).toHaveLength(1);
   expect((await backlog.next(1e6)).map(({ header }) => header.firstSequence)).toEqual([1]);
   expect(await kom('replay', '--socket', socket, '--stream', 'xyz')).toMatchObject({ code: 2 });
   expect(await kom('replay', '--socket', socket)).toMatchObject({ code: 2 });
