@@ -7,6 +7,7 @@ import type { Process, Server, Site } from '../config/model.ts';
 import { KomError } from '../domain/errors.ts';
 import { openLevelDisk } from '../world/real/level-disk.ts';
 import type { CommandContext } from './program.ts';
+import { startAgainIfSmall } from './small-process.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
 interface RunOptions {
@@ -29,9 +30,10 @@ export function runCommand(_context: CommandContext): Command {
       new Option('--log-level <level>', 'how much is logged').choices([...LOG_LEVELS]).default('info'),
     )
     .action(async (file: string, options: RunOptions) => {
-      const world = realWorld({ level: options.logLevel, name: 'kom' });
       const first = await loadSite(file);
       const server = chooseServer(first.site, options.server);
+      startAgainIfSmall(chooseProcesses(first.site, server, options.process));
+      const world = realWorld({ level: options.logLevel, name: 'kom' });
       // Loaded again for its server: serial devices and directories depend on it.
       const { site, problems } = await loadSite(file, { server: server.name });
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));

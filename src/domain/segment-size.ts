@@ -7,3 +7,6 @@ const SEGMENT_BYTES_MAX_DEFAULT = 8_000_000;
 export function segmentBytesOf(capacityBytes: number, segmentBytesMax = SEGMENT_BYTES_MAX_DEFAULT): number {
   return Math.min(segmentBytesMax, Math.floor(capacityBytes / SEGMENTS_MIN));
 }
+
+/** Largest segment with the profile `small`. */
+export const SMALL_SEGMENT_BYTES = 2_000_000;
