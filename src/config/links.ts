@@ -4,6 +4,7 @@ import type { DialledAgent, KernelAddress, UplinkListen, UplinkSettings } from '
 import { type JsonPath, type ProblemList, suggestion } from './problems.ts';
 import type { KernelInput, ProcessInput, SiteInput } from './schema.ts';
 import { isLoopback, parseAddress, parseByteRate } from './schema-parts.ts';
+import { checkLink } from './tls.ts';
 
 /** Where problems and warnings of links go. */
 interface LinkScope {
@@ -24,26 +25,11 @@ export function makeKernels(
     const address = parseAddress(kernel.address, 3119);
     if (address === null) return [];
     const path = ['kernels', position];
-    checkOpen({ ...kernel, host: address.host }, path, { problems, warnings });
+    const hasTls = input.tls !== undefined;
+    checkLink({ ...kernel, host: address.host, hasTls }, path, { problems, warnings });
     checkServerNames(kernel.localAddress, [...path, 'localAddress'], { input, problems });
     return [{ ...address, insecure: kernel.insecure, localAddresses: kernel.localAddress }];
   });
-}
-
-/** A link that others can read needs the word of whoever wrote the file. */
-function checkOpen(
-  link: { readonly address: string; readonly host: string; readonly insecure: boolean },
-  path: JsonPath,
-  { problems, warnings }: LinkScope,
-): void {
-  if (isLoopback(link.host)) return;
-  const text = `${link.address} is not on this machine, and this version has no TLS`;
-  if (link.insecure) warnings.add(path, `${text}: values travel in the open`);
-  else {
-    problems.add(path, text, {
-      expected: 'a loopback address, or "insecure": true on a network that you trust',
-    });
-  }
 }
 
 function checkServerNames(
@@ -126,8 +112,9 @@ function makeListen(
   );
   const { insecure, allowFrom } = listen;
   const open = [address, ...Object.values(serverAddresses)].find(({ host }) => !isLoopback(host));
-  checkOpen({ ...listen, host: open?.host ?? address.host }, path, { problems, warnings });
-  if (open !== undefined && allowFrom.length === 0) {
+  const hasTls = input.tls !== undefined;
+  checkLink({ ...listen, host: open?.host ?? address.host, hasTls }, path, { problems, warnings });
+  if (open !== undefined && allowFrom.length === 0 && (insecure || !hasTls)) {
     warnings.add([...path, 'allowFrom'], 'anybody who reaches this address may connect as the Kernel');
   }
   return { address, serverAddresses, allowFrom, insecure };
@@ -170,7 +157,9 @@ export function makeDialledAgents(input: KernelInput, scope: LinkScope): Dialled
     const addresses = agent.addresses.flatMap((text, at) => {
       const address = parseAddress(text, 3119);
       if (address === null) return [];
-      checkOpen({ ...agent, address: text, host: address.host }, [...path, 'addresses', at], scope);
+      const hasTls = input.tls !== undefined;
+      const link = { ...agent, address: text, host: address.host, hasTls };
+      checkLink(link, [...path, 'addresses', at], scope);
       return [address];
     });
     const { site, process, instance, localAddress, insecure } = agent;

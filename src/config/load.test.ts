@@ -18,7 +18,7 @@ describe('warnings', () => {
       '$.kernels[0]',
       '$.templates.pump.tags.b.address',
     ]);
-    expect(loaded.site.kernels).toEqual([{ host: '10.0.0.1', port: 4000, insecure: true }]);
+    expect(loaded.site.kernels).toMatchObject([{ host: '10.0.0.1', port: 4000, insecure: true }]);
   });
 });
 
@@ -228,8 +228,11 @@ describe('include', () => {
 
 describe('servers', () => {
   const twoServers = (): Json =>
-    site(({ servers, lines }) => {
-      servers['A'] = { instance: 1, data: '/var/a', serial: { bus: '/dev/ttyA' }, flash: { tbw: '20TB' } };
+    site((raw) => {
+      const { servers, lines } = raw;
+      raw['tls'] = {};
+      const own = { serial: { bus: '/dev/ttyA' }, flash: { tbw: '20TB' }, tls: { crl: 'list.pem' } };
+      servers['A'] = { instance: 1, data: '/var/a', ...own };
       servers['B'] = { instance: 2, data: 'b', controlSocket: '/run/kom/b.sock' };
       lines['bus'] = { driver: 'modbus-rtu', device: '/dev/ttyS1', parity: 'none', stations: {} };
       lines['dcs'] = { driver: 'opcua', endpoint: 'opc.tcp://h:1', stations: {} };
@@ -244,6 +247,10 @@ describe('servers', () => {
         instance: 1,
         dataDirectory: '/var/a',
         controlSocket: '/var/a/kom.sock',
+        tls: {
+          ...{ ca: '/etc/kom/tls/A/ca.pem', certificate: '/etc/kom/tls/A/certificate.pem' },
+          ...{ key: '/etc/kom/tls/A/key.pem', crl: '/etc/kom/list.pem', isCrlOptional: false },
+        },
         flashTbwBytes: 2e13,
       },
       {
@@ -251,6 +258,10 @@ describe('servers', () => {
         instance: 2,
         dataDirectory: '/etc/kom/b',
         controlSocket: '/run/kom/b.sock',
+        tls: {
+          ...{ ca: '/etc/kom/tls/B/ca.pem', certificate: '/etc/kom/tls/B/certificate.pem' },
+          ...{ key: '/etc/kom/tls/B/key.pem', crl: '/etc/kom/tls/B/crl.pem', isCrlOptional: true },
+        },
       },
     ]);
     const linesOf = (made: typeof a) => made.processes[0]?.lines;
@@ -370,6 +381,8 @@ describe('the Kernel file', () => {
     expect(resolveKernelConfig({}, { directory: '/etc/kom' }).config).toEqual({
       listen: { host: '127.0.0.1', port: 3119 },
       insecure: false,
+      tls: null,
+      agents: [],
       archive: { kind: 'embedded', directory: '/etc/kom/data/kernel', memoryLimitBytes: 512e6 },
       controlSocket: '/etc/kom/data/kernel/kom-kernel.sock',
     });
@@ -381,6 +394,12 @@ describe('the Kernel file', () => {
     expect(resolveKernelConfig({ listen, insecure: true }, { directory: '/' }).problems).toMatchObject([
       { path: '$.listen' },
     ]);
+    const secure = resolveKernelConfig({ listen, tls: { key: '/k.pem' } }, { directory: '/etc/kom' });
+    expect(secure.problems).toEqual([]);
+    expect(secure.config.tls).toEqual({
+      ...{ ca: '/etc/kom/tls/kernel/ca.pem', certificate: '/etc/kom/tls/kernel/certificate.pem' },
+      ...{ key: '/k.pem', crl: '/etc/kom/tls/kernel/crl.pem', isCrlOptional: true },
+    });
   });
 
   it('has all its mistakes named', () => {

@@ -8,9 +8,10 @@ import { makeDialledAgents } from './links.ts';
 import type { KernelConfig, Site } from './model.ts';
 import { ConfigProblems, formatPath, type JsonPath, type Problem, ProblemList } from './problems.ts';
 import { kernelSchema, siteSchema } from './schema.ts';
-import { isLoopback, parseAddress } from './schema-parts.ts';
+import { parseAddress } from './schema-parts.ts';
 import { makeSite } from './site.ts';
 import type { Explained } from './tags.ts';
+import { checkLink, makeTlsFiles } from './tls.ts';
 import { validate } from './validate.ts';
 
 export type { Problem } from './problems.ts';
@@ -116,14 +117,10 @@ export function resolveKernelConfig(
   const warnings = new ProblemList();
   const input = validate(kernelSchema, withoutComments(raw), problems);
   const listen = input === undefined ? null : parseAddress(input.listen, 3119);
-  if (listen !== null && input !== undefined && !isLoopback(listen.host)) {
-    const text = `${input.listen} can be reached from other machines, and this version has no TLS`;
-    if (input.insecure) warnings.add(['listen'], `${text}: values travel in the open`);
-    else {
-      problems.add(['listen'], text, {
-        expected: 'a loopback address, or "insecure": true on a network that you trust',
-      });
-    }
+  if (listen !== null && input !== undefined) {
+    const { insecure, tls } = input;
+    const link = { address: input.listen, host: listen.host, insecure, hasTls: tls !== undefined };
+    checkLink(link, ['listen'], { problems, warnings });
   }
   const agents = input === undefined ? [] : makeDialledAgents(input, { problems, warnings });
   if (input === undefined || listen === null || problems.all.length > 0) {
@@ -133,6 +130,8 @@ export function resolveKernelConfig(
   const config: KernelConfig = {
     listen,
     insecure: input.insecure,
+    tls: input.tls === undefined ? null : makeTlsFiles(options.directory, input.tls.directory, input.tls),
+    ...(input.accept === undefined ? {} : { accept: input.accept }),
     agents,
     archive: {
       kind: input.archive.kind,

@@ -62,7 +62,7 @@ describe('a site file with mistakes', () => {
       'a Kernel elsewhere without TLS',
       (raw) => (raw['kernels'] = [{ address: '10.0.0.1' }]),
       '$.kernels[0]',
-      'has no TLS; a loopback address, or "insecure": true',
+      'has no "tls" section; "tls": {} with certificates, or "insecure": true',
     ],
     [
       'a mode of later versions',
