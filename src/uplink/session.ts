@@ -211,6 +211,9 @@ export class Session {
 
   #onAck(coverage: readonly StreamCoverage[], archived: readonly BlockRange[] = []): void {
     this.#refusals.archived(archived);
+    for (const { streamId, firstSequence } of archived) {
+      for (const { backlog } of this.#options.sources) backlog.archived(streamId, firstSequence);
+    }
     for (const { streamId, throughSequence } of coverage) {
       for (const { backlog } of this.#options.sources) backlog.acknowledge(streamId, throughSequence);
     }
