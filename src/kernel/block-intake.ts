@@ -9,7 +9,14 @@ import {
   type DecodedBlock,
   lastSequence,
 } from '../domain/block/block.ts';
-import { clockFixAt, decodeBlock, isClockFixAt, isTimeGapAt, readBlock, timeGapAt } from '../domain/block/codec.ts';
+import {
+  clockFixAt,
+  decodeBlock,
+  isClockFixAt,
+  isTimeGapAt,
+  readBlock,
+  timeGapAt,
+} from '../domain/block/codec.ts';
 import { crc32c } from '../domain/crc32c.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
