@@ -59,7 +59,6 @@ export function decodeBlock(block: Block): DecodedBlock {
   const decoded = bytes[2] === BLOCK_VERSION_1 ? readBody1(reader, header) : readBody(reader, header);
   const { kinds, sourceTimesUs, deviceTimesUs } = decoded;
   const deviceTimed = takeDeviceTimed(kinds);
-  checkKinds(kinds);
   for (const at of deviceTimed) deviceTimesUs.set(at, sourceTimesUs[at] as number);
   if (reader.remaining > 0) throw corrupt('there are bytes behind the last column');
   return { header, ...decoded };
@@ -93,6 +92,11 @@ export function entryAt(block: DecodedBlock, at: number): Entry {
   };
   const deviceTimeUs = block.deviceTimesUs.get(at);
   return deviceTimeUs === undefined ? sample : { ...sample, deviceTimeUs };
+}
+
+/** What a decoded block carries at a position, whatever it is. */
+export function blockEntryAt(block: DecodedBlock, at: number): BlockEntry {
+  return isClockFixAt(block, at) ? clockFixAt(block, at) : entryAt(block, at);
 }
 
 /** The value of a sample of a decoded block; `null` for an entry that is none. */
@@ -173,20 +177,17 @@ function checkEnvelope(bytes: Uint8Array): number {
   return headerLength;
 }
 
-function checkKinds(kinds: Uint8Array): void {
-  for (const kind of kinds) {
-    if (kind >>> ENTRY_CAUSE_SHIFT >= SAMPLE_CAUSES.length) throw corrupt('an entry is of an unknown kind');
-  }
-}
-
-/** Takes the bit out of the kinds; returns the positions that had it. */
+/** Checks the kinds and takes the bit of the device's time out of them; returns the positions that had it. */
 function takeDeviceTimed(kinds: Uint8Array): number[] {
   const positions: number[] = [];
   for (let at = 0; at < kinds.length; at++) {
-    const kind = kinds[at] as number;
-    if ((kind & ENTRY_DEVICE_TIMED) === 0) continue;
-    kinds[at] = kind & ~ENTRY_DEVICE_TIMED;
-    positions.push(at);
+    let kind = kinds[at] as number;
+    if ((kind & ENTRY_DEVICE_TIMED) !== 0) {
+      kind &= ~ENTRY_DEVICE_TIMED;
+      kinds[at] = kind;
+      positions.push(at);
+    }
+    if (kind >>> ENTRY_CAUSE_SHIFT >= SAMPLE_CAUSES.length) throw corrupt('an entry is of an unknown kind');
   }
   return positions;
 }

@@ -1,17 +1,20 @@
 import { expect, it } from 'vitest';
-import type { Entry } from '../sample.ts';
+import type { BlockEntry } from '../sample.ts';
 import { type Block, lastSequence } from './block.ts';
-import { decodeBlock, encodeBlock, entryAt, readBlock } from './codec.ts';
+import { blockEntryAt, decodeBlock, encodeBlock, readBlock } from './codec.ts';
 import { cutBlock } from './cut.ts';
 
-const IDS = { streamId: 'a'.repeat(32), dictionaryHash: 'b'.repeat(32), sealedMonotonicUs: 77 };
+const IDS = {
+  ...{ streamId: 'a'.repeat(32), dictionaryHash: 'b'.repeat(32), sealedMonotonicUs: 77 },
+  isClockUncertain: true,
+} as const;
 
-function entriesOf(block: Block): Entry[] {
+function entriesOf(block: Block): BlockEntry[] {
   const decoded = decodeBlock(readBlock(block.bytes));
-  return Array.from({ length: block.header.count }, (_, at) => entryAt(decoded, at));
+  return Array.from({ length: block.header.count }, (_, at) => blockEntryAt(decoded, at));
 }
 
-const ENTRIES: Entry[] = Array.from({ length: 1000 }, (_, at): Entry => {
+const ENTRIES: BlockEntry[] = Array.from({ length: 1000 }, (_, at): BlockEntry => {
   const common = {
     tagIndex: at % 7,
     sourceTimeUs: 1_000_000 + at * 1000,
@@ -20,6 +23,9 @@ const ENTRIES: Entry[] = Array.from({ length: 1000 }, (_, at): Entry => {
   };
   if (at % 100 === 99) {
     return { station: 'P1', tags: [], fromUs: 5, toUs: 1_000_000 + at * 1000, reason: 'station-down' };
+  }
+  if (at % 100 === 50) {
+    return { streamId: IDS.streamId, firstSequence: 1, lastSequence: 9, offsetUs: -at, atUs: 1_000_000 };
   }
   if (at % 3 === 0) return { ...common, value: BigInt(at) * 7_777_777_777n };
   if (at % 3 === 1) return { ...common, value: Math.sin(at), deviceTimeUs: at };

@@ -1,6 +1,6 @@
 import { isKomError } from '../errors.ts';
 import { type Block, lastSequence } from './block.ts';
-import { decodeBlock, encodeBlock, entryAt } from './codec.ts';
+import { blockEntryAt, decodeBlock, encodeBlock } from './codec.ts';
 
 /** A block of a few entries takes so many bytes whatever is in it; pieces are not made smaller. */
 const PIECE_BYTES_MIN = 512;
@@ -21,7 +21,7 @@ export function cutBlock(block: Block, bytesMax: number, afterSequence = 0): Blo
     const decoded = decodeBlock(block);
     for (let from = skipped; from < header.count; from += perPiece) {
       const count = Math.min(perPiece, header.count - from);
-      const entries = Array.from({ length: count }, (_, at) => entryAt(decoded, from + at));
+      const entries = Array.from({ length: count }, (_, at) => blockEntryAt(decoded, from + at));
       pieces.push(encodeBlock(entries, { ...header, firstSequence: header.firstSequence + from }));
     }
   } catch (error) {
