@@ -116,6 +116,7 @@ function readSteps(reader: ByteReader, count: number): Float64Array {
 }
 
 function readKinds(reader: ByteReader, tagIndexes: Uint32Array): Uint8Array {
+  const known = memory.symbols;
   const symbols = reader.varint();
   if (symbols < 1 || symbols > SYMBOLS_MAX) throw corrupt('an entry is of an unknown kind');
   const recent = new RecentSymbols([...reader.raw(symbols)]);
@@ -123,7 +124,7 @@ function readKinds(reader: ByteReader, tagIndexes: Uint32Array): Uint8Array {
   const kinds = new Uint8Array(tagIndexes.length);
   for (let at = 0; at < kinds.length; at++) {
     const tag = tagIndexes[at] as number;
-    const expected = memory.symbols[tag] as number;
+    const expected = known[tag] as number;
     const place = places[at] as number;
     if (place === 0 && expected !== UNSEEN) {
       kinds[at] = expected;
@@ -132,12 +133,13 @@ function readKinds(reader: ByteReader, tagIndexes: Uint32Array): Uint8Array {
     const symbol = recent.useAt(expected === UNSEEN ? place : place - 1);
     if (symbol === undefined) throw corrupt('an entry is of an unknown kind');
     kinds[at] = symbol;
-    memory.symbols[tag] = symbol;
+    known[tag] = symbol;
   }
   return kinds;
 }
 
 function readBooleans(reader: ByteReader, kinds: Uint8Array, tagIndexes: Uint32Array): void {
+  const known = memory.booleans;
   let found = 0;
   for (const kind of kinds) if ((kind & ENTRY_KIND_MASK) === EntryKind.false) found++;
   const differences = readColumn(reader, found);
@@ -146,9 +148,9 @@ function readBooleans(reader: ByteReader, kinds: Uint8Array, tagIndexes: Uint32A
     const kind = kinds[at] as number;
     if ((kind & ENTRY_KIND_MASK) !== EntryKind.false) continue;
     const tag = tagIndexes[at] as number;
-    const value = ((differences[found++] as number) ^ (memory.booleans[tag] as number)) & 1;
+    const value = ((differences[found++] as number) ^ (known[tag] as number)) & 1;
     kinds[at] = kind + value * (EntryKind.true - EntryKind.false);
-    memory.booleans[tag] = 1 - value;
+    known[tag] = 1 - value;
   }
 }
 
@@ -167,14 +169,15 @@ function readQualities(reader: ByteReader, count: number): Uint32Array {
 }
 
 function readClasses(reader: ByteReader, { kinds, tagIndexes, roles }: Columns): void {
+  const { classes, seen } = memory;
   const slots: [number[], number[]] = [[], []];
   for (let at = 0; at < kinds.length; at++) {
     const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
     if (kind !== EntryKind.float64 && kind !== EntryKind.int64) continue;
     const isFloat = kind === EntryKind.float64;
     const slot = slotOf(tagIndexes[at] as number, isFloat);
-    if (memory.seen[slot] === 1) continue;
-    memory.seen[slot] = 1;
+    if (seen[slot] === 1) continue;
+    seen[slot] = 1;
     roles[at] = FIRST_OF_TAG;
     slots[isFloat ? 1 : 0].push(slot);
   }
@@ -184,19 +187,21 @@ function readClasses(reader: ByteReader, { kinds, tagIndexes, roles }: Columns):
       const code = codes[index] as number;
       const isKnown = slotsOfKind === slots[1] ? isNumberClass(code) : isIntegerClass(code);
       if (!isKnown) throw corrupt('a number is of an unknown class');
-      memory.classes[slot] = code;
+      classes[slot] = code;
     }
   }
   for (let at = 0; at < kinds.length; at++) {
     const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
     if (kind !== EntryKind.float64 && kind !== EntryKind.int64) continue;
     const isFloat = kind === EntryKind.float64;
-    const role = roleOf(memory.classes[slotOf(tagIndexes[at] as number, isFloat)] as number, isFloat);
+    const role = roleOf(classes[slotOf(tagIndexes[at] as number, isFloat)] as number, isFloat);
     roles[at] = roles[at] === FIRST_OF_TAG ? role | FIRST_OF_TAG : role;
   }
 }
 
 function readIntegers(reader: ByteReader, columns: Columns): void {
+  const last = memory.integers;
+  const { classes } = memory;
   const { tagIndexes, integers, floats, roles } = columns;
   const counts = countRoles(roles);
   const numbers: Float64Array[] = Array.from({ length: 2 * FIRST_OF_TAG }, () => NONE);
@@ -215,9 +220,9 @@ function readIntegers(reader: ByteReader, columns: Columns): void {
     const place = next[role] as number;
     next[role] = place + 1;
     const number = (numbers[role] as Float64Array)[place] as number;
-    const integer = role === group ? (memory.integers[slot] as number) + number : number;
-    memory.integers[slot] = integer;
-    if (group !== Role.integer) floats[at] = floatOf(integer, memory.classes[slot] as number);
+    const integer = role === group ? (last[slot] as number) + number : number;
+    last[slot] = integer;
+    if (group !== Role.integer) floats[at] = floatOf(integer, classes[slot] as number);
     else {
       halves.setUint32(at * 8, integer, true);
       halves.setInt32(at * 8 + 4, Math.floor(integer / 2 ** 32), true);
@@ -227,22 +232,28 @@ function readIntegers(reader: ByteReader, columns: Columns): void {
 
 function readRaw(reader: ByteReader, columns: Columns, role: number): void {
   const { tagIndexes, integers, floats, roles } = columns;
-  const places: number[] = [];
+  const counts = countRoles(roles);
+  const count = (counts[role] as number) + (counts[role | FIRST_OF_TAG] as number);
+  if (count === 0) return;
+  const halves = readPlanes(reader, count);
+  const places = new Uint32Array(count);
+  const tags = new Uint32Array(count);
   let tagIndexMax = 0;
+  let found = 0;
   for (let at = 0; at < roles.length; at++) {
     if (((roles[at] as number) & ~FIRST_OF_TAG) !== role) continue;
-    places.push(at);
-    tagIndexMax = Math.max(tagIndexMax, tagIndexes[at] as number);
+    const tag = tagIndexes[at] as number;
+    if (tag > tagIndexMax) tagIndexMax = tag;
+    places[found] = at;
+    tags[found++] = tag;
   }
-  if (places.length === 0) return;
-  const tags = Uint32Array.from(places, (at) => tagIndexes[at] as number);
-  const halves = readPlanes(reader, places.length);
   const previous = previousValues.halvesUpTo(tagIndexMax);
   if (role === Role.rawInteger) deltaBack(halves, tags, previous);
   else xorBack(halves, tags, previous);
   previousValues.clear(tags);
   const view = new DataView((role === Role.rawInteger ? integers : floats).buffer);
-  for (const [index, at] of places.entries()) {
+  for (let index = 0; index < count; index++) {
+    const at = places[index] as number;
     view.setUint32(at * 8, halves[2 * index] as number, true);
     view.setUint32(at * 8 + 4, halves[2 * index + 1] as number, true);
   }

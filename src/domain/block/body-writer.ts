@@ -37,22 +37,32 @@ const COARSE_UNIT_US = 1000;
 
 const memory = new TagMemory();
 const previousValues = new PreviousValues();
-/** What stands for each number: an integer, or NaN for one of class `raw`. */
-let integers = new Float64Array(1024);
-let column = new Float64Array(1024);
-let spare = new Float64Array(1024);
-/** Class, and later role, of each number. */
-let roles = new Uint8Array(1024);
+/** Room for the columns of a block, used again and again. */
+let scratch = scratchFor(1024);
+
+interface Scratch {
+  /** What stands for each number: an integer, or NaN for one of class `raw`. */
+  readonly integers: Float64Array;
+  /** Class, and later role, of each number. */
+  readonly roles: Uint8Array;
+  /** Two columns that are being made. */
+  readonly column: Float64Array;
+  readonly spare: Float64Array;
+}
+
+function scratchFor(count: number): Scratch {
+  return {
+    integers: new Float64Array(count),
+    roles: new Uint8Array(count),
+    column: new Float64Array(count),
+    spare: new Float64Array(count),
+  };
+}
 
 /** Writes the body of a block of version 2; uplink/kernel.proto has its layout. */
 export function writeBody(body: ByteWriter, entries: EntryColumns): void {
   const count = entries.kinds.length;
-  if (integers.length < count) {
-    integers = new Float64Array(2 * count);
-    column = new Float64Array(2 * count);
-    spare = new Float64Array(2 * count);
-    roles = new Uint8Array(2 * count);
-  }
+  if (scratch.roles.length < count) scratch = scratchFor(2 * count);
   let span = 1;
   for (let at = 0; at < count; at++) span = Math.max(span, 1 + (entries.tagIndexes[at] as number));
   memory.reserve(span);
@@ -62,12 +72,11 @@ export function writeBody(body: ByteWriter, entries: EntryColumns): void {
     writeKinds(body, entries);
     writeBooleans(body, entries);
     writeQualities(body, entries.qualities);
-    classify(entries);
-    settle(entries);
+    if (classify(entries)) settle(entries);
     writeClasses(body, entries);
     writeIntegers(body, entries);
-    writeRaw(body, entries, EntryKind.int64);
-    writeRaw(body, entries, EntryKind.float64);
+    writeRaw(body, entries, Role.rawInteger);
+    writeRaw(body, entries, Role.rawFloat);
   } finally {
     memory.clear(entries.tagIndexes);
   }
@@ -76,6 +85,7 @@ export function writeBody(body: ByteWriter, entries: EntryColumns): void {
 }
 
 function writeTags(body: ByteWriter, tagIndexes: Uint32Array, span: number): void {
+  const { column } = scratch;
   body.varint(span);
   let next = 0;
   for (let at = 0; at < tagIndexes.length; at++) {
@@ -87,6 +97,7 @@ function writeTags(body: ByteWriter, tagIndexes: Uint32Array, span: number): voi
 }
 
 function writeTimes(body: ByteWriter, { times, fromUs }: EntryColumns): void {
+  const { column, spare } = scratch;
   let runs = 0;
   let start = 0;
   for (let at = 1; at <= times.length; at++) {
@@ -119,6 +130,8 @@ function symbolOf(kind: number): number {
 }
 
 function writeKinds(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  const { column } = scratch;
+  const known = memory.symbols;
   const present = new Uint8Array(256);
   const symbols: number[] = [];
   for (let at = 0; at < kinds.length; at++) {
@@ -133,27 +146,29 @@ function writeKinds(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void
   for (let at = 0; at < kinds.length; at++) {
     const symbol = symbolOf(kinds[at] as number);
     const tag = tagIndexes[at] as number;
-    const expected = memory.symbols[tag] as number;
+    const expected = known[tag] as number;
     if (expected === symbol) {
       column[at] = 0;
       continue;
     }
     column[at] = recent.use(symbol) + (expected === UNSEEN ? 0 : 1);
-    memory.symbols[tag] = symbol;
+    known[tag] = symbol;
   }
   writeColumn(body, column.subarray(0, kinds.length));
 }
 
 function writeBooleans(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  const { column } = scratch;
+  const known = memory.booleans;
   let found = 0;
   for (let at = 0; at < kinds.length; at++) {
     const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
     if (kind !== EntryKind.true && kind !== EntryKind.false) continue;
     const tag = tagIndexes[at] as number;
     const value = kind === EntryKind.true ? 1 : 0;
-    column[found++] = value ^ (memory.booleans[tag] as number);
+    column[found++] = value ^ (known[tag] as number);
     // A boolean comes when it has changed, so the other one is what is expected next.
-    memory.booleans[tag] = 1 - value;
+    known[tag] = 1 - value;
   }
   writeColumn(body, column.subarray(0, found));
 }
@@ -170,13 +185,19 @@ function writeQualities(body: ByteWriter, qualities: Uint32Array): void {
   }
 }
 
-/** Finds the class of each tag's numbers, the integer of each number, and of which class that is. */
-function classify({ kinds, tagIndexes, values }: EntryColumns): void {
+/**
+ * Finds the class of each tag's numbers, the integer of each number, and of which class that is. True: some
+ * class became wider after a number of its tag had been seen.
+ */
+function classify({ kinds, tagIndexes, values }: EntryColumns): boolean {
+  const { integers, roles } = scratch;
+  const { classes } = memory;
+  let isWidened = false;
   for (let at = 0; at < kinds.length; at++) {
     const kind = (kinds[at] as number) & ENTRY_KIND_MASK;
     if (kind !== EntryKind.float64 && kind !== EntryKind.int64) continue;
     const slot = slotOf(tagIndexes[at] as number, kind === EntryKind.float64);
-    const before = memory.classes[slot] as number;
+    const before = classes[slot] as number;
     let code: number = before === UNSEEN ? NumberClass.decimal : before;
     if (kind === EntryKind.int64) {
       const integer = integerAt(values, at);
@@ -186,14 +207,16 @@ function classify({ kinds, tagIndexes, values }: EntryColumns): void {
       const value = values.getFloat64(at * 8, true);
       let integer = integerOf(value, code);
       if (Number.isNaN(integer)) {
+        isWidened ||= before !== UNSEEN;
         code = widerClass(value, code);
         if (code !== NumberClass.raw) integer = integerOf(value, code);
       }
       integers[at] = integer;
     }
-    memory.classes[slot] = code;
+    classes[slot] = code;
     roles[at] = code;
   }
+  return isWidened;
 }
 
 /**
@@ -201,6 +224,7 @@ function classify({ kinds, tagIndexes, values }: EntryColumns): void {
  * tag's numbers are raw.
  */
 function settle({ kinds, tagIndexes, values }: EntryColumns): void {
+  const { integers, roles } = scratch;
   for (let at = 0; at < kinds.length; at++) {
     if (((kinds[at] as number) & ENTRY_KIND_MASK) !== EntryKind.float64) continue;
     const slot = slotOf(tagIndexes[at] as number, true);
@@ -219,6 +243,8 @@ function integerAt(values: DataView, at: number): number {
 
 /** Writes the class of each tag's numbers where the first of them is, and finds the role of each number. */
 function writeClasses(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  const { roles, column, spare } = scratch;
+  const { classes, seen } = memory;
   let ofIntegers = 0;
   let ofFloats = 0;
   for (let at = 0; at < kinds.length; at++) {
@@ -229,13 +255,13 @@ function writeClasses(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): vo
       continue;
     }
     const slot = slotOf(tagIndexes[at] as number, isFloat);
-    const code = memory.classes[slot] as number;
+    const code = classes[slot] as number;
     const role = roleOf(code, isFloat);
-    if (memory.seen[slot] === 1) {
+    if (seen[slot] === 1) {
       roles[at] = role;
       continue;
     }
-    memory.seen[slot] = 1;
+    seen[slot] = 1;
     roles[at] = role | FIRST_OF_TAG;
     if (isFloat) spare[ofFloats++] = code;
     else column[ofIntegers++] = code;
@@ -246,6 +272,8 @@ function writeClasses(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): vo
 
 /** For each group the first integer of each tag, and the step to each other one from the one before it. */
 function writeIntegers(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): void {
+  const { integers, roles, column, spare } = scratch;
+  const last = memory.integers;
   const places = placesOf(countRoles(roles.subarray(0, kinds.length)));
   const next = places.slice();
   for (let at = 0; at < kinds.length; at++) {
@@ -256,9 +284,9 @@ function writeIntegers(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): v
     const integer = integers[at] as number;
     const place = next[role] as number;
     next[role] = place + 1;
-    if (role === group) column[place] = integer - (memory.integers[slot] as number);
+    if (role === group) column[place] = integer - (last[slot] as number);
     else spare[place] = integer;
-    memory.integers[slot] = integer;
+    last[slot] = integer;
   }
   for (let group = 0; group < NUMBER_GROUPS; group++) {
     const first = group | FIRST_OF_TAG;
@@ -268,27 +296,28 @@ function writeIntegers(body: ByteWriter, { kinds, tagIndexes }: EntryColumns): v
 }
 
 /** Numbers that are no integers, as 64 bits. */
-function writeRaw(body: ByteWriter, entries: EntryColumns, kind: number): void {
-  const { kinds, tagIndexes, values } = entries;
-  const role = kind === EntryKind.int64 ? Role.rawInteger : Role.rawFloat;
-  const halves: number[] = [];
-  const tags: number[] = [];
+function writeRaw(body: ByteWriter, { kinds, tagIndexes, values }: EntryColumns, role: number): void {
+  const { roles } = scratch;
+  const counts = countRoles(roles.subarray(0, kinds.length));
+  const count = (counts[role] as number) + (counts[role | FIRST_OF_TAG] as number);
+  if (count === 0) return;
+  const halves = new Uint32Array(2 * count);
+  const tags = new Uint32Array(count);
   let tagIndexMax = 0;
+  let found = 0;
   for (let at = 0; at < kinds.length; at++) {
     if (((roles[at] as number) & ~FIRST_OF_TAG) !== role) continue;
     const tag = tagIndexes[at] as number;
     if (tag > tagIndexMax) tagIndexMax = tag;
-    tags.push(tag);
-    halves.push(values.getUint32(at * 8, true), values.getUint32(at * 8 + 4, true));
+    halves[2 * found] = values.getUint32(at * 8, true);
+    halves[2 * found + 1] = values.getUint32(at * 8 + 4, true);
+    tags[found++] = tag;
   }
-  if (tags.length === 0) return;
-  const planes = Uint32Array.from(halves);
-  const tagsOfRaw = Uint32Array.from(tags);
   const previous = previousValues.halvesUpTo(tagIndexMax);
-  if (kind === EntryKind.int64) deltaForward(planes, tagsOfRaw, previous);
-  else xorForward(planes, tagsOfRaw, previous);
-  previousValues.clear(tagsOfRaw);
-  writePlanes(body, planes);
+  if (role === Role.rawInteger) deltaForward(halves, tags, previous);
+  else xorForward(halves, tags, previous);
+  previousValues.clear(tags);
+  writePlanes(body, halves);
 }
 
 function writeTexts(body: ByteWriter, texts: EntryColumns['texts']): void {
@@ -300,6 +329,7 @@ function writeTexts(body: ByteWriter, texts: EntryColumns['texts']): void {
 }
 
 function writeDeviceTimes(body: ByteWriter, { deviceTimes, times }: EntryColumns): void {
+  const { column, spare } = scratch;
   body.varint(deviceTimes.length);
   let next = 0;
   for (const [index, { at, timeUs }] of deviceTimes.entries()) {
