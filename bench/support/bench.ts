@@ -8,6 +8,8 @@ export interface Bench {
 export interface BenchOptions {
   /** Smaller amounts: seconds instead of minutes, and less exact. */
   readonly quick: boolean;
+  /** Size of what is measured, where a bench takes one. */
+  readonly samples?: number;
 }
 
 /** One measured figure. */

@@ -2,6 +2,7 @@ import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { decodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, KomError } from '../domain/errors.ts';
+import { Mark } from '../domain/marks.ts';
 import type { Channel } from '../uplink/channel.ts';
 import { GAP_MEMORY_BYTES, RANGES_MAX } from '../uplink/limits.ts';
 import type { BlockRange, Message, Nack } from '../uplink/messages.ts';
@@ -10,13 +11,17 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { GapPace, type SessionQuota } from './admission.ts';
 import { decode, rangeOf, takeIn } from './block-intake.ts';
+import { settledCoverage } from './chain.ts';
 import type { Contribution, Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
 
 /**
- * Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure.
+ * Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure. A
+ * decoded sample counts, not its share of the block: two transactions of the archive are on their way at most,
+ * and a backlog that arrives at once holds up neither the memory nor the live values.
  */
 const UNCOMMITTED_BYTES_MAX = 16 * 1024 * 1024;
+const DECODED_SAMPLE_BYTES = 64;
 
 export interface DataLaneOptions {
   readonly channel: Channel;
@@ -27,6 +32,8 @@ export interface DataLaneOptions {
   readonly process: string;
   /** Streams that the agent may send. */
   readonly streamIds: ReadonlySet<string>;
+  /** Those of them that were running at its Hello. */
+  readonly runningIds: ReadonlySet<string>;
   /** It is one of another process that has a session now. */
   readonly isForeign: (streamId: string) => boolean;
   readonly quota: SessionQuota;
@@ -121,8 +128,10 @@ export class DataLane {
     const { clock, presence } = this.#options;
     const repair = message.repair === true ? { repair: true as const } : {};
     const archived = (): void => presence.archived(decoded.block, dictionary, clock.wallUs());
+    // What comes while the agent catches up was held back, and tells of the past.
+    const marks = this.#options.presence.status.uplinkState === 'online' ? 0 : Mark.replayed;
     this.#commit(
-      { blocks: [{ block: decoded.block, dictionary, ...repair }], bytes: bytes.length },
+      { blocks: [{ block: decoded.block, dictionary, marks, ...repair }], bytes: bytes.length },
       { streamId, archived, ...(message.confirm === true ? { confirm: rangeOf(block) } : {}) },
     );
   }
@@ -159,7 +168,8 @@ export class DataLane {
 
   /** Hands a contribution to the archive and acknowledges when it is durable; does not wait for that. */
   #commit(contribution: Contribution, about: About): void {
-    this.#uncommittedBytes += contribution.bytes;
+    const bytes = memoryBytes(contribution);
+    this.#uncommittedBytes += bytes;
     const done = this.#options.ingest.commit(contribution).then(async () => {
       about.archived?.();
       await this.#acknowledge(about);
@@ -171,15 +181,15 @@ export class DataLane {
         this.#options.channel.destroy();
       })
       .finally(() => {
-        this.#uncommittedBytes -= contribution.bytes;
+        this.#uncommittedBytes -= bytes;
         this.#room?.resolve();
         this.#room = null;
       });
   }
 
   async #acknowledge({ streamId, confirm }: About): Promise<void> {
-    const { archive, presence, channel } = this.#options;
-    const coverage = await archive.coverage(streamId);
+    const { archive, presence, channel, runningIds } = this.#options;
+    const coverage = settledCoverage(await archive.coverage(streamId), runningIds.has(streamId));
     presence.covered(streamId, coverage);
     const throughSequence = contiguousEnd(coverage);
     await channel.send({
@@ -193,4 +203,9 @@ export class DataLane {
     this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise;
   }
+}
+
+function memoryBytes({ bytes, blocks = [] }: Contribution): number {
+  const samples = blocks.reduce((count, { block }) => count + block.header.count, 0);
+  return Math.max(bytes, samples * DECODED_SAMPLE_BYTES);
 }

@@ -122,9 +122,13 @@ export class ProcessPresence {
   archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {
     this.#heard();
     const { streamId, firstSequence } = block.header;
-    for (let at = 0; at < block.header.count; at++) {
-      if (!isSampleAt(block, at)) continue;
-      const tag = dictionary.tags[block.tagIndexes[at] as number]?.name;
+    // Backwards: of each tag only the last sample counts.
+    const seen = new Uint8Array(dictionary.tags.length);
+    for (let at = block.header.count - 1; at >= 0; at--) {
+      const tagIndex = block.tagIndexes[at] as number;
+      if (seen[tagIndex] !== 0 || !isSampleAt(block, at)) continue;
+      seen[tagIndex] = 1;
+      const tag = dictionary.tags[tagIndex]?.name;
       if (tag === undefined) continue;
       const held = this.#values.get(tag);
       const sequence = firstSequence + at;
