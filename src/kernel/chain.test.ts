@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { OPEN_END } from '../domain/gap.ts';
 import type { StreamState } from '../uplink/messages.ts';
 import type { ArchivedStream } from '../world/archive.ts';
-import { crashGaps, storeLostGaps } from './chain.ts';
+import { crashGaps, settledCoverage, storeLostGaps } from './chain.ts';
 
 const known: ArchivedStream = {
   ...{ streamId: 'a'.repeat(32), bootId: '0'.repeat(32), startedAtUs: 100, previous: null },
@@ -77,6 +77,18 @@ describe('a Hello that was long on its way', () => {
     const next = { ...known, streamId: 'd'.repeat(32), previous: previousOf(fresh.streamId) };
     const afterNext = { ...known, streamId: 'e'.repeat(32), previous: previousOf(next.streamId) };
     expect(storeLostGaps([afterNext, next], [fresh], () => 0)).toEqual([]);
+  });
+});
+
+describe('a stream that a copy of its store took for cut off', () => {
+  const coverage = [
+    { first: 1, last: 7, state: 'data' },
+    { first: 8, last: OPEN_END, state: 'crash' },
+  ] as const;
+
+  it('is not settled while it runs, and is when it is over', () => {
+    expect(settledCoverage(coverage, true)).toEqual([{ first: 1, last: 7, state: 'data' }]);
+    expect(settledCoverage(coverage, false)).toEqual(coverage);
   });
 });
 

@@ -1,4 +1,4 @@
-import { contiguousEnd } from '../domain/coverage.ts';
+import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { StreamState } from '../uplink/messages.ts';
@@ -141,6 +141,14 @@ function descendantsOf(streamId: string, known: readonly ArchivedStream[]): Read
     }
   }
   return newer;
+}
+
+/**
+ * What of a stream an agent need not send any more. A stream that runs in its session goes on, so a gap with
+ * an open end in it settles nothing: a copy of the store that is used elsewhere took it for cut off.
+ */
+export function settledCoverage(coverage: Coverage, isRunning: boolean): Coverage {
+  return isRunning ? coverage.filter(({ last }) => last !== OPEN_END) : coverage;
 }
 
 /** Streams of a Hello that ended cleanly. */

@@ -19,7 +19,8 @@ import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
 import { Admission, ProcessQuotas } from './admission.ts';
-import { crashGaps, endedStreams, storeLostGaps, streamsOf } from './chain.ts';
+import { crashGaps, endedStreams, settledCoverage, storeLostGaps, streamsOf } from './chain.ts';
+import { checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { DataLane } from './data-lane.ts';
 import { KernelEpoch } from './epoch.ts';
@@ -39,6 +40,8 @@ export interface KernelServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Sites and, as `site/process`, processes that are welcome; all if not given. */
+  readonly accept?: readonly string[];
   /** Where commands are written down. */
   readonly audit?: Audit;
 }
@@ -134,6 +137,8 @@ export class KernelServer {
         got: `${hello.protocolMin} to ${hello.protocolMax}`,
       });
     }
+    const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
+    checkClaim(channel.peerCertificate, hello, { ...this.#options, control });
     channel.established();
     if (hello.lane === 'probe') await this.#answerProbe(channel, protocol);
     else if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);
@@ -175,8 +180,8 @@ export class KernelServer {
     const lost = storeLostGaps(known, hello.streams, observed);
     if (lost.length > 0) await this.#ingest.commit({ gaps: lost, bytes: 64 * lost.length });
     const coverage: StreamCoverage[] = [];
-    for (const { streamId } of hello.streams) {
-      const ranges = await archive.coverage(streamId);
+    for (const { streamId, running } of hello.streams) {
+      const ranges = settledCoverage(await archive.coverage(streamId), running);
       coverage.push({
         streamId,
         throughSequence: contiguousEnd(ranges),
@@ -243,6 +248,7 @@ export class KernelServer {
       process,
       presence: session.presence,
       streamIds: session.streamIds,
+      runningIds: new Set(session.hello.streams.flatMap((each) => (each.running ? each.streamId : []))),
       quota,
       isForeign,
     };
@@ -273,7 +279,7 @@ export class KernelServer {
         if (monotonicUs !== undefined) session.echo = { monotonicUs, receivedUs: clock.wallUs() };
         presence.heartbeat(message.heartbeat);
         for (const { streamId, running } of message.heartbeat.streams) {
-          if (running) presence.covered(streamId, await archive.coverage(streamId));
+          if (running) presence.covered(streamId, settledCoverage(await archive.coverage(streamId), true));
         }
       } else if (message.type === 'live') {
         const dictionary = await archive.dictionary(message.live.dictionaryHash);
@@ -376,5 +382,6 @@ function checkIdentity({ site, process, instance }: Hello): void {
 function byeReason(error: KomError): ByeReason {
   if (error.code === 'KOM_PROTOCOL_VERSION') return 'version';
   if (error.code === 'KOM_CONNECTION_TIMEOUT') return 'timeout';
+  if (error.code === 'KOM_TLS_IDENTITY' || error.code === 'KOM_AGENT_UNKNOWN') return 'forbidden';
   return 'protocol-error';
 }
