@@ -1,4 +1,5 @@
 import { KomError } from '../domain/errors.ts';
+import type { CertificateFacts } from '../world/certificate.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Connection } from '../world/transport.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
@@ -27,6 +28,11 @@ export class Channel {
 
   get remote(): string {
     return this.#connection.remote;
+  }
+
+  /** The certificate of the other side; `null` without TLS. */
+  get peerCertificate(): CertificateFacts | null {
+    return this.#connection.peerCertificate;
   }
 
   /** Bytes handed over and not yet passed on to the network. */

@@ -235,7 +235,7 @@ export class KernelDialler implements LaneMaker {
       timeoutMs: settings.connectTimeoutMs,
       signal,
       ...(localAddress === undefined ? {} : { localAddress }),
-      ...(tls === undefined ? {} : { tls }),
+      ...(tls === undefined || address.insecure ? {} : { tls }),
     });
   }
 
