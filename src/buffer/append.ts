@@ -37,7 +37,7 @@ interface SegmentStart {
 /** Puts blocks into the open segment, and makes room for the next one. */
 export class Appender {
   readonly #core: RingCore;
-  readonly #dictionaries = new Map<string, Uint8Array>();
+  readonly #dictionaries = new Map<string, { readonly bytes: Uint8Array; readonly record: Uint8Array }>();
 
   constructor(core: RingCore) {
     this.#core = core;
@@ -45,13 +45,13 @@ export class Appender {
 
   putDictionary({ hash, bytes }: EncodedDictionary): void {
     this.#dictionaries.delete(hash);
-    this.#dictionaries.set(hash, bytes);
+    this.#dictionaries.set(hash, { bytes, record: encodeDictionaryRecord(bytes) });
     const oldest = this.#dictionaries.keys().next();
     if (this.#dictionaries.size > DICTIONARIES_MAX && !oldest.done) this.#dictionaries.delete(oldest.value);
   }
 
   dictionary(hash: string): Uint8Array | undefined {
-    return this.#dictionaries.get(hash);
+    return this.#dictionaries.get(hash)?.bytes;
   }
 
   /** See `Ring.append`. */
@@ -121,8 +121,8 @@ export class Appender {
       const hash = block.header.dictionaryHash;
       const dictionary = facts.dictionaries.includes(hash) ? undefined : this.#dictionaries.get(hash);
       if (dictionary !== undefined) {
-        writes.push({ type: 'put', key: dictionaryKey(hash), value: encodeDictionaryRecord(dictionary) });
-        facts = withDictionary(facts, hash, dictionary.length);
+        writes.push({ type: 'put', key: dictionaryKey(hash), value: dictionary.record });
+        facts = withDictionary(facts, hash, dictionary.record.length);
       }
       facts = withBlock(facts, block);
       writes.push({ type: 'put', key: positionKey(facts.lastPosition), value: encodeBlockRecord(block) });

@@ -1,17 +1,22 @@
 /** Bytes of the ring's databases; README.md has the layout. */
 
-import type { Block } from '../domain/block/block.ts';
+import { type Block, BlockCodec } from '../domain/block/block.ts';
 import { readBlock } from '../domain/block/codec.ts';
+import { compress, decompress } from '../domain/block/compression.ts';
 import { crc32c } from '../domain/crc32c.ts';
+import { DICTIONARY_BYTES_MAX } from '../domain/dictionary.ts';
 import { KomError } from '../domain/errors.ts';
 
 const RECORD_BLOCK = 1;
 const RECORD_DICTIONARY = 2;
+const RECORD_DICTIONARY_ZSTD = 3;
 const CLASS_ALL = 0;
 const RECORD_PREFIX_BYTES = 2;
 const POSITION_BYTES = 8;
 const DICTIONARY_KEY_PREFIX = 0xff;
 const DICTIONARY_HASH_BYTES = 16;
+/** Before a compressed dictionary: how long the plain one is. */
+const DICTIONARY_LENGTH_BYTES = 4;
 
 /** What a block takes in a segment beside its own bytes: key, prefix, and LevelDB's framing. */
 export const RECORD_OVERHEAD_BYTES = 40;
@@ -43,8 +48,14 @@ export function encodeBlockRecord(block: Block): Uint8Array {
   return withPrefix(RECORD_BLOCK, block.bytes);
 }
 
+/** Compressed, as the names of tags are much alike. */
 export function encodeDictionaryRecord(bytes: Uint8Array): Uint8Array {
-  return withPrefix(RECORD_DICTIONARY, bytes);
+  const { codec, bytes: compressed } = compress(bytes);
+  if (codec === BlockCodec.plain) return withPrefix(RECORD_DICTIONARY, bytes);
+  const value = new Uint8Array(DICTIONARY_LENGTH_BYTES + compressed.length);
+  new DataView(value.buffer).setUint32(0, bytes.length, true);
+  value.set(compressed, DICTIONARY_LENGTH_BYTES);
+  return withPrefix(RECORD_DICTIONARY_ZSTD, value);
 }
 
 /** The block of a record; `undefined` where the record or the block does not pass its checks. */
@@ -58,9 +69,19 @@ export function decodeBlockRecord(value: Uint8Array): Block | undefined {
   }
 }
 
-/** The bytes of a dictionary; its hash is for the reader to check. */
+/** The bytes of a dictionary, `undefined` where there are none; its hash is for the reader to check. */
 export function decodeDictionaryRecord(value: Uint8Array): Uint8Array | undefined {
-  return value[0] === RECORD_DICTIONARY ? value.subarray(RECORD_PREFIX_BYTES) : undefined;
+  const bytes = value.subarray(RECORD_PREFIX_BYTES);
+  if (value[0] === RECORD_DICTIONARY) return bytes;
+  if (value[0] !== RECORD_DICTIONARY_ZSTD || bytes.length < DICTIONARY_LENGTH_BYTES) return undefined;
+  const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
+  if (length > DICTIONARY_BYTES_MAX) return undefined;
+  try {
+    return decompress(BlockCodec.zstd, bytes.subarray(DICTIONARY_LENGTH_BYTES), length);
+  } catch (error) {
+    if (error instanceof KomError) return undefined;
+    throw error;
+  }
 }
 
 /** A value of the meta database: CRC32C and JSON text. */
