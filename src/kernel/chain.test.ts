@@ -15,21 +15,26 @@ const fresh: StreamState = {
   ...{ held: [], heldFromUs: 0, producedTo: 0, endedAtUs: null, running: true },
 };
 
+/** A Hello with these streams, said when none of what is known here had been. */
+const said = (streams: StreamState[], wallUs = 1000) => ({ streams, wallUs });
+
 describe('a chain that omits what the Kernel knows', () => {
   it('has lost the rest of a stream that did not end, from where it was observed', () => {
     const gap = { streamId: known.streamId, reason: 'store-lost', fromUs: 180, toUs: 200 };
-    expect(storeLostGaps([known], [fresh], () => 180)).toMatchObject([{ ...gap, lastSequence: OPEN_END }]);
-    expect(storeLostGaps([known], [fresh], () => 0)).toMatchObject([{ fromUs: 150 }]);
-    expect(storeLostGaps([known], [fresh], () => 900)).toMatchObject([{ fromUs: 200 }]);
+    expect(storeLostGaps([known], said([fresh]), () => 180)).toMatchObject([
+      { ...gap, lastSequence: OPEN_END },
+    ]);
+    expect(storeLostGaps([known], said([fresh]), () => 0)).toMatchObject([{ fromUs: 150 }]);
+    expect(storeLostGaps([known], said([fresh]), () => 900)).toMatchObject([{ fromUs: 200 }]);
   });
 
   it('has lost what is missing of a stream that ended, and nothing of a complete one', () => {
     const ended = (endedSequence: number) => ({ ...known, endedAtUs: 160, endedSequence });
-    expect(storeLostGaps([ended(9)], [fresh], () => 0)).toMatchObject([{ lastSequence: 9 }]);
+    expect(storeLostGaps([ended(9)], said([fresh]), () => 0)).toMatchObject([{ lastSequence: 9 }]);
     const atEnd = { ...ended(7), observedUntilUs: fresh.startedAtUs };
-    expect(storeLostGaps([atEnd], [fresh], () => 0)).toEqual([]);
+    expect(storeLostGaps([atEnd], said([fresh]), () => 0)).toEqual([]);
     const cut = { ...known, coverage: [{ first: 1, last: OPEN_END, state: 'crash' }] } as const;
-    expect(storeLostGaps([cut], [fresh], () => 0)).toEqual([]);
+    expect(storeLostGaps([cut], said([fresh]), () => 0)).toEqual([]);
   });
 
   it('does not know of the pause behind a complete one, and the Kernel does', () => {
@@ -37,21 +42,21 @@ describe('a chain that omits what the Kernel knows', () => {
     const { streamId } = known;
     const pause = { streamId, firstSequence: 8, lastSequence: OPEN_END, countAtMost: 0 };
     const told = { ...pause, reason: 'store-lost', fromUs: 160, toUs: 200 };
-    expect(storeLostGaps([ended], [fresh], () => 0)).toEqual([told]);
+    expect(storeLostGaps([ended], said([fresh]), () => 0)).toEqual([told]);
     const later = { ...fresh, streamId: 'c'.repeat(32), startedAtUs: 300 };
-    expect(storeLostGaps([ended], [fresh, later], () => 0)).toEqual([told]);
+    expect(storeLostGaps([ended], said([fresh, later]), () => 0)).toEqual([told]);
     const covered = [...known.coverage, { first: 8, last: OPEN_END, state: 'store-lost' }] as const;
-    expect(storeLostGaps([{ ...ended, coverage: covered }], [fresh], () => 0)).toEqual([]);
+    expect(storeLostGaps([{ ...ended, coverage: covered }], said([fresh]), () => 0)).toEqual([]);
   });
 
   it('leaves the pause to whoever ran after the complete one, and to the chain that names one', () => {
     const ended = { ...known, observedUntilUs: 160, endedAtUs: 160, endedSequence: 7 };
     const after = { ...known, streamId: 'd'.repeat(32), startedAtUs: 170, observedUntilUs: 175 };
-    const gaps = storeLostGaps([ended, after], [fresh], () => 0);
+    const gaps = storeLostGaps([ended, after], said([fresh]), () => 0);
     expect(gaps).toMatchObject([{ streamId: after.streamId, fromUs: 175, toUs: 200 }]);
     const previous = { lastDurableSequence: 3, endedCleanly: true, aliveUntilUs: 180, lostAtMost: 0 };
     const other = { ...fresh, previous: { streamId: 'c'.repeat(32), ...previous } };
-    expect(storeLostGaps([ended], [other], () => 0)).toEqual([]);
+    expect(storeLostGaps([ended], said([other]), () => 0)).toEqual([]);
   });
 
   it('has lost nothing of what it names, as a stream or as the one before', () => {
@@ -63,9 +68,9 @@ describe('a chain that omits what the Kernel knows', () => {
       aliveUntilUs: 150,
       lostAtMost: 0,
     };
-    expect(storeLostGaps([known], [{ ...fresh, previous }], () => 0)).toEqual([]);
-    expect(storeLostGaps([known], [{ ...fresh, streamId }, fresh], () => 0)).toEqual([]);
-    expect(storeLostGaps([known], [], () => 0)).toEqual([]);
+    expect(storeLostGaps([known], said([{ ...fresh, previous }]), () => 0)).toEqual([]);
+    expect(storeLostGaps([known], said([{ ...fresh, streamId }, fresh]), () => 0)).toEqual([]);
+    expect(storeLostGaps([known], said([]), () => 0)).toEqual([]);
   });
 });
 
@@ -76,7 +81,17 @@ describe('a Hello that was long on its way', () => {
     });
     const next = { ...known, streamId: 'd'.repeat(32), previous: previousOf(fresh.streamId) };
     const afterNext = { ...known, streamId: 'e'.repeat(32), previous: previousOf(next.streamId) };
-    expect(storeLostGaps([afterNext, next], [fresh], () => 0)).toEqual([]);
+    expect(storeLostGaps([afterNext, next], said([fresh], 50), () => 0)).toEqual([]);
+  });
+
+  it('is told from one whose store runs elsewhere too: that one began before it was said', () => {
+    const previous = {
+      ...{ streamId: fresh.streamId, lastDurableSequence: 0, endedCleanly: false },
+      ...{ aliveUntilUs: 0, lostAtMost: 9 },
+    };
+    const elsewhere = { ...known, streamId: 'd'.repeat(32), previous };
+    const lost = { streamId: elsewhere.streamId, reason: 'store-lost', lastSequence: OPEN_END };
+    expect(storeLostGaps([elsewhere], said([fresh]), () => 0)).toMatchObject([lost]);
   });
 });
 

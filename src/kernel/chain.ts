@@ -1,7 +1,7 @@
 import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
-import type { StreamState } from '../uplink/messages.ts';
+import type { Hello, StreamState } from '../uplink/messages.ts';
 import type { ArchivedStream, ArchiveTransaction, StreamOrigin } from '../world/archive.ts';
 
 /** The streams of a Hello, each with its predecessor where the agent does not hold that one any more. */
@@ -79,14 +79,18 @@ function cutOffs(states: readonly StreamState[]): CutOff[] {
  */
 export function storeLostGaps(
   known: readonly ArchivedStream[],
-  states: readonly StreamState[],
+  { streams: states, wallUs }: Pick<Hello, 'streams' | 'wallUs'>,
   observedUntilUs: (streamId: string) => number,
 ): SequenceGap[] {
   const running = states.at(-1);
   if (running === undefined) return [];
   const named = new Set(states.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
-  const newer = descendantsOf(running.streamId, known);
-  const omitted = known.filter(({ streamId }) => !newer.has(streamId) && !named.has(streamId));
+  // A Hello that was long on its way does not know of what came after it. What began before it was said and
+  // is not named runs elsewhere, with a copy of the store.
+  const newer = descendantsOf(states, known);
+  const isLater = ({ streamId, startedAtUs }: ArchivedStream): boolean =>
+    newer.has(streamId) && startedAtUs >= wallUs;
+  const omitted = known.filter((stream) => !isLater(stream) && !named.has(stream.streamId));
   return omitted.flatMap((stream): SequenceGap[] => {
     const { streamId, coverage } = stream;
     const fromUs = Math.max(stream.observedUntilUs, observedUntilUs(streamId));
@@ -130,9 +134,12 @@ function pauseBehind(
   return { streamId, ...numbers, reason: 'store-lost', ...span };
 }
 
-/** Streams that came after one in its chain: a Hello that was long on its way does not know of them yet. */
-function descendantsOf(streamId: string, known: readonly ArchivedStream[]): ReadonlySet<string> {
-  const newer = new Set([streamId]);
+/** Streams that came after the running ones in their chains, and these. */
+function descendantsOf(
+  states: readonly StreamState[],
+  known: readonly ArchivedStream[],
+): ReadonlySet<string> {
+  const newer = new Set(states.flatMap(({ streamId, running }) => (running ? streamId : [])));
   let size = 0;
   while (size < newer.size) {
     size = newer.size;

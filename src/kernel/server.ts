@@ -2,16 +2,8 @@ import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Audit } from '../ops/audit.ts';
 import { Channel } from '../uplink/channel.ts';
-import { HELLO_TIMEOUT_MS, INSTANCES_MAX, RANGES_MAX } from '../uplink/limits.ts';
-import {
-  type ByeReason,
-  type ClockEcho,
-  type Hello,
-  PROTOCOL_VERSION_MAX,
-  PROTOCOL_VERSION_MIN,
-  type StreamCoverage,
-  type Welcome,
-} from '../uplink/messages.ts';
+import { HELLO_TIMEOUT_MS, RANGES_MAX } from '../uplink/limits.ts';
+import type { ClockEcho, Hello, StreamCoverage, Welcome } from '../uplink/messages.ts';
 import { agreedPace, type Pace } from '../uplink/silence.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock, Timer } from '../world/clock.ts';
@@ -24,6 +16,7 @@ import { checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { DataLane } from './data-lane.ts';
 import { KernelEpoch } from './epoch.ts';
+import { agreedProtocol, byeReason, checkIdentity, helloOf } from './hello.ts';
 import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
@@ -44,6 +37,16 @@ export interface KernelServerOptions {
   readonly accept?: readonly string[];
   /** Where commands are written down. */
   readonly audit?: Audit;
+}
+
+/** A connection that this Kernel dialled itself. */
+export interface DialledConnection {
+  /** @throws KomError for the Hello of somebody who is not expected there */
+  readonly check: (hello: Hello) => void;
+  /** The control lane has its Welcome: the data lane is to be dialled. */
+  readonly welcomed: () => void;
+  /** It is over; `null`: without an error. */
+  readonly over: (error: unknown) => void;
 }
 
 interface AgentSession {
@@ -67,6 +70,7 @@ export class KernelServer {
   readonly #ingest: Ingest;
   readonly #sessions = new Map<string, AgentSession>();
   readonly #channels = new Set<Channel>();
+  readonly #dialled = new WeakMap<Channel, DialledConnection>();
   readonly presence: Presence;
   readonly commands: CommandDesk;
   readonly #admission = new Admission();
@@ -94,7 +98,7 @@ export class KernelServer {
   }
 
   /** Takes a connection. What goes wrong on it is logged and ends it, and nothing else. */
-  accept(connection: Connection): void {
+  accept(connection: Connection, dialled?: DialledConnection): void {
     const channel = new Channel(connection, this.#options.clock);
     const { remote } = channel;
     const refusal = this.#admission.enter(remote);
@@ -105,8 +109,15 @@ export class KernelServer {
       return;
     }
     this.#channels.add(channel);
+    if (dialled !== undefined) this.#dialled.set(channel, dialled);
     this.#serve(channel)
-      .catch((error: unknown) => this.#end(channel, error))
+      .then(
+        () => dialled?.over(null),
+        (error: unknown) => {
+          this.#end(channel, error);
+          dialled?.over(error);
+        },
+      )
       .finally(() => {
         this.#admission.leave(remote);
         this.#channels.delete(channel);
@@ -127,18 +138,9 @@ export class KernelServer {
       .receiveWithin(HELLO_TIMEOUT_MS)
       .finally(() => this.#admission.greeted(channel.remote));
     if (message === null) return;
-    if (message.type !== 'hello')
-      throw new KomError('KOM_PROTOCOL_STATE', `the first message is ${message.type}`);
-    const { hello } = message;
-    const protocol = Math.min(hello.protocolMax, PROTOCOL_VERSION_MAX);
-    if (protocol < Math.max(hello.protocolMin, PROTOCOL_VERSION_MIN)) {
-      throw new KomError('KOM_PROTOCOL_VERSION', `${hello.site}/${hello.process}`, {
-        expected: `${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION_MAX}`,
-        got: `${hello.protocolMin} to ${hello.protocolMax}`,
-      });
-    }
-    const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
-    checkClaim(channel.peerCertificate, hello, { ...this.#options, control });
+    const hello = helloOf(message, channel.remote);
+    const protocol = agreedProtocol(hello);
+    this.#dialled.get(channel)?.check(hello);
     channel.established();
     if (hello.lane === 'probe') await this.#answerProbe(channel, protocol);
     else if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);
@@ -177,7 +179,7 @@ export class KernelServer {
     });
     // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
     const known = (await archive.streams(site, process)).filter((each) => each.instance === instance);
-    const lost = storeLostGaps(known, hello.streams, observed);
+    const lost = storeLostGaps(known, hello, observed);
     if (lost.length > 0) await this.#ingest.commit({ gaps: lost, bytes: 64 * lost.length });
     const coverage: StreamCoverage[] = [];
     for (const { streamId, running } of hello.streams) {
@@ -215,6 +217,7 @@ export class KernelServer {
     try {
       const { pace } = session;
       await this.#welcome(channel, { protocol, sessionId, coverage, kernelEpoch, ...pace });
+      this.#dialled.get(channel)?.welcomed();
       const other = (): Channel | null => session.data;
       watch = new LaneWatch({ channel, pace, clock, log, echo: () => session.echo, other });
       detach = this.commands.attach({ site, process, instance, send: (message) => channel.send(message) });
@@ -370,18 +373,4 @@ export class KernelServer {
     log.warn({ remote: channel.remote, code: error.code, error: error.message }, 'connection closed');
     channel.bye(byeReason(error), error.message);
   }
-}
-
-/** @throws KomError KOM_FRAME_INVALID */
-function checkIdentity({ site, process, instance }: Hello): void {
-  if (site === '' || process === '' || instance < 1 || instance > INSTANCES_MAX) {
-    throw new KomError('KOM_FRAME_INVALID', 'a Hello without site, process, or instance of 1 to 15');
-  }
-}
-
-function byeReason(error: KomError): ByeReason {
-  if (error.code === 'KOM_PROTOCOL_VERSION') return 'version';
-  if (error.code === 'KOM_CONNECTION_TIMEOUT') return 'timeout';
-  if (error.code === 'KOM_TLS_IDENTITY' || error.code === 'KOM_AGENT_UNKNOWN') return 'forbidden';
-  return 'protocol-error';
 }

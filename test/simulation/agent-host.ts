@@ -16,6 +16,9 @@ export const AGENT_HOST = 'agent';
 /** A second machine with a copy of its disk. */
 export const CLONE_HOST = 'clone';
 
+/** What a machine without a real-time clock shows when it starts. */
+const UNSET_CLOCK_US = 5_000_000;
+
 /** Two machines never mint the same stream. */
 const CLONE_SALT = 500;
 
@@ -39,6 +42,7 @@ export interface AgentHostSetup {
   readonly name: string;
   /** Which instance of the process it is. */
   readonly instance: number;
+  readonly hasRealTimeClock: boolean;
   readonly clock: SimulatedClock;
   readonly disks: AgentDisks;
   readonly transport: Transport;
@@ -63,6 +67,8 @@ export type AgentImage = ReadonlyMap<Part, DiskImage>;
 export class AgentHost {
   readonly #setup: AgentHostSetup;
   readonly wall: WallClock = { offsetUs: 0 };
+  /** Runs of the operating system so far. */
+  #boots = 0;
   readonly runs: AgentRun[] = [];
   /** When a store lost what it knew, true times. */
   readonly forgotAtMs: { readonly part: Part; readonly atMs: number }[] = [];
@@ -72,6 +78,7 @@ export class AgentHost {
 
   constructor(setup: AgentHostSetup) {
     this.#setup = setup;
+    this.#boot();
   }
 
   get run(): AgentRun | undefined {
@@ -127,7 +134,7 @@ export class AgentHost {
       clock: life.clock,
       random,
       log: history.log(name),
-      bootId: number.toString(16).padStart(32, '0'),
+      bootId: this.#boots.toString(16).padStart(32, '0'),
       programVersion: 'simulated',
       createDriver: async (line, clock) => {
         const options = lines.find(({ name }) => name === line.name);
@@ -180,6 +187,7 @@ export class AgentHost {
 
   cutPower(): void {
     this.#cut('power-cut', (disk) => disk.cutPower());
+    this.#boot();
   }
 
   /** What a store knew of its streams is gone. */
@@ -200,6 +208,12 @@ export class AgentHost {
       disk.restore(image.get(part) ?? new Map());
       this.forget(part);
     }
+  }
+
+  #boot(): void {
+    const { clock, hasRealTimeClock } = this.#setup;
+    this.#boots += 1;
+    if (!hasRealTimeClock) this.wall.offsetUs = UNSET_CLOCK_US - clock.wallUs();
   }
 
   #cut(how: 'killed' | 'power-cut', cutDisk: (disk: SimulatedDisk) => void): void {

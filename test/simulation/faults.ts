@@ -16,6 +16,8 @@ export interface FaultSetup {
   readonly random: SimulatedRandom;
   readonly network: SimulatedNetwork;
   readonly agent: AgentHost;
+  /** A second machine whose disk is this copy. */
+  readonly makeClone: (image: AgentImage) => AgentHost;
   readonly kernel: KernelHost;
   readonly plant: Plant;
   /** Of each store of the agent; all on one file system. */
@@ -31,6 +33,8 @@ export class Faults {
   readonly #healers = new Set<() => void>();
   #isOver = false;
   #image: AgentImage = new Map();
+  #copy: AgentImage | null = null;
+  #clone: AgentHost | null = null;
 
   constructor(setup: FaultSetup) {
     this.#setup = setup;
@@ -44,7 +48,21 @@ export class Faults {
     const { network, agent, kernel } = this.#setup;
     if (!kernel.isRunning) kernel.start();
     if (agent.run === undefined) agent.start();
+    if (this.#clone !== null) this.#healClone(this.#clone);
     network.setLink(AGENT_HOST, KERNEL_HOST, { latencyMs: 1, bytesPerSecond: Number.POSITIVE_INFINITY });
+  }
+
+  /**
+   * Two machines with one identity take the session from each other, and one of them has to go. What it
+   * still held is lost with it, which the next Hello of the other one tells.
+   */
+  #healClone(clone: AgentHost): void {
+    const { network, swarm } = this.#setup;
+    if (swarm.cloneInstance === 1) {
+      if (clone.run !== undefined) clone.cutPower();
+      network.cut(AGENT_HOST, KERNEL_HOST, 'reset');
+      network.heal(AGENT_HOST, KERNEL_HOST);
+    } else if (clone.run === undefined) clone.start();
   }
 
   #scheduleNext(): void {
@@ -81,6 +99,18 @@ export class Faults {
         network.refuse(KERNEL_HOST, KERNEL_PORT, true);
         this.#until('refusing', () => network.refuse(KERNEL_HOST, KERNEL_PORT, false));
         break;
+      case 'link-half-open': {
+        const [from, to] = random.chance(0.5) ? [AGENT_HOST, KERNEL_HOST] : [KERNEL_HOST, AGENT_HOST];
+        network.cutOneWay(from, to);
+        this.#until('half-open link', () => network.heal(AGENT_HOST, KERNEL_HOST));
+        break;
+      }
+      case 'link-flapping':
+        this.#flap(2 + random.below(12));
+        break;
+      case 'link-lane-lost':
+        network.breakOne(AGENT_HOST, KERNEL_HOST, random.below(2));
+        break;
       case 'link-break':
         network.breakNext(AGENT_HOST, KERNEL_HOST, 1 + random.below(20_000));
         break;
@@ -92,6 +122,15 @@ export class Faults {
         );
       }
     }
+  }
+
+  /** The link comes back and breaks again, each time after it had just begun to carry something. */
+  #flap(times: number): void {
+    const { network, clock, random } = this.#setup;
+    if (this.#isOver || times === 0) return;
+    network.cut(AGENT_HOST, KERNEL_HOST, 'reset');
+    network.heal(AGENT_HOST, KERNEL_HOST);
+    clock.schedule('flap', 50 + random.fraction() * 700, () => this.#flap(times - 1));
   }
 
   #makeKernelFault(kind: Fault): void {
@@ -187,9 +226,24 @@ export class Faults {
         }
         this.#image = agent.image();
         break;
+      case 'disk-cloned':
+        this.#cloneDisk();
+        break;
       default:
         this.#damage(kind);
     }
+  }
+
+  /** First a copy is taken; then, while its owner goes on, a second machine starts with it, and comes and goes. */
+  #cloneDisk(): void {
+    const { agent, makeClone } = this.#setup;
+    if (this.#copy === null) this.#copy = agent.image();
+    else if (this.#clone === null) {
+      this.#clone = makeClone(this.#copy);
+      this.#clone.start();
+    } else if (this.#clone.run === undefined) this.#clone.start();
+    else if (this.#setup.random.chance(0.5)) this.#clone.kill();
+    else this.#clone.stop();
   }
 
   #damage(kind: Fault): void {

@@ -63,7 +63,14 @@ const SWARM: Swarm = {
   ...{ faults: new Set(), faultEveryMs: 1000, runMs: 0, policy: 'on-outage', whenFull: 'drop-oldest' },
   ...{ capacityBytes: 64 * 1024, windowBytes: 64 * 1024, blockAgeMs: 200, spillAgeMs: 300 },
   ...{ aliveMarkMs: 500, reportAtLeastEveryMs: 600_000, syncMs: { min: 1, max: 1 } },
-  ...{ latencyMs: 2, bytesPerSecond: 80_000, commitMs: 4, alarmShare: 0, liveIntervalMs: 200 },
+  ...{
+    latencyMs: 2,
+    bytesPerSecond: 80_000,
+    commitMs: 4,
+    alarmShare: 0,
+    liveIntervalMs: 200,
+    cloneInstance: 1,
+  },
   lines: [
     {
       ...{ name: 'L1', kind: 'poll', publishMs: 100, keepAliveMs: 1000 },

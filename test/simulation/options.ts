@@ -1,8 +1,9 @@
 import type { StorePolicy } from '../../src/config/model.ts';
+import type { ClockMode } from '../../src/domain/clock-discipline.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 
 /** Every fault the simulation can make. Each seed turns some of them on. */
-export const FAULTS = [
+const FIRST_FAULTS = [
   'link-hang',
   'link-reset',
   'link-refuse',
@@ -27,6 +28,9 @@ export const FAULTS = [
   'meta-lost',
   'image-restored',
 ] as const;
+/** Drawn from a source of their own, so that seeds without them stay what they were. */
+const LATER_FAULTS = ['link-half-open', 'link-flapping', 'link-lane-lost', 'disk-cloned'] as const;
+export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS] as const;
 export type Fault = (typeof FAULTS)[number];
 
 export interface StationOptions {
@@ -55,6 +59,7 @@ export const DISK_FAULTS: readonly Fault[] = [
   'segment-damaged',
   'meta-lost',
   'image-restored',
+  'disk-cloned',
 ];
 
 export function touchesDisk(faults: ReadonlySet<Fault>): boolean {
@@ -83,7 +88,16 @@ export interface Swarm {
   /** Part of the buffer that belongs to alarms alone; 0: they have no store of their own. */
   readonly alarmShare: number;
   readonly liveIntervalMs: number;
+  /** What a second machine says it is that starts with a copy of the disk. */
+  readonly cloneInstance: number;
+  /** Whose time the agent stamps. */
+  readonly clockMode: ClockMode;
+  /** Without one the machine starts in 1970 whenever the power was away. */
+  readonly hasRealTimeClock: boolean;
 }
+
+/** Of the seeds so many have each of the later faults. */
+const LATER_SHARE = 0.1;
 
 /** The smallest ring that the product opens. */
 const CAPACITY_BYTES_MIN = 64 * 1024;
@@ -100,10 +114,12 @@ export function drawSwarm(
   const pick = <T>(values: readonly [T, ...T[]]): T => values[random.below(values.length)] ?? values[0];
   const isLinkOnly = random.chance(0.1);
   const share = pick([0.1, 0.3, 0.6]);
-  const candidates = allowed.filter((fault) => !isLinkOnly || fault.startsWith('link-'));
-  const faults = new Set(candidates.filter(() => random.chance(share)));
-  if (random.chance(0.04)) faults.clear();
+  const isCandidate = (fault: Fault) => allowed.includes(fault) && (!isLinkOnly || fault.startsWith('link-'));
+  const faults = new Set<Fault>(FIRST_FAULTS.filter(isCandidate).filter(() => random.chance(share)));
+  const isCalm = random.chance(0.04);
   const alarmShare = [0, 0, 0.1, 0.3, 0.5][later.below(5)] ?? 0;
+  for (const fault of LATER_FAULTS.filter(isCandidate)) if (later.chance(LATER_SHARE)) faults.add(fault);
+  if (isCalm) faults.clear();
   const blockAgeMs = pick([50, 250, 1000]);
   const syncMax = pick([1, 20, 200, 2000]);
   return {
@@ -127,7 +143,10 @@ export function drawSwarm(
     bytesPerSecond: pick([Number.POSITIVE_INFINITY, 1_000_000, 30_000]),
     commitMs: pick([0, 6, 100, 800]),
     alarmShare,
+    cloneInstance: later.chance(0.5) ? 1 : 2,
     liveIntervalMs: 1000,
+    clockMode: later.chance(0.3) ? 'kernel' : 'system',
+    hasRealTimeClock: !later.chance(0.15),
   };
 }
 

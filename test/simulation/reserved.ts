@@ -10,15 +10,15 @@ const ENTRY_BYTES_MAX = 700;
 const FILL_MAX = 0.7;
 
 export interface ReservedContext {
-  readonly agent: { readonly runs: readonly AgentRun[] };
+  readonly runs: readonly AgentRun[];
   readonly swarm: Swarm;
   readonly evidence: Evidence;
   readonly find: Find;
 }
 
 /** However much the other tags say, no alarm gives way before alarms alone fill what is kept for them. */
-export function checkReserved({ agent, swarm, evidence, find }: ReservedContext): void {
-  const streams = agent.runs.flatMap(({ streamIds }) => streamIds.get('alarms') ?? []);
+export function checkReserved({ runs, swarm, evidence, find }: ReservedContext): void {
+  const streams = runs.flatMap(({ streamIds }) => streamIds.get('alarms') ?? []);
   const numbers = streams.reduce((sum, id) => sum + (evidence.streams.get(id)?.rows.length ?? 0), 0);
   const lost = evidence.gapsOfTag
     .flat()

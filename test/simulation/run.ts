@@ -74,9 +74,9 @@ async function live(world: World, find: Find): Promise<void> {
 
 /** What must hold at every moment. */
 function checkBounds(world: World, find: Find): void {
-  const { agent, swarm, clock } = world;
+  const { agents, swarm, clock } = world;
   const at = `at ${(clock.monotonicMs() / 1000).toFixed(1)} s`;
-  for (const { part, status } of agent.stores()) {
+  for (const { part, status } of agents.flatMap((agent) => agent.stores())) {
     const share = shareOf(part, swarm.alarmShare);
     const { windowBytes, ring } = status.backlog;
     if (windowBytes > share * swarm.windowBytes + WINDOW_EXCESS_BYTES)
@@ -85,8 +85,8 @@ function checkBounds(world: World, find: Find): void {
     if (diskBytes > 1.25 * share * swarm.capacityBytes)
       find(`${at} the ring of ${part} takes ${diskBytes} bytes`);
   }
-  const timers = agent.run?.life.timers ?? 0;
-  if (timers > TIMERS_MAX) find(`${at} the agent has ${timers} timers`);
+  const timers = Math.max(...agents.map(({ run }) => run?.life.timers ?? 0));
+  if (timers > TIMERS_MAX) find(`${at} an agent has ${timers} timers`);
 }
 
 function stackOf(error: unknown): string {

@@ -53,7 +53,7 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
   const site = {
     name: SITE,
     hash: '5'.repeat(32),
-    clock: 'system' as const,
+    clock: swarm.clockMode,
     kernels,
     servers: [SERVER],
     processes: [process],

@@ -1,5 +1,6 @@
 import type { AgentRun } from './agent-host.ts';
 import { checkCoverage, checkObserved, checkResolved, checkRun, type Find } from './checkers.ts';
+import { checkTimes } from './clock-truth.ts';
 import { type Evidence, ownGaps, partRun, readEvidence } from './evidence.ts';
 import { type Swarm, touchesDisk } from './options.ts';
 import { type Part, partOfTag, partsOf } from './parts.ts';
@@ -17,7 +18,10 @@ export async function check(world: World, find: (text: string) => void): Promise
     checkRuns(world, { evidence, part, find });
     checkStations(world, { evidence, part, find });
   }
-  if (swarm.alarmShare > 0 && !touchesDisk(swarm.faults)) checkReserved({ ...world, evidence, find });
+  if (swarm.alarmShare > 0 && !touchesDisk(swarm.faults))
+    checkReserved({ runs: world.agents.flatMap(({ runs }) => runs), swarm, evidence, find });
+  const runs = world.agents.flatMap((each) => each.runs);
+  if (swarm.clockMode === 'kernel') checkTimes(runs, evidence, find);
   if (mayLoseNothing(swarm)) {
     for (const [tagIndex, gaps] of evidence.gapsOfTag.entries()) {
       const [gap] = gaps;
@@ -33,12 +37,15 @@ interface PartCheck {
 }
 
 function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
-  const { agent, swarm, untilMs } = world;
-  const runs = agent.runs.map((run) => partRun(run, part, swarm.alarmShare));
-  const gapsOfTag = ownGaps(evidence, agent.runs, part);
+  const { agent, agents, swarm, untilMs } = world;
+  const all = agents.flatMap((each) => each.runs);
+  const gapsOfTag = ownGaps(evidence, all, part);
   const isHeardBefore = (ms: number) => isHeard({ runs: agent.runs, evidence, part }, ms);
-  for (const run of runs) {
+  for (const each of all) {
+    const run = partRun(each, part, swarm.alarmShare);
     const stream = evidence.streams.get(run.streamId ?? '');
+    // Of a copy of a machine that is gone before a Kernel heard of it nobody knows either.
+    if (stream === undefined && !agent.runs.includes(each)) continue;
     // Of this one nobody knows: no Kernel heard of it or of one before it, and then its store forgot.
     if (run.isForgotten && stream === undefined && !isHeardBefore(run.startedMs)) continue;
     if (stream !== undefined) checkResolved(run, stream, find);

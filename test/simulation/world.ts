@@ -5,7 +5,7 @@ import { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Transport } from '../../src/world/transport.ts';
-import { AGENT_HOST, AgentHost } from './agent-host.ts';
+import { AGENT_HOST, type AgentDisks, AgentHost, type AgentImage, CLONE_HOST } from './agent-host.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import { KernelHost } from './kernel-host.ts';
@@ -55,23 +55,53 @@ export function makeWorld({ seed, swarm, failed, between = (_, transport) => tra
     ...{ clock, network, archive, random: source(4), commitMs: swarm.commitMs, seed, history, failed },
     transport: between('kernel', network.host(KERNEL_HOST)),
   });
-  const agent = new AgentHost({
-    ...{ clock, disks, seed, plant, lines: swarm.lines, history, failed, ...siteOf(swarm) },
-    transport: between('agent', network.host(AGENT_HOST)),
-    killConnections: () => network.killHost(AGENT_HOST),
-  });
+  const agents: AgentHost[] = [];
+  const makeAgent = (host: string, own: { disks: AgentDisks; instance: number }) => {
+    const agent = new AgentHost({
+      ...{ name: host, clock, seed, plant, lines: swarm.lines, history, failed, ...own, ...siteOf(swarm) },
+      hasRealTimeClock: swarm.hasRealTimeClock,
+      transport: between('agent', network.host(host)),
+      killConnections: () => network.killHost(host),
+    });
+    agents.push(agent);
+    return agent;
+  };
+  const agent = makeAgent(AGENT_HOST, { disks, instance: 1 });
+  const makeClone = (image: AgentImage) => {
+    const copies = new Map([...disks.keys()].map((part) => [part, new SimulatedDisk(clock, source(8))]));
+    for (const [part, disk] of copies) {
+      disk.syncMs = { ...swarm.syncMs };
+      disk.restore(image.get(part) ?? new Map());
+    }
+    return makeAgent(CLONE_HOST, { disks: copies, instance: swarm.cloneInstance });
+  };
   const faults = new Faults({
     clock,
     random: source(5),
     network,
     agent,
+    makeClone,
     kernel,
     plant,
     disks,
     swarm,
     history,
   });
-  return { seed, swarm, clock, history, network, disks, archive, plant, kernel, agent, faults, untilMs: 0 };
+  return {
+    seed,
+    swarm,
+    clock,
+    history,
+    network,
+    disks,
+    archive,
+    plant,
+    kernel,
+    agent,
+    agents,
+    faults,
+    untilMs: 0,
+  };
 }
 
 /** Lets time pass until something is so. @throws Error when it never is, though all is well */
@@ -89,27 +119,30 @@ export async function waitFor(
 
 /** Everything is well from here on: time passes until all that was numbered is in the archive. */
 export async function settle(world: World): Promise<void> {
-  const { agent, clock, plant, swarm } = world;
+  const { clock, plant, swarm } = world;
+  // One that is gone for good has nothing to settle.
+  const agents = world.agents.filter((agent, at) => at === 0 || agent.run !== undefined);
+  const stores = () => agents.flatMap((agent) => agent.stores());
   await waitFor(world, 'an agent that runs and is online', () => {
-    const stores = agent.stores();
-    return stores.length > 0 && stores.every(({ status }) => status.backlog.state === 'online');
+    const isOnline = stores().every(({ status }) => status.backlog.state === 'online');
+    return isOnline && agents.every((agent) => agent.stores().length > 0);
   });
   await waitFor(world, 'an agent that is awake, without an overload', () => {
-    const hasOverload = agent.stores().some(({ status }) => status.overloadCount > 0);
-    return agent.run?.life.isStalled === false && !hasOverload;
+    const hasOverload = stores().some(({ status }) => status.overloadCount > 0);
+    return agents.every(({ run }) => run?.life.isStalled === false) && !hasOverload;
   });
   plant.stopProducing();
   world.history.note('the plant stands still');
   const stillMs = clock.monotonicMs();
   await clock.advance(2 * swarm.blockAgeMs);
-  for (const { status } of agent.stores()) {
+  for (const { status } of stores()) {
     const { streamId, producedTo } = status;
     await waitFor(world, `everything up to number ${producedTo} in the archive`, async () => {
       return contiguousEnd(await world.archive.coverage(streamId)) >= producedTo;
     });
   }
   await waitFor(world, 'a backlog that is gone', () => {
-    return agent.stores().every(({ status }) => status.backlog.ring.unacknowledgedSamples === 0);
+    return stores().every(({ status }) => status.backlog.ring.unacknowledgedSamples === 0);
   });
   world.untilMs = stillMs;
 }

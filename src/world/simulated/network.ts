@@ -111,6 +111,16 @@ export class SimulatedNetwork {
     for (const pair of this.#pairsBetween(one, other)) pair.reset();
   }
 
+  /** Packets vanish in one direction until `heal`: one side hears the other and is not heard. */
+  cutOneWay(from: string, to: string): void {
+    this.#path(from, to).isCut = true;
+  }
+
+  /** One of the connections between two hosts breaks, the oldest being 0; the others stay. */
+  breakOne(one: string, other: string, at: number): void {
+    this.#pairsBetween(one, other)[at]?.reset();
+  }
+
   /** Ends a cut: what hung goes on, refused connections are possible again. */
   heal(one: string, other: string): void {
     this.#resetLinks.delete(linkKey(one, other));
