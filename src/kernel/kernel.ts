@@ -1,12 +1,17 @@
 import type { KernelConfig } from '../config/model.ts';
-import { describeError } from '../domain/errors.ts';
+import type { PassedMoment } from '../domain/clock-doubt.ts';
+import { describeError, invariant } from '../domain/errors.ts';
 import { valueToJson } from '../domain/sample.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
+import { CertificateKeeper, type CertificateStatus } from '../pki/keeper.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import type { TlsFileAccess } from '../world/tls-files.ts';
 import { type Address, formatAddress, type Listener, type Transport } from '../world/transport.ts';
+import { AgentDialler, type DialledStatus } from './agent-dialler.ts';
+import { RefusedConnections } from './refused.ts';
 import { KernelServer } from './server.ts';
 
 export interface KernelOptions {
@@ -17,6 +22,10 @@ export interface KernelOptions {
   readonly random: Random;
   readonly log: Log;
   readonly programVersion: string;
+  /** Needed where the Kernel has certificates. */
+  readonly tlsFiles?: TlsFileAccess;
+  /** What is known to have passed, against a wrong clock. */
+  readonly passed?: readonly PassedMoment[];
   /** Further methods of the control socket, made over the open archive. */
   readonly handlers: (archive: Archive, server: KernelServer) => Readonly<Record<string, ControlHandler>>;
 }
@@ -24,6 +33,10 @@ export interface KernelOptions {
 export interface KernelStatus {
   readonly version: string;
   readonly archiveError: string | null;
+  /** The own certificate; `null` without TLS. */
+  readonly certificate: CertificateStatus | null;
+  /** Agents that this Kernel dials. */
+  readonly agents: readonly DialledStatus[];
   readonly processes: readonly {
     readonly site: string;
     readonly process: string;
@@ -41,18 +54,35 @@ export class Kernel {
   readonly #server: KernelServer;
   #listener: Listener | null = null;
   #control: Listener | null = null;
+  #certificates: CertificateKeeper | null = null;
+  readonly #diallers: readonly AgentDialler[];
+  readonly #dialStop = new AbortController();
+  #dialRuns: readonly Promise<void>[] = [];
 
   private constructor(options: KernelOptions, archive: Archive) {
     this.#options = options;
     this.#archive = archive;
-    this.#server = new KernelServer({ ...options, archive });
+    this.#server = new KernelServer({
+      ...options,
+      archive,
+      ...(options.config.accept === undefined ? {} : { accept: options.config.accept }),
+    });
+    this.#diallers = options.config.agents.map(
+      (agent) =>
+        new AgentDialler({
+          ...options,
+          agent,
+          accept: (connection, dialled) => this.#server.accept(connection, dialled),
+        }),
+    );
   }
 
-  /** @throws KomError KOM_ALREADY_RUNNING, KOM_CONNECTION_REFUSED, KOM_ARCHIVE_UNAVAILABLE */
+  /** @throws KomError KOM_ALREADY_RUNNING, KOM_CONNECTION_REFUSED, KOM_ARCHIVE_UNAVAILABLE, KOM_TLS_… */
   static async start(options: KernelOptions): Promise<Kernel> {
     const kernel = new Kernel(options, await options.openArchive());
     const { transport, config, clock, log, handlers } = options;
     try {
+      await kernel.#openCertificates();
       kernel.#control = await serveControl({
         transport,
         path: config.controlSocket,
@@ -60,13 +90,18 @@ export class Kernel {
         clock,
         log,
       });
-      kernel.#listener = await transport.listen(config.listen, (connection) =>
-        kernel.#server.accept(connection),
+      const tls = config.insecure ? null : kernel.#certificates;
+      const refused = new RefusedConnections({ clock, log });
+      kernel.#listener = await transport.listen(
+        config.listen,
+        (connection) => kernel.#server.accept(connection),
+        { ...(tls === null ? {} : { tls }), refused: (refusal) => refused.take(refusal) },
       );
     } catch (error) {
       await kernel.stop();
       throw error;
     }
+    kernel.#dialRuns = kernel.#diallers.map((dialler) => dialler.run(kernel.#dialStop.signal));
     log.info({ address: formatAddress(kernel.address) }, 'Kernel listens');
     return kernel;
   }
@@ -80,6 +115,8 @@ export class Kernel {
     return {
       version: this.#options.programVersion,
       archiveError: this.#server.archiveError,
+      certificate: this.#certificates?.status ?? null,
+      agents: this.#diallers.map(({ status }) => status),
       processes: this.#server.presence.all().map(({ site, process, status }) => ({
         site,
         process,
@@ -93,12 +130,25 @@ export class Kernel {
 
   /** Finishes what is under way and closes the archive. */
   async stop(): Promise<void> {
+    this.#certificates?.close();
     await this.#listener?.close();
+    this.#dialStop.abort();
+    await Promise.all(this.#dialRuns);
     await this.#control?.close();
     await this.#server.close();
     await this.#archive.close().catch((error: unknown) => {
       this.#options.log.error({ error: describeError(error) }, 'the archive did not close');
     });
+  }
+
+  async #openCertificates(): Promise<void> {
+    const { config, tlsFiles: access } = this.#options;
+    if (config.tls === null) return;
+    invariant(access !== undefined, 'a Kernel with certificates has access to their files');
+    const keeping = { files: config.tls, access, role: 'kernel', wanted: [] } as const;
+    this.#certificates = await CertificateKeeper.open({ ...this.#options, ...keeping });
+    // An agent goes on collecting without certificates; a Kernel would only seem to run.
+    this.#certificates.material();
   }
 
   #handlers(): Readonly<Record<string, ControlHandler>> {

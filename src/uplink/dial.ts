@@ -8,9 +8,8 @@ import { AddressChoice } from './address-choice.ts';
 import { Channel } from './channel.ts';
 import { greet, type Lanes } from './greet.ts';
 import type { Hello, Lane } from './messages.ts';
+import { firstConnection } from './race.ts';
 
-/** The next address is tried when the one before it has not answered for this long (RFC 8305, section 5). */
-const STAGGER_MS = 300;
 /** With nothing to dial at all. */
 const IDLE_MS = 60_000;
 
@@ -97,7 +96,13 @@ export class KernelDialler implements LaneMaker {
         await clock.sleep(Math.min(IDLE_MS, this.#choice.dueInMs(nowMs)), signal);
         continue;
       }
-      const first = await this.#first(due, signal);
+      const first = await firstConnection({
+        due,
+        connect: (index, cancel) => this.#connect(index, cancel),
+        failed: (index, error) => this.#failed(index, error),
+        clock,
+        signal,
+      });
       if (first === null) continue;
       try {
         const lanes = await this.#lanes(first, signal);
@@ -142,42 +147,6 @@ export class KernelDialler implements LaneMaker {
       if (better === null) continue;
       this.#choice.chosen(better);
       return `${formatAddress(this.#address(better))} answers again`;
-    }
-  }
-
-  /** The first of the addresses that takes a connection; each gets a head start before the next. */
-  async #first(
-    due: readonly number[],
-    signal: AbortSignal,
-  ): Promise<{ readonly index: number; readonly connection: Connection } | null> {
-    const cancel = new AbortController();
-    const abort = (): void => cancel.abort(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    const won = Promise.withResolvers<{ index: number; connection: Connection } | null>();
-    const gaveUp = due.map(() => Promise.withResolvers<void>());
-    let left = due.length;
-    const attempt = async (index: number, place: number): Promise<void> => {
-      try {
-        const before = gaveUp[place - 1]?.promise ?? Promise.resolve();
-        await Promise.race([before, this.#options.clock.sleep(place * STAGGER_MS, cancel.signal)]);
-        const connection = await this.#connect(index, cancel.signal);
-        if (cancel.signal.aborted) connection.destroy();
-        else won.resolve({ index, connection });
-        cancel.abort();
-      } catch (error) {
-        if (!cancel.signal.aborted) this.#failed(index, error);
-      } finally {
-        gaveUp[place]?.resolve();
-        left -= 1;
-        if (left === 0) won.resolve(null);
-      }
-    };
-    try {
-      for (const [place, index] of due.entries()) attempt(index, place).catch(won.reject);
-      return await won.promise;
-    } finally {
-      signal.removeEventListener('abort', abort);
-      cancel.abort();
     }
   }
 

@@ -24,7 +24,7 @@ export interface ListenOptions {
   readonly address: Address;
   /** Addresses and networks that connections are taken from; empty: any. */
   readonly allowFrom: readonly string[];
-  readonly tls?: TlsOptions;
+  readonly tls?: TlsOptions | undefined;
   readonly hello: MakeHello;
   readonly settings: UplinkSettings;
   readonly transport: Pick<Transport, 'listen'>;
