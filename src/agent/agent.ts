@@ -1,12 +1,17 @@
 import { join } from 'node:path';
 import type { Process, Server, Site } from '../config/model.ts';
+import type { PassedMoment } from '../domain/clock-doubt.ts';
+import { invariant } from '../domain/errors.ts';
 import { createDriver } from '../drivers/create.ts';
 import type { Alarm } from '../ops/alarms.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
+import { CertificateKeeper, type CertificateStatus } from '../pki/keeper.ts';
+import { kernelsOnly } from '../uplink/kernel-certificate.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
+import type { TlsFileAccess } from '../world/tls-files.ts';
 import type { Listener, Transport } from '../world/transport.ts';
 import { AgentAlarms } from './agent-alarms.ts';
 import { bufferHandlers } from './buffer-handlers.ts';
@@ -35,6 +40,10 @@ export interface AgentOptions {
   readonly programVersion: string;
   /** Bytes that this process made the disks write; `null` where nobody counts them. */
   readonly flashBytes?: () => number | null;
+  /** Needed where the server has certificates. */
+  readonly tlsFiles?: TlsFileAccess;
+  /** What is known to have passed, against a wrong clock. */
+  readonly passed?: readonly PassedMoment[];
 }
 
 export interface AgentStatus {
@@ -43,6 +52,8 @@ export interface AgentStatus {
   readonly version: string;
   readonly instances: readonly InstanceStatus[];
   readonly flash: FlashStatus;
+  /** The own certificate; `null` without TLS. */
+  readonly certificate: CertificateStatus | null;
   /** What somebody should know of now, by the time at which it was raised, */
   readonly alarms: readonly Alarm[];
   /** and the last ones that are over, oldest first. */
@@ -67,6 +78,7 @@ export class Agent {
   readonly #startedMs: number;
   readonly #alarms: AgentAlarms;
   #control: Listener | null = null;
+  #certificates: CertificateKeeper | null = null;
 
   private constructor(options: AgentOptions) {
     this.#options = options;
@@ -89,6 +101,7 @@ export class Agent {
       log,
     });
     try {
+      await agent.#openCertificates();
       for (const process of options.processes) agent.#instances.push(await agent.#startInstance(process));
       agent.#alarms.start();
     } catch (error) {
@@ -106,6 +119,7 @@ export class Agent {
       version: programVersion,
       instances: this.#instances.map((instance) => instance.status),
       flash: this.#flash(),
+      certificate: this.#certificates?.status ?? null,
       alarms: this.#alarms.standing,
       pastAlarms: this.#alarms.past,
     };
@@ -115,17 +129,39 @@ export class Agent {
   async stop(): Promise<void> {
     this.#alarms.stop();
     await Promise.all(this.#instances.map((instance) => instance.stop()));
+    this.#certificates?.close();
     await this.#control?.close();
   }
 
+  /** Without usable certificates there is no uplink, but everything is collected and kept. */
+  async #openCertificates(): Promise<void> {
+    const { server, site, processes, tlsFiles: access } = this.#options;
+    if (server.tls === null) return;
+    invariant(access !== undefined, 'a server with certificates has access to their files');
+    const wanted = processes.map(({ name: process }) => {
+      return { role: 'agent', site: site.name, process, instance: server.instance } as const;
+    });
+    this.#certificates = await CertificateKeeper.open({
+      ...this.#options,
+      ...{ files: server.tls, access, role: 'agent', wanted },
+    });
+  }
+
   async #startInstance(process: Process): Promise<Instance> {
-    const { server, openDisk, exists, log } = this.#options;
+    const { server, openDisk, exists, log, clock } = this.#options;
     const processLog = log.child({ process: process.name, instance: server.instance });
     const directory = join(server.dataDirectory, process.name);
     const alarmDirectory = `${directory}.alarm`;
     const hasAlarms = process.buffer.alarmShare > 0 || exists(alarmDirectory);
+    const tls = this.#certificates;
     return await Instance.start({
       ...this.#options,
+      ...(tls === null ? {} : { tls }),
+      transport: kernelsOnly(this.#options.transport, {
+        site: this.#options.site.name,
+        clock,
+        log: processLog,
+      }),
       process,
       disk: await openDisk(directory),
       alarmDisk: hasAlarms ? await openDisk(alarmDirectory) : null,

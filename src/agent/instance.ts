@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
-import type { Transport } from '../world/transport.ts';
+import type { TlsOptions, Transport } from '../world/transport.ts';
 import { AgentClock, type ClockStatus } from './agent-clock.ts';
 import type { NamedStore } from './buffer-handlers.ts';
 import { type ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
@@ -35,6 +35,8 @@ export interface InstanceOptions {
   /** Place of the alarms' own store; `null` if there is none: alarms then go with the rest. */
   readonly alarmDisk?: Disk | null;
   readonly transport: Transport;
+  /** How connections to the Kernel are secured; in the open if not given. */
+  readonly tls?: TlsOptions;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -1,3 +1,6 @@
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { PassedMoment } from '../domain/clock-doubt.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
@@ -7,6 +10,8 @@ import { createLog, type LogOptions } from '../world/real/log.ts';
 import { flashBytes } from '../world/real/process-io.ts';
 import { createRandom } from '../world/real/random.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
+import { realTlsFiles } from '../world/real/tls-files.ts';
+import type { TlsFileAccess } from '../world/tls-files.ts';
 import type { Transport } from '../world/transport.ts';
 import { programVersion } from './version.ts';
 
@@ -20,6 +25,9 @@ export interface RealWorld {
   readonly programVersion: string;
   /** See `process-io.ts`. */
   readonly flashBytes: () => number | null;
+  readonly tlsFiles: TlsFileAccess;
+  /** Moments that have passed, against a wrong clock. */
+  readonly passed: readonly PassedMoment[];
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -35,6 +43,13 @@ export function realWorld(log: LogOptions): RealWorld {
     bootId: bootId(random),
     programVersion: programVersion(),
     flashBytes,
+    tlsFiles: realTlsFiles,
+    passed: [
+      {
+        what: 'this program was installed',
+        atUs: Math.floor(statSync(fileURLToPath(import.meta.url)).mtimeMs * 1000),
+      },
+    ],
   };
 }
 

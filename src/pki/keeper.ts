@@ -19,6 +19,8 @@ const WARNING_PERIOD_MS = 86_400_000;
 export interface CertificateKeeperOptions {
   readonly files: TlsFiles;
   readonly access: TlsFileAccess;
+  /** Whose certificate it should be. */
+  readonly role: CertificateIdentity['role'];
   /** Whom the own certificate should speak for. */
   readonly wanted: readonly CertificateIdentity[];
   /** What is known to have passed besides, such as the building of the program. */
@@ -138,7 +140,7 @@ export class CertificateKeeper implements TlsOptions {
   #warnings(): string[] {
     if (this.#own === null) return [];
     const { facts, material, warnings } = this.#own;
-    const { wanted, clock } = this.#options;
+    const { wanted, role, clock } = this.#options;
     const nowUs = clock.wallUs();
     const doubt = clockDoubt(nowUs, material.passed ?? []);
     const left = daysLeft(facts.validToUs, nowUs);
@@ -146,6 +148,9 @@ export class CertificateKeeper implements TlsOptions {
     const unspoken = wanted.map(formatIdentity).filter((identity) => !spoken.has(identity));
     return [
       ...warnings,
+      ...(facts.identities.some((identity) => identity.role === role)
+        ? []
+        : [`the own certificate is not that of ${role === 'agent' ? 'an agent' : 'a Kernel'}`]),
       ...unspoken.map((uri) => `the own certificate does not speak for ${uri}: kom pki init adds it`),
       ...(doubt === null ? [] : [doubt]),
       ...(left >= EXPIRY_WARNING_DAYS || doubt !== null

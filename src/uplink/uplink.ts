@@ -91,7 +91,7 @@ export class Uplink {
       listen === undefined
         ? new KernelDialler(common)
         : new KernelListener({
-            ...common,
+            ...(listen.insecure ? { ...common, tls: undefined } : common),
             allowFrom: listen.allowFrom,
             address: listen.serverAddresses[options.server] ?? listen.address,
           });
