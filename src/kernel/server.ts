@@ -140,6 +140,8 @@ export class KernelServer {
     if (message === null) return;
     const hello = helloOf(message, channel.remote);
     const protocol = agreedProtocol(hello);
+    const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
+    checkClaim(channel.peerCertificate, hello, { ...this.#options, control });
     this.#dialled.get(channel)?.check(hello);
     channel.established();
     if (hello.lane === 'probe') await this.#answerProbe(channel, protocol);
