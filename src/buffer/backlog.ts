@@ -2,28 +2,24 @@ import type { StorePolicy } from '../config/model.ts';
 import { type Block, type BlockHeader, lastSequence } from '../domain/block/block.ts';
 import type { SequenceRange } from '../domain/coverage.ts';
 import { isContentOf } from '../domain/dictionary-codec.ts';
-import { describeError, isKomError } from '../domain/errors.ts';
-import type { SequenceGap } from '../domain/gap.ts';
+import { describeError } from '../domain/errors.ts';
+import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import type { BufferCounters } from '../domain/rate.ts';
-import type { Clock, Timer } from '../world/clock.ts';
+import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { Counters } from './counters.ts';
+import { GivenUpRanges } from './given-up.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { Offers } from './offers.ts';
 import type { ReplayNotes } from './replay-notes.ts';
 import { type ReplayProgress, type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
-import { SlowestOfHour } from './slowest.ts';
+import { SendGate, type SendMode } from './send-gate.ts';
+import { Spiller } from './spiller.ts';
 import { isBlockOf, Window } from './window.ts';
 
 /** Numbered entries in memory at most; so many can a crash lose at most. */
 export const WINDOW_SAMPLES_MAX = 500_000;
-/** Bytes in one append to the ring. */
-const APPEND_BYTES_MAX = 2 * 1024 * 1024;
-/** A timer may go off a little early; a block is then due at its next turn. */
-const SPILL_MIN_MS = 1;
-/** Pause after the disk refused an append. */
-const APPEND_RETRY_MS = 500;
 
 export type BacklogState = 'outage' | 'catch-up' | 'online';
 
@@ -68,15 +64,14 @@ export interface BacklogStat {
 export class Backlog {
   /** Refused blocks to be sent once more, behind everything else. */
   readonly offers: Offers;
+  readonly gate = new SendGate();
+  readonly #givenUp = new GivenUpRanges();
   readonly #options: BacklogOptions;
   readonly #window = new Window();
   readonly #replays: Replays;
   readonly #counters: Counters;
-  readonly #writeTimes: SlowestOfHour;
-  /** Goes off when the oldest block falls due. */
-  #spillTimer: Timer | null = null;
+  readonly #spiller: Spiller;
   #linkUp = false;
-  #closing = false;
   /** Where reading of the ring goes on. */
   #ringCursor: RingPosition | null = null;
   /** The ring may hold blocks that were not given out since the last rewind. */
@@ -88,7 +83,6 @@ export class Backlog {
   /** Acknowledged: the running stream up to this sequence. */
   #ackedThrough = 0;
   #lastAccepted = 0;
-  #spilling: Promise<void> | null = null;
   #more: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
 
   constructor(options: BacklogOptions) {
@@ -96,7 +90,12 @@ export class Backlog {
     this.#replays = new Replays(options.ring, options.replayNotes);
     this.offers = new Offers(options.ring, this.#replays, () => this.#signalMore());
     this.#counters = new Counters(options.ring);
-    this.#writeTimes = new SlowestOfHour(options.clock);
+    this.#spiller = new Spiller({
+      ...options,
+      window: this.#window,
+      isAllDue: () => this.#isAllDue(),
+      stored: (blocks) => this.#stored(blocks),
+    });
   }
 
   /** False: the window is at its bound, because neither the link nor the disk takes anything. */
@@ -117,8 +116,9 @@ export class Backlog {
   }
 
   get state(): BacklogState {
-    if (!this.#linkUp) return 'outage';
-    const isBehind = this.#ringHasUnsent || this.#options.ring.hasUnacknowledged;
+    if (!this.#linkUp || this.gate.isShut) return 'outage';
+    const isBehind =
+      this.gate.mode === 'on-request' || this.#ringHasUnsent || this.#options.ring.hasUnacknowledged;
     return isBehind ? 'catch-up' : 'online';
   }
 
@@ -127,7 +127,7 @@ export class Backlog {
     this.#window.push(block, this.#options.clock.monotonicMs());
     this.#lastAccepted = lastSequence(block.header);
     this.#counters.accepted(block);
-    this.#spillSoon();
+    this.#spiller.soon();
     this.#signalMore();
   }
 
@@ -138,7 +138,7 @@ export class Backlog {
   linkUp({ isTrusted }: { readonly isTrusted: boolean } = { isTrusted: true }): void {
     this.#linkUp = isTrusted;
     this.rewind();
-    this.#spillSoon();
+    this.#spiller.soon();
   }
 
   /** The link has held for long enough. */
@@ -148,7 +148,7 @@ export class Backlog {
 
   linkDown(): void {
     this.#linkUp = false;
-    this.#spillSoon();
+    this.#spiller.soon();
   }
 
   /** What was given out and not acknowledged is given out again. */
@@ -158,6 +158,7 @@ export class Backlog {
     this.#sentThrough = this.#ackedThrough;
     this.#ringHasUnsent = true;
     this.#replays.rewind();
+    this.gate.rewind();
     this.#signalMore();
   }
 
@@ -167,13 +168,16 @@ export class Backlog {
    * delivering is the only safety left, and blocks go out as with `on-outage`.
    */
   async next(limitBytes: number): Promise<Block[]> {
-    while (this.#ringHasUnsent) {
+    while (this.#ringHasUnsent && !this.gate.isShut) {
       const rewinds = this.#rewinds;
       const read = await this.#options.ring.readUnacknowledged(this.#ringCursor, limitBytes);
       if (rewinds !== this.#rewinds) continue;
-      this.#ringCursor = read.after;
-      if (!read.more) this.#ringHasUnsent = false;
-      const blocks = read.blocks.map(({ block }) => block).filter((block) => this.#isUnsent(block));
+      const closedAt = read.blocks.findIndex(({ block }) => !this.gate.allows(block.header));
+      const open = closedAt < 0 ? read.blocks : read.blocks.slice(0, closedAt);
+      this.#ringCursor = closedAt < 0 ? read.after : (open.at(-1)?.position ?? this.#ringCursor);
+      if (closedAt >= 0) this.gate.drained();
+      else if (!read.more) this.#ringHasUnsent = false;
+      const blocks = open.map(({ block }) => block).filter((block) => this.#isUnsent(block));
       this.#raiseSent(blocks);
       if (blocks.length > 0) return blocks;
     }
@@ -183,6 +187,7 @@ export class Backlog {
     let bytes = 0;
     for (const { block, durable } of this.#window.blocks) {
       if (!this.#isUnsent(block)) continue;
+      if (!this.gate.allows(block.header)) break;
       if ((mustBeDurable && !durable) || bytes >= limitBytes) break;
       blocks.push(block);
       bytes += block.bytes.length;
@@ -224,6 +229,7 @@ export class Backlog {
   acknowledge(streamId: string, throughSequence: number): void {
     const { ring, log } = this.#options;
     let through = throughSequence;
+    this.#givenUp.acknowledged(streamId, throughSequence);
     this.#counters.acknowledged(streamId, throughSequence, this.#lastAccepted);
     if (streamId === ring.stream.streamId) {
       through = Math.min(throughSequence, this.#lastAccepted);
@@ -273,11 +279,27 @@ export class Backlog {
   }
 
   /** The Kernel will never take a block: its numbers become a gap. */
-  async reject(block: NumberedSpan, reason: 'rejected' | 'corrupt'): Promise<void> {
+  async reject(block: NumberedSpan, reason: 'rejected' | 'corrupt' | 'dropped'): Promise<void> {
     const { streamId, firstSequence, count, fromUs, toUs } = block;
     const numbers = { firstSequence, lastSequence: firstSequence + count - 1, countAtMost: count };
     await this.#options.ring.declareGap({ streamId, ...numbers, fromUs, toUs, reason });
+    this.#givenUp.add({ streamId, first: firstSequence, last: numbers.lastSequence });
     this.#replays.refused(streamId, firstSequence);
+    this.#signalMore();
+  }
+
+  /** Nothing goes out before `release`, or everything again. */
+  setSendMode(mode: SendMode): void {
+    this.gate.setMode(mode);
+    this.#spiller.soon();
+    this.#signalMore();
+  }
+
+  /** On request: everything that is held now may go. */
+  release(): void {
+    const { streamId } = this.#options.ring.stream;
+    const through = this.streams().map(({ info }): [string, number] => [info.streamId, OPEN_END]);
+    this.gate.release(new Map([...through, [streamId, this.#lastAccepted]]));
     this.#signalMore();
   }
 
@@ -300,7 +322,7 @@ export class Backlog {
       windowSamples: this.#window.samples,
       samples: ring.unacknowledgedSamples + this.#window.undurableSamples,
       counters: this.#counters.values,
-      slowestWriteMs: this.#writeTimes.slowestMs(),
+      slowestWriteMs: this.#spiller.slowestWriteMs,
       replays: this.#replays.progress,
       ring,
     };
@@ -311,15 +333,13 @@ export class Backlog {
    * did not take it all, so the stream does not end cleanly.
    */
   async close(): Promise<boolean> {
-    this.#closing = true;
-    this.#spillTimer?.cancel();
     this.#signalMore();
-    await this.#spilling;
-    await this.#spill();
+    await this.#spiller.close();
     return this.#window.blocks.every(({ durable }) => durable);
   }
 
   #isUnsent(block: Block): boolean {
+    if (this.#givenUp.has(block.header)) return false;
     if (block.header.streamId !== this.#options.ring.stream.streamId) return true;
     return lastSequence(block.header) > this.#sentThrough;
   }
@@ -327,46 +347,6 @@ export class Backlog {
   #raiseSent(blocks: readonly Block[]): void {
     for (const { header } of blocks) {
       if (header.streamId === this.#options.ring.stream.streamId) this.#sentThrough = lastSequence(header);
-    }
-  }
-
-  /** Stores what is due, and looks again when the next block is. */
-  #spillSoon(): void {
-    if (this.#spilling !== null || this.#closing) return;
-    this.#spillTimer?.cancel();
-    this.#spillTimer = null;
-    if (this.#dueBlocks().length === 0) {
-      const dueInMs = this.#options.spillAgeMs - this.unsafeForMs;
-      if (this.#window.undurable !== undefined) {
-        this.#spillTimer = this.#options.clock.schedule('spill', Math.max(dueInMs, SPILL_MIN_MS), () =>
-          this.#spillSoon(),
-        );
-      }
-      return;
-    }
-    this.#spilling = this.#spill().finally(() => {
-      this.#spilling = null;
-      this.#spillSoon();
-    });
-  }
-
-  /** Appends everything that is due, oldest first, until nothing is or the disk refuses. */
-  async #spill(): Promise<void> {
-    const { ring, clock, log } = this.#options;
-    for (let due = this.#dueBlocks(); due.length > 0; due = this.#dueBlocks()) {
-      try {
-        await this.#writeTimes.measure(() => ring.append(due));
-      } catch (error) {
-        if (!isKomError(error)) throw error;
-        log.error(
-          { code: error.code, error: error.message },
-          'the ring takes nothing; blocks stay in memory',
-        );
-        if (this.#closing) return;
-        await clock.sleep(APPEND_RETRY_MS);
-        return;
-      }
-      this.#stored(due);
     }
   }
 
@@ -400,19 +380,10 @@ export class Backlog {
     return this.#window.blocks[0]?.block.header.firstSequence ?? this.#lastAccepted + 1;
   }
 
-  #dueBlocks(): Block[] {
-    const { policy, spillAgeMs, clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const all = policy === 'always' || !this.#linkUp || this.#closing || this.#isCrowded;
-    const due: Block[] = [];
-    let bytes = 0;
-    for (const { block, sinceMs, durable } of this.#window.blocks) {
-      if (durable) continue;
-      if (bytes >= APPEND_BYTES_MAX || (!all && nowMs - sinceMs < spillAgeMs)) break;
-      due.push(block);
-      bytes += block.bytes.length;
-    }
-    return due;
+  /** Nothing in memory waits for its age. */
+  #isAllDue(): boolean {
+    const { policy } = this.#options;
+    return policy === 'always' || !this.#linkUp || this.gate.mode === 'on-request' || this.#isCrowded;
   }
 
   #signalMore(): void {

@@ -1,0 +1,36 @@
+import { type BlockHeader, lastSequence } from '../domain/block/block.ts';
+
+/** Ranges that are remembered at most; the oldest is then sent once more, as data behind its gap. */
+const RANGES_MAX = 10_000;
+
+interface GivenUp {
+  readonly streamId: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Numbers of this run that are not to be sent though the ring holds them: they are in a durable gap record,
+ * `rejected` or `dropped`, which no Kernel has acknowledged yet.
+ */
+export class GivenUpRanges {
+  #ranges: GivenUp[] = [];
+
+  add(range: GivenUp): void {
+    this.#ranges.push(range);
+    if (this.#ranges.length > RANGES_MAX) this.#ranges.shift();
+  }
+
+  acknowledged(streamId: string, through: number): void {
+    if (this.#ranges.length === 0) return;
+    this.#ranges = this.#ranges.filter((range) => range.streamId !== streamId || range.last > through);
+  }
+
+  /** All numbers of the block are given up. */
+  has(header: BlockHeader): boolean {
+    return this.#ranges.some(
+      ({ streamId, first, last }) =>
+        streamId === header.streamId && first <= header.firstSequence && lastSequence(header) <= last,
+    );
+  }
+}
