@@ -6,6 +6,7 @@ import { fullBlockBytes, measureReopen, measureTurns, pacedDisk } from './ring/d
 import { measureIngest } from './ring/ingest.ts';
 import type { Bench, BenchOptions, Figure } from './support/bench.ts';
 import { inDirectory, rounded } from './support/measure.ts';
+import type { PlantName } from './support/workload.ts';
 
 export const ringBench: Bench = {
   about: 'the ring: durable ingest against a file, LevelDB and SQLite; bytes, wear, latency',
@@ -77,7 +78,7 @@ async function bytesPerSample({ quick }: BenchOptions): Promise<Figure[]> {
   const mixed = await pacedDisk('mixed', count / 5);
   const small = await pacedDisk('small', quick ? 20_000 : 100_000);
   const unit = 'B';
-  const full = async (key: string, about: string, name: 'mixed' | 'noise' | 'bool'): Promise<Figure> => ({
+  const full = async (key: string, about: string, name: PlantName): Promise<Figure> => ({
     key: `bytesPerSample.${key}`,
     about: `on disk, ${about}, full blocks`,
     value: await fullBlockBytes(name, count),
@@ -99,6 +100,7 @@ async function bytesPerSample({ quick }: BenchOptions): Promise<Figure[]> {
       floor: { atMost: 20 },
     },
     await full('mixedFull', '1,000 mixed tags', 'mixed'),
+    await full('float32', 'float32 that are not rounded', 'float32'),
     await full('noise', 'analog noise', 'noise'),
     await full('bool', 'booleans that toggle', 'bool'),
     {

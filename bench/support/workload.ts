@@ -34,10 +34,14 @@ function state(share: number): Behaviour {
   };
 }
 
+/** A float32 of a transmitter without rounding: each scan another one, close to the one before. */
+const float32: Behaviour = (before, chance) =>
+  Math.fround(before === null ? chance() * 1000 : (before as number) + (chance() - 0.5) * 0.4);
+
 /** Every bit of the mantissa is chance: nothing to compress but time and tag. */
 const noise: Behaviour = (_before, chance) => (chance() + chance() / 2 ** 32) * 1000;
 
-export type PlantName = 'mixed' | 'mixedBusy' | 'small' | 'noise' | 'bool';
+export type PlantName = 'mixed' | 'mixedBusy' | 'small' | 'float32' | 'noise' | 'bool';
 
 /** Tag number to behaviour: of ten tags six are analog, two count, two are states. */
 function mix(share: { numbers: number; states: number }): (tag: number) => Behaviour {
@@ -51,6 +55,7 @@ const PLANTS: Readonly<Record<PlantName, { tags: number; behaviour: (tag: number
   mixed: { tags: 1000, behaviour: mix({ numbers: 0.2, states: 0.01 }) },
   mixedBusy: { tags: 1000, behaviour: mix({ numbers: 1, states: 0.5 }) },
   small: { tags: 10, behaviour: mix({ numbers: 1, states: 0.5 }) },
+  float32: { tags: 1000, behaviour: () => float32 },
   noise: { tags: 1000, behaviour: () => noise },
   bool: { tags: 1000, behaviour: () => state(1) },
 };
