@@ -21,6 +21,7 @@ import {
 } from '../ops/forecast.ts';
 import { formatAddress } from '../world/transport.ts';
 import { ExitCode } from './exit-codes.ts';
+import { siteLinkLines, uplinkSettingLines } from './link-report.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
 import { type Column, formatTable } from './table.ts';
@@ -78,6 +79,9 @@ function printKernel(
     `archive ${archive.kind} in ${archive.directory}, memory ${formatSize(archive.memoryLimitBytes)}`,
   );
   output.line(`control socket ${controlSocket}`);
+  for (const { site, process, addresses } of config.agents) {
+    output.line(`dials ${site}/${process} at ${addresses.map(formatAddress).join(', then ')}`);
+  }
   for (const warning of warnings) output.note(`warning: ${warning}`);
 }
 
@@ -174,11 +178,11 @@ function describeSite(
   for (const { name, instance, dataDirectory } of servers) {
     lines.push(`server ${name}: instance ${instance}, data in ${dataDirectory}`);
   }
-  for (const kernel of site.kernels) {
-    lines.push(`kernel ${formatAddress(kernel)}${kernel.insecure ? ' (without TLS)' : ''}`);
-  }
+  lines.push(...siteLinkLines(site, servers));
   for (const forecast of forecasts) {
     lines.push('', ...describeProcess(forecast));
+    const process = site.processes.find((each) => each.name === forecast.name);
+    if (process !== undefined) lines.push(...uplinkSettingLines(process));
     for (const { name, flashTbwBytes } of servers) {
       if (flashTbwBytes === undefined) continue;
       const { online, outage } = forecast.store.flashBytesPerDay;

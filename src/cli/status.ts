@@ -9,6 +9,7 @@ import { callControl } from '../ops/control.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
 import { storeLines } from './buffer-report.ts';
 import { ExitCode } from './exit-codes.ts';
+import { uplinkLines } from './link-report.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
 import { chooseServer } from './run.ts';
@@ -114,12 +115,7 @@ function printInstance(
   const { uplink, backlog } = instance;
   output.line('');
   output.line(`${instance.process} instance ${instance.instance}: ${backlog.state}`);
-  const since = formatTimeUs(uplink.sinceUs);
-  output.line(
-    uplink.kernel === null
-      ? `  uplink       no Kernel since ${since}${uplink.lastError === null ? '' : `: ${uplink.lastError}`}`
-      : `  uplink       ${uplink.kernel} since ${since}`,
-  );
+  for (const line of uplinkLines(uplink)) output.line(line);
   for (const line of storeLines(instance, nowUs)) output.line(line);
   if (instance.alarms !== null) {
     output.line('  alarms, in a store of their own:');
