@@ -27,6 +27,7 @@ const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = 
     const { openArchiveQueries } = await import('./archive-source.ts');
     return (context) => archiveCommand(context, openArchiveQueries);
   },
+  pki: async () => (await import('./pki.ts')).pkiCommand,
   sim: async () => (await import('./sim.ts')).simCommand,
   demo: async () => (await import('./demo/demo.ts')).demoCommand,
   schema: async () => (await import('./schema.ts')).schemaCommand,

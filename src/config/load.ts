@@ -25,6 +25,8 @@ export interface LoadOptions {
   readonly server?: string;
   /** A secret that is not there is a warning, because the file is only being checked. */
   readonly secretsOptional?: boolean;
+  /** Certificates are still to be made: links count as if the file had a `tls` section. */
+  readonly assumeTls?: boolean;
   /** Also tell where each value of each tag was given. */
   readonly explain?: boolean;
 }
@@ -86,13 +88,16 @@ export function resolveSite(raw: unknown, options: ResolveOptions): LoadedSite {
   const site =
     input === undefined
       ? undefined
-      : makeSite(input, {
-          context,
-          warnings,
-          server: options.server,
-          secretsOptional: options.secretsOptional === true,
-          explained: options.explain === true ? explained : undefined,
-        });
+      : makeSite(
+          options.assumeTls === true ? { ...input, tls: input.tls ?? { directory: './tls' } } : input,
+          {
+            context,
+            warnings,
+            server: options.server,
+            secretsOptional: options.secretsOptional === true,
+            explained: options.explain === true ? explained : undefined,
+          },
+        );
   if (site === undefined || problems.all.length > 0) throw new ConfigProblems(file, problems.all);
   return { site, problems: warnings.all, explained };
 }
