@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/*.test.ts', 'test/link/*.test.ts'],
           // One project after the other: what keeps both cores busy would spoil the times of real devices.
           sequence: { groupOrder: 0 },
         },
