@@ -40,8 +40,8 @@ export interface ClockStatus {
 /** An offset to the Kernel above this is told to the log and by `kom status`, µs. */
 export const CLOCK_ALARM_US = 1_000_000;
 
-/** A time this long after a change may still be one that was stamped before it, µs. */
-const STAMPED_BEFORE_MAX_US = 60_000_000;
+/** A driver may remember for so long when it last saw something, µs. */
+const STAMPED_BEFORE_MAX_US = 600_000_000;
 
 /**
  * The agent's time as a clock: its wall time runs evenly with the monotonic clock and changes only in
@@ -51,7 +51,8 @@ export class AgentClock implements Clock {
   readonly #options: AgentClockOptions;
   readonly #discipline: ClockDiscipline;
   readonly #kernel = new KernelClock();
-  #lastChange: { readonly byUs: number; readonly untilUs: number } | null = null;
+  /** What was added to the time, the time after that, and until when stamps from before may come. */
+  #lastChange: { readonly byUs: number; readonly atUs: number; readonly untilUs: number } | null = null;
 
   constructor(options: AgentClockOptions) {
     this.#options = options;
@@ -141,19 +142,20 @@ export class AgentClock implements Clock {
   }
 
   /**
-   * A time that was stamped a moment ago, as the present time has it: it may have been stamped before the last
-   * change, and is then nearer to now when it is moved by that.
+   * A time that this run stamped, as the present time has it: what does not lie between the last change and now
+   * was stamped before that change.
    */
   presentOf(timeUs: number): number {
-    if (this.#lastChange === null || !this.hasChangedLately) return timeUs;
-    const { byUs } = this.#lastChange;
-    const nowUs = this.wallUs();
-    return Math.abs(nowUs - timeUs - byUs) < Math.abs(nowUs - timeUs) ? timeUs + byUs : timeUs;
+    if (this.#lastChange === null) return timeUs;
+    const { byUs, atUs } = this.#lastChange;
+    const isOfNow = timeUs >= atUs && timeUs <= this.wallUs();
+    return isOfNow ? timeUs : Math.max(0, timeUs + byUs);
   }
 
   #noted(change: ClockChange | null): ClockChange | null {
     if (change === null) return null;
-    this.#lastChange = { byUs: change.byUs, untilUs: this.wallUs() + STAMPED_BEFORE_MAX_US };
+    const atUs = this.wallUs();
+    this.#lastChange = { byUs: change.byUs, atUs, untilUs: atUs + STAMPED_BEFORE_MAX_US };
     return change;
   }
 

@@ -117,8 +117,9 @@ export class Timekeeper {
   #presentSpan<Span extends { readonly fromUs: number; readonly toUs: number }>(span: Span): Span {
     const { clock } = this.#options;
     const toUs = clock.presentOf(span.toUs);
-    // An interval that began before the change and ended after it has its start moved alone.
-    const fromUs = toUs === span.toUs ? clock.presentOf(span.fromUs) : span.fromUs + toUs - span.toUs;
+    // Where a device told the start, the change of our time does not concern it.
+    const movedUs = clock.presentOf(span.fromUs);
+    const fromUs = movedUs < toUs ? movedUs : Math.min(span.fromUs, toUs);
     return { ...span, fromUs, toUs };
   }
 

@@ -1,12 +1,16 @@
 import type { ClassStoreStatus } from '../../src/agent/class-store.ts';
 import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
+import { openRing } from '../../src/buffer/open-ring.ts';
 import type { Process, Site } from '../../src/config/model.ts';
+import type { Driver } from '../../src/drivers/driver.ts';
+import type { Clock } from '../../src/world/clock.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import type { DiskImage, SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Transport } from '../../src/world/transport.ts';
 import type { History } from './history.ts';
 import { Life, type WallClock } from './life.ts';
+import type { Mutation } from './mutations.ts';
 import type { LineOptions } from './options.ts';
 import type { Part } from './parts.ts';
 import { type Plant, RunRecord } from './plant.ts';
@@ -53,6 +57,7 @@ export interface AgentHostSetup {
   readonly plant: Plant;
   readonly lines: readonly LineOptions[];
   readonly history: History;
+  readonly mutation: Mutation;
   /** Whatever the product threw where nothing may be thrown. */
   readonly failed: (error: unknown) => void;
 }
@@ -104,18 +109,12 @@ export class AgentHost {
 
   /** Starts a run; returns at once. */
   start(): void {
-    const {
-      name,
-      instance: place,
-      clock,
-      disks,
-      transport,
-      seed,
-      history,
-      plant,
-      lines,
-      failed,
-    } = this.#setup;
+    const { name, instance: place, clock, disks, transport, seed, history } = this.#setup;
+    const { mutation, failed } = this.#setup;
+    const disk = (part: Part) => {
+      const each = diskOf(disks, part);
+      return life.disk(mutation.disk?.(each) ?? each);
+    };
     const number = this.runs.length + 1;
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
@@ -128,19 +127,19 @@ export class AgentHost {
     Instance.start({
       ...this.#setup,
       server: { ...SERVER, instance: place },
-      disk: life.disk(diskOf(disks, 'main')),
-      alarmDisk: disks.has('alarms') ? life.disk(diskOf(disks, 'alarms')) : null,
+      disk: disk('main'),
+      alarmDisk: disks.has('alarms') ? disk('alarms') : null,
+      openRing: async (...args) => {
+        const ring = await openRing(...args);
+        return mutation.ring?.(ring) ?? ring;
+      },
       transport: life.transport(transport),
       clock: life.clock,
       random,
       log: history.log(name),
       bootId: this.#boots.toString(16).padStart(32, '0'),
       programVersion: 'simulated',
-      createDriver: async (line, clock) => {
-        const options = lines.find(({ name }) => name === line.name);
-        if (options === undefined) throw new Error(`no line ${line.name}`);
-        return plant.driver(options, { life, clock, record: run.record });
-      },
+      createDriver: async (line, ownClock) => this.#driver(line.name, { run, clock: ownClock }),
     }).then((instance) => {
       this.#instance = instance;
       const { streamId, alarms } = instance.status;
@@ -149,6 +148,14 @@ export class AgentHost {
       const names = [...run.streamIds.values()].map((each) => each.slice(0, 8));
       history.note(`${name}: run ${number} has stream ${names.join(' and ')}`);
     }, failed);
+  }
+
+  #driver(line: string, { run, clock }: { run: AgentRun; clock: Clock }): Driver {
+    const { lines, plant, mutation } = this.#setup;
+    const options = lines.find(({ name }) => name === line);
+    if (options === undefined) throw new Error(`no line ${line}`);
+    const driver = plant.driver(options, { life: run.life, clock, record: run.record });
+    return mutation.driver?.(driver) ?? driver;
   }
 
   /** Starts a run now, or as soon as the clean stop that is under way is over. */

@@ -83,6 +83,13 @@ export function ownGaps(evidence: Evidence, runs: readonly AgentRun[], part: Par
   return evidence.gapsOfTag.map((gaps) => gaps.filter(isOwn));
 }
 
+/** The plant's record has the times of then, and after a pause those that a clock fix moved it to. */
+function bothTimes(archive: SimulatedArchive, gap: ArchivedGap): ArchivedGap[] {
+  const raw = gap.kind === 'time' ? archive.rawTimeGap(gap.streamId, gap.sequence) : undefined;
+  if (raw === undefined || gap.kind !== 'time') return [gap];
+  return raw.fromUs === gap.fromUs && raw.toUs === gap.toUs ? [gap] : [gap, { ...gap, ...raw }];
+}
+
 const ALWAYS = { fromUs: Number.MIN_SAFE_INTEGER, toUs: Number.MAX_SAFE_INTEGER };
 
 /** Reads the archive by its public interface. */
@@ -108,7 +115,9 @@ export async function readEvidence(
       const times = { sourceTimeUs, deviceTimeUs: deviceTimeUs ?? sourceTimeUs };
       add(streamId, { kind: 'sample', sequence, tagIndex, value, quality, cause, ...times });
     }
-    const gaps = await archive.gaps({ site: SITE, tag, ...ALWAYS });
+    const gaps = (await archive.gaps({ site: SITE, tag, ...ALWAYS })).flatMap((gap) =>
+      bothTimes(archive, gap),
+    );
     gapsOfTag.push(gaps);
     for (const gap of gaps) if (gap.kind === 'time') timeGaps.set(`${gap.streamId}/${gap.sequence}`, gap);
   }

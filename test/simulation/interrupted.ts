@@ -70,6 +70,8 @@ const SWARM: Swarm = {
     alarmShare: 0,
     liveIntervalMs: 200,
     cloneInstance: 1,
+    clockMode: 'system',
+    hasRealTimeClock: true,
   },
   lines: [
     {

@@ -9,6 +9,7 @@ import { AGENT_HOST, type AgentDisks, AgentHost, type AgentImage, CLONE_HOST } f
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import { KernelHost } from './kernel-host.ts';
+import { type Mutation, NO_MUTATION } from './mutations.ts';
 import type { Swarm } from './options.ts';
 import { type Part, partsOf } from './parts.ts';
 import { Plant } from './plant.ts';
@@ -24,6 +25,8 @@ export interface WorldSetup {
   readonly swarm: Swarm;
   /** Whatever the product threw where nothing may be thrown. */
   readonly failed: (error: unknown) => void;
+  /** A planted defect; none if not given. */
+  readonly mutation?: Mutation;
   /** Stands between a side and the network; nothing if not given. */
   readonly between?: (side: 'agent' | 'kernel', transport: Transport) => Transport;
 }
@@ -35,7 +38,8 @@ export function sourceOf(seed: number, salt: number) {
 
 export type World = ReturnType<typeof makeWorld>;
 
-export function makeWorld({ seed, swarm, failed, between = (_, transport) => transport }: WorldSetup) {
+export function makeWorld(setup: WorldSetup) {
+  const { seed, swarm, failed, between = (_, transport) => transport, mutation = NO_MUTATION } = setup;
   const source = (salt: number) => sourceOf(seed, salt);
   const clock = new SimulatedClock();
   const history = new History(clock);
@@ -52,13 +56,34 @@ export function makeWorld({ seed, swarm, failed, between = (_, transport) => tra
   const archive = new SimulatedArchive();
   const plant = new Plant({ clock, random: source(3), lines: swarm.lines });
   const kernel = new KernelHost({
-    ...{ clock, network, archive, random: source(4), commitMs: swarm.commitMs, seed, history, failed },
+    ...{
+      clock,
+      network,
+      archive,
+      random: source(4),
+      commitMs: swarm.commitMs,
+      seed,
+      history,
+      mutation,
+      failed,
+    },
     transport: between('kernel', network.host(KERNEL_HOST)),
   });
   const agents: AgentHost[] = [];
   const makeAgent = (host: string, own: { disks: AgentDisks; instance: number }) => {
     const agent = new AgentHost({
-      ...{ name: host, clock, seed, plant, lines: swarm.lines, history, failed, ...own, ...siteOf(swarm) },
+      ...{
+        name: host,
+        clock,
+        seed,
+        plant,
+        lines: swarm.lines,
+        history,
+        mutation,
+        failed,
+        ...own,
+        ...siteOf(swarm),
+      },
       hasRealTimeClock: swarm.hasRealTimeClock,
       transport: between('agent', network.host(host)),
       killConnections: () => network.killHost(host),

@@ -5,6 +5,7 @@ import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
+import { arrivedBlocks, type LateRange, lateRangesOf, mergeLate } from '../../domain/late-range.ts';
 import { isTimeGap, moveTimeGap, type TimeGap } from '../../domain/sample.ts';
 import { NO_STEPS, type SequenceSteps, stepAt, withStep } from '../../domain/sequence-steps.ts';
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
@@ -16,11 +17,14 @@ import type {
   ArchivedTag,
   ArchiveStat,
   ArchiveTransaction,
+  ExportQuery,
+  LateQuery,
   QualityChange,
   SampleQuery,
   TagInterval,
   TagName,
   TagStream,
+  TagsInterval,
 } from '../archive.ts';
 
 type StreamRow = Omit<ArchivedStream, 'coverage'>;
@@ -49,6 +53,7 @@ export class SimulatedArchive implements Archive {
   #timeGaps: TimeGapRow[] = [];
   #kernelEpoch = 0;
   readonly #sequenceGaps: SequenceGap[] = [];
+  readonly #late: LateRange[] = [];
   /** Numbers that are neither a sample nor a time gap. */
   readonly clockFixNumbers: { readonly streamId: string; readonly sequence: number }[] = [];
   #failures = 0;
@@ -90,6 +95,7 @@ export class SimulatedArchive implements Archive {
     for (const row of rows.samples) this.#samples.push(row);
     for (const row of rows.timeGaps) this.#timeGaps.push(row);
     for (const fix of transaction.clockFixes ?? []) this.#fixClock(fix);
+    this.#late.push(...lateRangesOf(arrivedBlocks(transaction, plan), transaction.receivedAtUs));
     this.#sequenceGaps.push(...plan.gaps);
     for (const [streamId, coverage] of plan.coverage) this.#coverage.set(streamId, coverage);
     for (const { streamId, untilUs } of transaction.observed) {
@@ -134,6 +140,29 @@ export class SimulatedArchive implements Archive {
       .map(({ sourceTimeUs, quality }) => ({ sourceTimeUs, quality }));
   }
 
+  async qualityChangesOf({ site, tags, fromUs, toUs }: TagsInterval): Promise<Map<string, QualityChange[]>> {
+    const found = new Map<string, QualityChange[]>();
+    for (const tag of tags) {
+      const changes = await this.qualityChanges({ site, tag, fromUs, toUs });
+      if (changes.length > 0) found.set(tag, changes);
+    }
+    return found;
+  }
+
+  async lateRanges({ site, fromUs, toUs }: LateQuery): Promise<LateRange[]> {
+    this.#checkOpen();
+    return mergeLate(this.#late).filter(
+      (range) =>
+        (site === undefined || range.site === site) &&
+        range.completedAtUs >= fromUs &&
+        range.completedAtUs < toUs,
+    );
+  }
+
+  async exportSamples(query: ExportQuery): Promise<number> {
+    throw new KomError('KOM_USAGE', `a simulated archive writes no file ${query.path}`);
+  }
+
   async gaps(query: TagInterval): Promise<ArchivedGap[]> {
     const scope = this.#scope(query);
     if (scope === undefined) return [];
@@ -152,6 +181,11 @@ export class SimulatedArchive implements Archive {
       ...time.filter((gap) => gap.fromUs < query.toUs && gap.toUs > query.fromUs),
       ...sequence.filter((gap) => gap.fromUs < query.toUs && gap.toUs >= query.fromUs),
     ].sort((a, b) => a.fromUs - b.fromUs);
+  }
+
+  /** A time gap as it came. */
+  rawTimeGap(streamId: string, sequence: number): TimeGap | undefined {
+    return this.#timeGaps.find((row) => row.streamId === streamId && row.sequence === sequence)?.gap;
   }
 
   async streams(site: string, process: string): Promise<ArchivedStream[]> {
