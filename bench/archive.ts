@@ -1,15 +1,21 @@
 import type { DecodedBlock } from '../src/domain/block/block.ts';
 import { decodeBlock, encodeBlock } from '../src/domain/block/codec.ts';
 import type { Sample, SampleValue } from '../src/domain/sample.ts';
+import type { Presence } from '../src/domain/timeline.ts';
 import { openDuckdbArchive } from '../src/kernel/archive/duckdb-archive.ts';
+import { archiveQueries } from '../src/kernel/archive/query.ts';
 import type { Archive } from '../src/world/archive.ts';
 import { silentLog } from '../src/world/log.ts';
 import type { Bench, Figure } from './support/bench.ts';
 import { inDirectory, quantile, rounded, timed } from './support/measure.ts';
 
 const TAGS = 1000;
+/** Fifteen blocks are a row group, as the Kernel commits in a bulk load. */
 const BLOCK = 8192;
-const BLOCKS_PER_COMMIT = 16;
+const BLOCKS_PER_COMMIT = 15;
+/** The samples are spread evenly over so long. */
+const DAYS = 28;
+const DAY_US = 86_400_000_000;
 const STREAM = 'a'.repeat(32);
 const HASH = 'd'.repeat(32);
 const T0 = Date.UTC(2026, 10, 2) * 1000;
@@ -28,10 +34,10 @@ function valueAt(sequence: number): SampleValue {
   return kind < 8 ? BigInt(sequence) : sequence % 3 === 0;
 }
 
-function blockFrom(firstSequence: number, count: number): DecodedBlock {
+function blockFrom(firstSequence: number, count: number, stepUs: number): DecodedBlock {
   const entries = Array.from({ length: count }, (_, i): Sample => {
     const sequence = firstSequence + i;
-    const time = { tagIndex: sequence % TAGS, sourceTimeUs: T0 + sequence * 1000 };
+    const time = { tagIndex: sequence % TAGS, sourceTimeUs: T0 + Math.floor(sequence * stepUs) };
     return { ...time, value: valueAt(sequence), quality: 0, cause: 'change' };
   });
   const options = { streamId: STREAM, firstSequence, dictionaryHash: HASH, sealedMonotonicUs: 0 };
@@ -44,14 +50,18 @@ const EMPTY = { streams: STREAMS, gaps: [], ended: [], observed: [], receivedAtU
 
 export const archiveBench: Bench = {
   about: "the Kernel's embedded archive: rows, small commits, queries over one tag, bytes a row",
-  run: ({ quick }) => inDirectory((directory) => measure(directory, quick ? 500_000 : 5_000_000)),
+  run: ({ quick, samples }) =>
+    inDirectory((directory) => measure(directory, samples ?? (quick ? 500_000 : 5_000_000))),
 };
 
 async function measure(directory: string, total: number): Promise<readonly Figure[]> {
   const archive = await openDuckdbArchive({ directory, ...OPTIONS });
   await archive.putDictionary(HASH, new Uint8Array([1]), dictionary);
-  const figures = [...(await fill(archive, total)), ...(await smallCommits(archive, total * 2))];
-  figures.push(...(await queries(archive, total)));
+  const stepUs = (DAYS * DAY_US) / total;
+  const figures = await fill(archive, total, stepUs);
+  figures.push(...(await queries(archive, total, stepUs)));
+  figures.push(...(await dayWhileFilling(archive, total, stepUs)));
+  figures.push(...(await smallCommits(archive, total * 2)));
   const stat = await archive.stat();
   figures.push(figure('bytesPerRow', 'B', 'on disk, a row', stat.sizeBytes / stat.samples));
   figures.push(figure('closeMs', 'ms', 'close', await timedMs(() => archive.close())));
@@ -61,13 +71,13 @@ async function measure(directory: string, total: number): Promise<readonly Figur
   return figures;
 }
 
-async function fill(archive: Archive, total: number): Promise<Figure[]> {
+async function fill(archive: Archive, total: number, stepUs: number): Promise<Figure[]> {
   const latencies: number[] = [];
   let next = 1;
   let cpuUs = 0;
   while (next < total) {
     const blocks = Array.from({ length: BLOCKS_PER_COMMIT }, () => {
-      const block = blockFrom(next, BLOCK);
+      const block = blockFrom(next, BLOCK, stepUs);
       next += BLOCK;
       return { block, dictionary };
     });
@@ -87,28 +97,59 @@ async function fill(archive: Archive, total: number): Promise<Figure[]> {
 async function smallCommits(archive: Archive, first: number): Promise<Figure[]> {
   const latencies: number[] = [];
   for (let next = first; latencies.length < 300; next += 100) {
-    const blocks = [{ block: blockFrom(next, 100), dictionary }];
+    const blocks = [{ block: blockFrom(next, 100, 1), dictionary }];
     const observed = [{ streamId: STREAM, untilUs: T0 + next }];
     latencies.push(await timedMs(() => archive.commit({ ...EMPTY, blocks, observed })));
   }
   return times('smallCommit', 'commit of 100 rows', latencies);
 }
 
-async function queries(archive: Archive, total: number): Promise<Figure[]> {
-  const span = (total * 1000) / 2;
+async function queries(archive: Archive, total: number, stepUs: number): Promise<Figure[]> {
+  const span = Math.floor((total * stepUs) / 2);
   const all = {
     site: 'S',
     tag: 'P.t77',
     fromUs: T0,
-    toUs: T0 + total * 1000,
+    toUs: T0 + DAYS * DAY_US,
     limit: 5000,
     withPrevious: true,
   };
   const minute = { ...all, fromUs: T0 + span, toUs: T0 + span + 60e6 };
   return [
-    ...times('tagAll', 'a tag, all of it (5,000 rows)', await repeat(() => archive.samples(all))),
+    ...times('tagAll', 'a tag, the first 5,000 rows', await repeat(() => archive.samples(all))),
     ...times('tagMinute', 'a tag, a minute from the middle', await repeat(() => archive.samples(minute))),
     ...times('qualityChanges', 'changes of quality', await repeat(() => archive.qualityChanges(all))),
+  ];
+}
+
+/** What an operator asks for, on an idle archive and while a backlog comes in. */
+async function dayWhileFilling(archive: Archive, total: number, stepUs: number): Promise<Figure[]> {
+  const fromUs = T0 + 13 * DAY_US;
+  const day = { site: 'S', tag: 'P.t77', fromUs, toUs: fromUs + DAY_US };
+  const presence = (): Presence => ({ connected: true, producedTo: {}, heldFromUs: null, nowUs: T0 });
+  const ask = async (): Promise<void> => {
+    for await (const _ of archiveQueries(archive, presence).query(day)) {
+      // Every line is made, as for the command line.
+    }
+  };
+  const idle = await repeat(ask);
+  let isDone = false;
+  const filling = (async () => {
+    for (let next = total + BLOCK; !isDone; ) {
+      const blocks = Array.from({ length: BLOCKS_PER_COMMIT }, () => {
+        const block = blockFrom(next, BLOCK, stepUs);
+        next += BLOCK;
+        return { block, dictionary };
+      });
+      await archive.commit({ ...EMPTY, blocks });
+    }
+  })();
+  const busy = await repeat(ask);
+  isDone = true;
+  await filling;
+  return [
+    ...times('tagDay', 'a tag, a day, with its states', idle),
+    ...times('tagDayWhileFilling', 'the same while a backlog comes in', busy),
   ];
 }
 

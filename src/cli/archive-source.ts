@@ -6,7 +6,7 @@ import { type ArchiveQueries, archiveQueries } from '../kernel/archive/query.ts'
 import { remoteQueries } from '../kernel/queries.ts';
 import { callControl } from '../ops/control.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
-import type { ArchiveSource } from './archive.ts';
+import type { ArchiveSource } from './archive-access.ts';
 import { realWorld } from './world.ts';
 
 /** Reaches the running Kernel, or opens its archive here when none runs. */

@@ -1,54 +1,50 @@
 import { Command } from 'commander';
 import { KomError } from '../domain/errors.ts';
-import { formatSize, formatTimeUs, parseTimeUs } from '../domain/units.ts';
-import type { ArchiveQueries, QueryLine } from '../kernel/archive/query.ts';
+import { formatSize, formatTimeUs } from '../domain/units.ts';
+import type { QueryLine } from '../kernel/archive/query.ts';
 import type { ArchiveStat } from '../world/archive.ts';
+import { type ArchiveSource, type OpenArchiveQueries, withSource } from './archive-access.ts';
+import { addCompleteness } from './archive-completeness.ts';
+import { addExport } from './archive-export.ts';
+import { type IntervalOptions, intervalOf, inZone, withInterval } from './archive-interval.ts';
 import type { CommandContext } from './program.ts';
 
-/** Where the archive is: a Kernel's configuration file, or the control socket of a running one. */
-export interface ArchiveSource {
-  readonly kernel?: string;
-  readonly socket?: string;
-}
-
-/** Reaches a running Kernel, or opens the archive itself when none runs. */
-export type OpenArchiveQueries = (source: ArchiveSource) => Promise<ArchiveQueries & AsyncDisposable>;
+const DEFAULT_FROM = '-1h';
 
 export type QueryFormat = 'table' | 'csv' | 'json';
 
-interface QueryOptions extends ArchiveSource {
+interface QueryOptions extends ArchiveSource, IntervalOptions {
   readonly tag: string;
-  readonly from: string;
-  readonly to: string;
   readonly site?: string;
   readonly csv?: boolean;
   readonly json?: boolean;
 }
 
-/** `kom archive`: `query`, `stat`, `tags`. */
+/** `kom archive`: `query`, `stat`, `tags`, `completeness`, `export`. */
 export function archiveCommand(
   context: CommandContext,
   open: OpenArchiveQueries,
   nowUs: () => number = () => Date.now() * 1000,
 ): Command {
   const command = new Command('archive').description('ask the archive of a Kernel');
-  const withSource = (subcommand: Command): Command =>
-    subcommand
-      .option('--kernel <file>', "the Kernel's configuration file", 'kernel.json')
-      .option('--socket <path>', 'control socket of the running Kernel');
-  withSource(command.command('query').description('history of one tag; holes are rows of their own'))
-    .requiredOption('--tag <name>', 'full name of the tag')
-    .option('--from <time>', 'ISO 8601 (UTC unless it says otherwise), "now" or "-10min"', '-1h')
-    .option('--to <time>', 'end of the interval, not part of it', 'now')
+  const query = withSource(command.command('query'))
+    .description('history of one tag; holes are rows of their own')
+    .requiredOption('--tag <name>', 'full name of the tag');
+  withInterval(query, DEFAULT_FROM)
     .option('--site <name>', 'needed where two sites have a tag of this name')
     .option('--csv', 'comma-separated values')
     .option('--json', 'one JSON object a line')
     .action(async (options: QueryOptions) => {
-      const query = parseQuery(options, nowUs());
+      const { zone, ...interval } = intervalOf(options, DEFAULT_FROM, nowUs());
+      const { tag, site } = options;
+      const asked = { tag, ...(site === undefined ? {} : { site }), ...interval };
       await using queries = await open(options);
       const format = queryFormat(options);
-      for await (const text of renderQuery(queries.query(query), format)) context.output.line(text);
+      const lines = renderQuery(queries.query(asked), format, (text) => inZone(text, zone));
+      for await (const text of lines) context.output.line(text);
     });
+  addCompleteness(command, { context, open, nowUs });
+  addExport(command, { context, open, nowUs });
   withSource(command.command('stat').description('sizes of the archive'))
     .option('--json', 'one JSON object')
     .action(async (options: ArchiveSource & { readonly json?: boolean }) => {
@@ -68,20 +64,6 @@ export function archiveCommand(
   return command;
 }
 
-function parseQuery(options: QueryOptions, nowUs: number) {
-  const time = (name: 'from' | 'to'): number => {
-    const parsed = parseTimeUs(options[name], nowUs);
-    if (parsed !== null) return parsed;
-    throw new KomError('KOM_USAGE', `--${name} is not a time`, {
-      expected: '"2026-11-22T20:15:00Z", "-10min" or "now"',
-      got: options[name],
-    });
-  };
-  const query = { tag: options.tag, fromUs: time('from'), toUs: time('to') };
-  if (query.fromUs >= query.toUs) throw new KomError('KOM_USAGE', '--from is not before --to');
-  return options.site === undefined ? query : { ...query, site: options.site };
-}
-
 function queryFormat({ csv, json }: QueryOptions): QueryFormat {
   if (csv === true && json === true) throw new KomError('KOM_USAGE', '--csv and --json exclude each other');
   if (json === true) return 'json';
@@ -97,10 +79,12 @@ const HEADING = ['time', 'value', 'quality', 'cause', 'state', 'until', 'reason'
 export async function* renderQuery(
   lines: AsyncIterable<QueryLine>,
   format: QueryFormat,
+  time: (text: string) => string = (text) => text,
 ): AsyncGenerator<string> {
   const row = format === 'csv' ? csvRow : tableRow;
   let isFirst = true;
-  for await (const line of lines) {
+  for await (const utc of lines) {
+    const line = timed(utc, time);
     // Behind the first line of the answer, so that a question without one prints no heading.
     if (isFirst && format !== 'json') yield row(HEADING);
     isFirst = false;
@@ -110,6 +94,18 @@ export async function* renderQuery(
       if (cells !== undefined) yield row(cells);
     }
   }
+}
+
+/** An answer's line with its times written in another way. */
+function timed(line: QueryLine, time: (text: string) => string): QueryLine {
+  if (line.kind === 'segment') return { ...line, from: time(line.from), to: time(line.to) };
+  if (line.kind !== 'sample') return line;
+  const deviceTime = line.deviceTime === null ? null : time(line.deviceTime);
+  return {
+    ...line,
+    ...{ time: time(line.time), rawTime: time(line.rawTime), deviceTime },
+    receivedTime: time(line.receivedTime),
+  };
 }
 
 function cellsOf(line: QueryLine): readonly string[] | undefined {
@@ -126,7 +122,7 @@ function csvRow(cells: readonly string[]): string {
   return cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',');
 }
 
-const TABLE_WIDTHS = [27, 24, 14, 11, 8, 27, 0];
+const TABLE_WIDTHS = [32, 24, 14, 11, 8, 32, 0];
 
 function tableRow(cells: readonly string[]): string {
   return cells

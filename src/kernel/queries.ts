@@ -1,8 +1,9 @@
 import { KomError } from '../domain/errors.ts';
 import type { Presence as SitePresence } from '../domain/timeline.ts';
 import type { ControlHandler } from '../ops/control.ts';
-import type { Archive } from '../world/archive.ts';
+import type { Archive, ExportQuery } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
+import type { CompletenessQuery } from './archive/completeness.ts';
 import { type ArchiveQueries, archiveQueries, type TagQuery } from './archive/query.ts';
 import type { KernelServer } from './server.ts';
 
@@ -20,7 +21,8 @@ export function presenceOf(server: KernelServer, clock: Clock) {
   };
 }
 
-/** Methods of the Kernel's control socket that ask the archive: `query`, `stat`, `tags`. */
+/** Methods of the Kernel's control socket that ask the archive: `query`, `stat`, `tags`,
+ * `completeness`, `late`, `export`. */
 export function queryHandlers(
   archive: Archive,
   server: KernelServer,
@@ -38,6 +40,16 @@ export function queryHandlers(
     },
     tags: async function* ({ site }) {
       yield* await queries.tags(typeof site === 'string' ? site : undefined);
+    },
+    completeness: async function* (params) {
+      await server.storeObserved();
+      yield* queries.completeness(siteInterval(params));
+    },
+    late: async function* (params) {
+      yield* await queries.late(siteInterval(params));
+    },
+    export: async function* (params) {
+      yield await queries.export(exportQuery(params));
     },
   };
 }
@@ -59,6 +71,12 @@ export function remoteQueries(
       return stat;
     },
     tags: (site) => all('tags', site === undefined ? {} : { site }),
+    completeness: (query) => call('completeness', { ...query }) as ReturnType<ArchiveQueries['completeness']>,
+    late: (query) => all('late', { ...query }),
+    export: async (query) => {
+      const [rows] = await all<number>('export', { ...query });
+      return rows ?? 0;
+    },
   };
 }
 
@@ -67,6 +85,22 @@ function tagQuery({ site, tag, fromUs, toUs }: Readonly<Record<string, unknown>>
     throw new KomError('KOM_USAGE', 'a query names a tag and an interval that is not empty');
   }
   return typeof site === 'string' ? { site, tag, fromUs, toUs } : { tag, fromUs, toUs };
+}
+
+function siteInterval({ site, fromUs, toUs }: Readonly<Record<string, unknown>>): CompletenessQuery {
+  if (!isTime(fromUs) || !isTime(toUs) || fromUs >= toUs) {
+    throw new KomError('KOM_USAGE', 'the question names an interval that is not empty');
+  }
+  return typeof site === 'string' ? { site, fromUs, toUs } : { fromUs, toUs };
+}
+
+function exportQuery(params: Readonly<Record<string, unknown>>): ExportQuery {
+  const { format, path, tags } = params;
+  const isNamed = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
+  if ((format !== 'csv' && format !== 'parquet') || typeof path !== 'string' || !isNamed) {
+    throw new KomError('KOM_USAGE', 'an export names a format, a file and tags');
+  }
+  return { ...siteInterval(params), format, path, tags };
 }
 
 function isTime(value: unknown): value is number {

@@ -20,6 +20,7 @@ import {
 } from './archive.fixture.ts';
 import type { Archive, ArchiveTransaction, SampleQuery } from './archive.ts';
 import { clockFixContract } from './archive-clock.contract.ts';
+import { lateContract } from './archive-late.contract.ts';
 import { repairContract } from './archive-repair.contract.ts';
 
 /** An archive under test, and how to open once more what it left behind. */
@@ -305,6 +306,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
     });
 
     clockFixContract(() => archive);
+    lateContract(() => archive);
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
 
     test('streams tell how far they were observed; a clean end counts once all is there', async () => {

@@ -3,6 +3,7 @@ import type { ArchivedClockFix } from '../domain/clock-offsets.ts';
 import type { CoverageRange } from '../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
 import type { SequenceGap } from '../domain/gap.ts';
+import type { LateRange } from '../domain/late-range.ts';
 import type { SampleValue, TimeGap } from '../domain/sample.ts';
 import type { StreamInfo } from '../domain/stream.ts';
 
@@ -33,6 +34,15 @@ export interface Archive {
    * What a timeline needs of the samples, without reading them all.
    */
   qualityChanges(query: TagInterval): Promise<QualityChange[]>;
+  /** The same for many tags of a site at once, by name; a tag without a sample has no entry. */
+  qualityChangesOf(query: TagsInterval): Promise<ReadonlyMap<string, readonly QualityChange[]>>;
+  /** Past ranges of stations that were completed within an interval, by the time of that. */
+  lateRanges(query: LateQuery): Promise<LateRange[]>;
+  /**
+   * Writes samples into a file that is not there yet, by source time where tags are named. Returns how many.
+   * @throws KomError KOM_USAGE if the file is there or cannot be made, or a tag is not known
+   */
+  exportSamples(query: ExportQuery): Promise<number>;
   /**
    * Time gaps that name the tag (or its station, or all stations) and sequence gaps of its process that touch
    * an interval, by their start. A sequence gap is told only with the numbers that are still not data.
@@ -102,6 +112,35 @@ export interface TagName {
 
 /** Half-open interval [fromUs, toUs) of one tag. */
 export interface TagInterval extends TagName {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Half-open interval of many tags of a site. */
+export interface TagsInterval {
+  readonly site: string;
+  readonly tags: readonly string[];
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Half-open interval of the time of completion. */
+export interface LateQuery {
+  /** Of one site only. */
+  readonly site?: string;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+export interface ExportQuery {
+  readonly format: 'csv' | 'parquet';
+  /** Absolute; the process that has the archive open writes it. */
+  readonly path: string;
+  /** Of one site only. */
+  readonly site?: string;
+  /** By full name; all if empty. */
+  readonly tags: readonly string[];
+  /** Half-open interval of source times, integer µs. */
   readonly fromUs: number;
   readonly toUs: number;
 }

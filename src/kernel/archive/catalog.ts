@@ -10,6 +10,7 @@ import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/st
 import type { ArchivedStream, ArchivedTag } from '../../world/archive.ts';
 import { type ChangeLog, changedCoverage, changedStream, changeLogOf, readChanges } from './changes.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
+import { countLate } from './late.ts';
 import { prepareTables, samplesTables } from './migrate.ts';
 
 /** A stream as the database has it; coverage apart, because it changes far more often. */
@@ -42,6 +43,8 @@ export interface Catalog {
   readonly coverage: Map<string, Coverage>;
   /** What is in `stream_changes` and not yet in `streams` and `coverage`. */
   changes: ChangeLog;
+  /** Rows of `late_ranges`. */
+  lateRows: number;
   /** What is the same for long runs of a stream's numbers, by stream id. */
   readonly steps: Readonly<Record<StepName, Map<string, SequenceSteps>>>;
   /** Small ids of the streams that have a row in `device_times`. */
@@ -70,6 +73,7 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
     streamsById: new Map(streams.map((stream) => [stream.id, stream])),
     coverage: await loadCoverage(database, streams, changes),
     changes: changeLogOf(log),
+    lateRows: await countLate(database),
     steps: await loadSteps(database, new Map(streams.map(({ id, streamId }) => [id, streamId]))),
     withDeviceTimes: new Set(late.map((row) => integerOf(row, 'stream'))),
     tables: new Set(await samplesTables(database)),

@@ -4,6 +4,7 @@ import { clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
 import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
+import { arrivedBlocks, lateRangesOf } from '../../domain/late-range.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
 import {
   NO_STEPS,
@@ -19,6 +20,7 @@ import { type ChangeLog, streamCells, writeChanges } from './changes.ts';
 import { applyClockFix } from './clock-fixes.ts';
 import type { TagIds } from './dictionaries.ts';
 import type { Cell, Database } from './duckdb.ts';
+import { writeLate } from './late.ts';
 import { deleteRepaired } from './repair.ts';
 import { createSamplesView } from './schema.ts';
 
@@ -49,6 +51,8 @@ export async function commitTransaction(
   const writer: TransactionWriter = { ...context, transaction, plan, streams, steps, tables };
   let withDeviceTimes: ReadonlySet<number> = new Set();
   let changes: ChangeLog | undefined;
+  let { lateRows } = catalog;
+  const late = lateRangesOf(arrivedBlocks(transaction, plan), transaction.receivedAtUs);
   await database.transaction(async () => {
     await writeStreams(writer);
     await writeClockFixes(writer);
@@ -59,9 +63,11 @@ export async function commitTransaction(
     withDeviceTimes = await writeDeviceTimes(writer);
     await writeGaps(writer);
     changes = await writeChanges(writer);
+    if (late.length > 0) lateRows = await writeLate(database, catalog.lateRows, late);
     if (tables.size > catalog.tables.size) await database.write(createSamplesView([...tables].sort()));
   });
   if (changes !== undefined) catalog.changes = changes;
+  catalog.lateRows = lateRows;
   const change = { streams, coverage: plan.coverage, steps, withDeviceTimes, tables: [...tables] };
   applyChange(catalog, change);
 }

@@ -2,6 +2,7 @@ import type { CoverageRange } from '../../domain/coverage.ts';
 import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { Dictionary } from '../../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../../domain/errors.ts';
+import type { LateRange } from '../../domain/late-range.ts';
 import type {
   Archive,
   ArchivedGap,
@@ -10,17 +11,23 @@ import type {
   ArchivedTag,
   ArchiveStat,
   ArchiveTransaction,
+  ExportQuery,
+  LateQuery,
   QualityChange,
   SampleQuery,
   TagInterval,
   TagName,
   TagStream,
+  TagsInterval,
 } from '../../world/archive.ts';
 import type { Log } from '../../world/log.ts';
 import { type Catalog, loadCatalog, tagKey } from './catalog.ts';
 import { commitTransaction } from './commit.ts';
 import { insertDictionary, readDictionary, TagIds } from './dictionaries.ts';
 import { type Database, openDatabase } from './duckdb.ts';
+import { exportSamples } from './export.ts';
+import { readLate } from './late.ts';
+import { readQualityChangesOf } from './quality-reads.ts';
 import {
   countGaps,
   readGaps,
@@ -117,6 +124,18 @@ class DuckdbArchive implements Archive {
 
   qualityChanges(query: TagInterval): Promise<QualityChange[]> {
     return this.#read(({ database, catalog }) => readQualityChanges(database, catalog, query));
+  }
+
+  qualityChangesOf(query: TagsInterval): Promise<Map<string, QualityChange[]>> {
+    return this.#read(({ database, catalog }) => readQualityChangesOf(database, catalog, query));
+  }
+
+  lateRanges(query: LateQuery): Promise<LateRange[]> {
+    return this.#read(({ database }) => readLate(database, query));
+  }
+
+  exportSamples(query: ExportQuery): Promise<number> {
+    return this.#read(({ database, catalog }) => exportSamples(database, catalog, query));
   }
 
   gaps(query: TagInterval): Promise<ArchivedGap[]> {

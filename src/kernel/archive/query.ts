@@ -1,22 +1,23 @@
 import { KomError } from '../../domain/errors.ts';
+import type { LateRange } from '../../domain/late-range.ts';
+import { type MarkName, markNames } from '../../domain/marks.ts';
 import { qualityName } from '../../domain/quality.ts';
 import { type SampleValue, valueToJson } from '../../domain/sample.ts';
-import { type Presence, type TimelineSegment, type TimelineState, timeline } from '../../domain/timeline.ts';
+import type { TimelineSegment, TimelineState } from '../../domain/timeline.ts';
 import { formatTimeUs } from '../../domain/units.ts';
 import type {
   Archive,
-  ArchivedGap,
   ArchivedSample,
   ArchivedTag,
   ArchiveStat,
+  ExportQuery,
   TagInterval,
 } from '../../world/archive.ts';
+import { type CompletenessQuery, completeness, type StationCompleteness } from './completeness.ts';
+import { type PresenceOf, segmentsOf } from './segments.ts';
 
 /** Samples read at once. */
 const PAGE_SAMPLES = 5000;
-
-/** What the Kernel knows of a site's live sessions. */
-export type PresenceOf = (site: string, process: string) => Presence;
 
 /** A tag over an interval: what is known of each moment, and the samples, page by page. */
 export interface TagHistory {
@@ -44,19 +45,8 @@ export async function queryTag(
   const tag = await findTag(archive, query);
   const interval: TagInterval = { site: tag.site, tag: query.tag, fromUs: query.fromUs, toUs: query.toUs };
   const qualities = await archive.qualityChanges(interval);
-  // A range of numbers lost since the sample in force leaves doubt that reaches into the interval.
-  const sinceUs = Math.min(query.fromUs, qualities[0]?.sourceTimeUs ?? query.fromUs);
-  const gaps = await archive.gaps({ ...interval, fromUs: sinceUs });
-  const after = await samplesAfter(archive, interval, gaps);
-  const segments = timeline({
-    fromUs: query.fromUs,
-    toUs: query.toUs,
-    qualities,
-    gaps,
-    sampleAfterGapUs: (endUs) => after.get(endUs),
-    streams: await archive.tagStreams(interval),
-    presence: presenceOf(tag.site, tag.process),
-  });
+  const presence = presenceOf(tag.site, tag.process);
+  const segments = await segmentsOf(archive, interval, { presence, qualities });
   return { tag, segments, samples: () => samplesOf(archive, interval) };
 }
 
@@ -77,21 +67,6 @@ async function findTag(archive: Archive, { site, tag }: TagQuery): Promise<Archi
     });
   }
   return only;
-}
-
-/** Time of the tag's first sample behind each lost range of numbers, by the end of the range. */
-async function samplesAfter(
-  archive: Archive,
-  interval: TagInterval,
-  gaps: readonly ArchivedGap[],
-): Promise<Map<number, number>> {
-  const after = new Map<number, number>();
-  for (const gap of gaps) {
-    if (gap.kind !== 'sequence' || after.has(gap.toUs)) continue;
-    const [sample] = await archive.samples({ ...interval, fromUs: gap.toUs + 1, limit: 1 });
-    if (sample !== undefined) after.set(gap.toUs, sample.sourceTimeUs);
-  }
-  return after;
 }
 
 async function* samplesOf(archive: Archive, interval: TagInterval): AsyncGenerator<ArchivedSample> {
@@ -129,6 +104,11 @@ export type QueryLine =
       /** State of the moment; `before` for the sample in force at the start. */
       readonly state: TimelineState | 'before';
       readonly deviceTime: string | null;
+      /** Before a clock fix. */
+      readonly rawTime: string;
+      readonly receivedTime: string;
+      readonly term: number;
+      readonly marks: readonly MarkName[];
       readonly stream: string;
       readonly sequence: number;
     };
@@ -138,6 +118,12 @@ export interface ArchiveQueries {
   query(query: TagQuery): AsyncIterable<QueryLine>;
   stat(): Promise<ArchiveStat>;
   tags(site?: string): Promise<ArchivedTag[]>;
+  /** Shares of the states, by station. */
+  completeness(query: CompletenessQuery): AsyncIterable<StationCompleteness>;
+  /** Past ranges that were completed within the interval, by the time of that. */
+  late(query: CompletenessQuery): Promise<LateRange[]>;
+  /** Writes samples to a file that is not there yet; returns how many. @throws KomError KOM_USAGE */
+  export(query: ExportQuery): Promise<number>;
 }
 
 /** Queries on an archive that this process has open. */
@@ -146,6 +132,9 @@ export function archiveQueries(archive: Archive, presenceOf: PresenceOf): Archiv
     query: (query) => queryLines(archive, presenceOf, query),
     stat: () => archive.stat(),
     tags: (site) => archive.tags(site),
+    completeness: (query) => completeness(archive, presenceOf, query),
+    late: (query) => archive.lateRanges(query),
+    export: (query) => archive.exportSamples(query),
   };
 }
 
@@ -185,6 +174,10 @@ function sampleLine(sample: ArchivedSample, state: TimelineState | 'before'): Qu
     cause: sample.cause,
     state,
     deviceTime: sample.deviceTimeUs === null ? null : formatTimeUs(sample.deviceTimeUs),
+    rawTime: formatTimeUs(sample.rawTimeUs),
+    receivedTime: formatTimeUs(sample.receivedAtUs),
+    term: sample.term,
+    marks: markNames(sample.marks),
     stream: sample.streamId,
     sequence: sample.sequence,
   };

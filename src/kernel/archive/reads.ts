@@ -200,7 +200,7 @@ function tagScope(catalog: Catalog, { site, tag }: TagName): TagScope | undefine
 }
 
 /** Ids under which a tag's history is: its own and those of its former names. */
-function tagIdsOf(catalog: Catalog, name: TagName): number[] {
+export function tagIdsOf(catalog: Catalog, name: TagName): number[] {
   const names = tagScope(catalog, name)?.names ?? [];
   return names.flatMap((each) => catalog.tags.get(tagKey(name.site, each))?.id ?? []);
 }
@@ -214,7 +214,7 @@ function tagFilter(ids: readonly number[]): string {
 }
 
 /** Months that touch [fromUs, toUs), ascending. */
-function monthsBetween(catalog: Catalog, fromUs: number, toUs: number): Month[] {
+export function monthsBetween(catalog: Catalog, fromUs: number, toUs: number): Month[] {
   return [...catalog.tables]
     .flatMap((table) => monthOfTable(table) ?? [])
     .filter((month) => month.fromUs < toUs && month.toUs > fromUs)

@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import { describeError, KomError } from '../../domain/errors.ts';
+import type { ExportQuery } from '../../world/archive.ts';
+import { type Catalog, tagKey } from './catalog.ts';
+import { type Database, integerOf } from './duckdb.ts';
+
+/** Writes rows of the view `samples` into a new file. */
+export async function exportSamples(
+  database: Database,
+  catalog: Catalog,
+  query: ExportQuery,
+): Promise<number> {
+  const { path, format, fromUs, toUs } = query;
+  const refuse = (why: string): KomError => new KomError('KOM_USAGE', `${path}: ${why}`);
+  if (!path.startsWith('/')) throw refuse('not an absolute path');
+  // An export never takes the place of anything.
+  if (existsSync(path)) throw refuse('it is there already');
+  if (catalog.tables.size === 0) throw refuse('the archive has no samples');
+  const where = [`source_time >= make_timestamp(${fromUs})`, `source_time < make_timestamp(${toUs})`];
+  if (query.site !== undefined) where.push(`site = ${literal(query.site)}`);
+  if (query.tags.length > 0) where.push(`tag IN (${tagNames(catalog, query).map(literal).join(', ')})`);
+  const order = query.tags.length > 0 ? 'ORDER BY source_time, stream, sequence' : '';
+  const as = format === 'csv' ? 'FORMAT csv, HEADER' : 'FORMAT parquet, COMPRESSION zstd';
+  try {
+    const [row] = await database.read(
+      `COPY (SELECT * FROM samples WHERE ${where.join(' AND ')} ${order}) TO ${literal(path)} (${as})`,
+    );
+    return row === undefined ? 0 : integerOf(row, 'Count');
+  } catch (error) {
+    throw new KomError('KOM_USAGE', `${path} cannot be written: ${describeError(error)}`, { cause: error });
+  }
+}
+
+/** The tags with the names that they had before. */
+function tagNames(catalog: Catalog, { site, tags }: ExportQuery): string[] {
+  const sites = new Set([...catalog.tags.values()].map((tag) => tag.site));
+  return tags.flatMap((name) => {
+    const known = [...sites]
+      .filter((each) => site === undefined || each === site)
+      .flatMap((each) => catalog.tags.get(tagKey(each, name)) ?? []);
+    if (known.length === 0) throw new KomError('KOM_USAGE', `the archive has no tag "${name}"`);
+    return [name, ...known.flatMap(({ formerly }) => formerly)];
+  });
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
