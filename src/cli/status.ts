@@ -8,6 +8,7 @@ import { formatDuration, formatSize, formatTimeUs } from '../domain/units.ts';
 import { callControl } from '../ops/control.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
 import { storeLines } from './buffer-report.ts';
+import { clockLines } from './clock-report.ts';
 import { ExitCode } from './exit-codes.ts';
 import { uplinkLines } from './link-report.ts';
 import type { Output } from './output.ts';
@@ -116,6 +117,7 @@ function printInstance(
   output.line('');
   output.line(`${instance.process} instance ${instance.instance}: ${backlog.state}`);
   for (const line of uplinkLines(uplink)) output.line(line);
+  for (const line of clockLines(instance.clock)) output.line(line);
   for (const line of storeLines(instance, nowUs)) output.line(line);
   if (instance.alarms !== null) {
     output.line('  alarms, in a store of their own:');

@@ -4,6 +4,11 @@ import { createClock } from './clock.ts';
 
 clockContract('real', () => ({ clock: createClock(), pass: (promise) => promise }));
 
+it('counts from the start of the operating system, so that times of two processes compare', () => {
+  const sinceBootMs = Number(process.hrtime.bigint()) / 1e6;
+  expect(Math.abs(createClock().monotonicMs() - sinceBootMs)).toBeLessThan(20);
+});
+
 describe('wall time', () => {
   it('is the time of the system', () => {
     const differenceUs = createClock().wallUs() - Date.now() * 1000;
