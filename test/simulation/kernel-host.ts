@@ -9,6 +9,7 @@ import type { Transport } from '../../src/world/transport.ts';
 import { delegated } from './delegate.ts';
 import type { History } from './history.ts';
 import { Life, type WallClock } from './life.ts';
+import type { Mutation } from './mutations.ts';
 import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
 
 export type CommitMoment = 'before' | 'in' | 'after';
@@ -22,6 +23,7 @@ export interface KernelHostSetup {
   readonly commitMs: number;
   readonly seed: number;
   readonly history: History;
+  readonly mutation: Mutation;
   readonly failed: (error: unknown) => void;
 }
 
@@ -87,7 +89,8 @@ export class KernelHost {
   }
 
   #archive(): SimulatedArchive {
-    const { archive, clock, random } = this.#setup;
+    const { mutation, clock, random } = this.#setup;
+    const archive = mutation.archive?.(this.#setup.archive) ?? this.#setup.archive;
     const check = () => {
       if (!this.isArchiveAvailable) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'simulated');
     };

@@ -1,5 +1,6 @@
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Find } from './checkers.ts';
+import { type Mutation, NO_MUTATION } from './mutations.ts';
 import { drawSwarm, FAULTS, type Fault, type Swarm } from './options.ts';
 import { shareOf } from './parts.ts';
 import { check } from './verdict.ts';
@@ -24,7 +25,11 @@ const WINDOW_EXCESS_BYTES = 64 * 1024;
 const TIMERS_MAX = 100;
 
 /** Runs one seed from its first event to its verdict. */
-export async function runSeed(seed: number, allowed: readonly Fault[] = FAULTS): Promise<SeedResult> {
+export async function runSeed(
+  seed: number,
+  allowed: readonly Fault[] = FAULTS,
+  mutation: Mutation = NO_MUTATION,
+): Promise<SeedResult> {
   const findings: string[] = [];
   const find = (text: string) => {
     if (findings.length < FINDINGS_MAX) findings.push(text);
@@ -32,7 +37,7 @@ export async function runSeed(seed: number, allowed: readonly Fault[] = FAULTS):
   const stray = (error: unknown) => find(`unexpected: ${stackOf(error)}`);
   process.on('unhandledRejection', stray);
   const swarm = drawSwarm(createSimulatedRandom(seed), sourceOf(seed, 6), allowed);
-  const world = makeWorld({ seed, swarm, failed: stray });
+  const world = makeWorld({ seed, swarm, mutation, failed: stray });
   try {
     await live(world, find);
     await check(world, find);
