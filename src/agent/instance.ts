@@ -1,21 +1,27 @@
 import type { openRing } from '../buffer/open-ring.ts';
 import type { Line, Process, Server, Site } from '../config/model.ts';
+import { COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
 import { isKomError } from '../domain/errors.ts';
-import { Quality } from '../domain/quality.ts';
 import { type Now, ReportByException } from '../domain/report-by-exception.ts';
 import type { Entry } from '../domain/sample.ts';
 import type { Driver } from '../drivers/driver.ts';
-import { superviseLine } from '../drivers/supervisor.ts';
+import { Audit } from '../ops/audit.ts';
+import { SeenEpochs } from '../uplink/epochs.ts';
+import type { Command, CommandResult } from '../uplink/messages.ts';
 import { Uplink, type UplinkStatus } from '../uplink/uplink.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { SideStore } from '../world/side-store.ts';
 import type { Disk } from '../world/store.ts';
 import type { TlsOptions, Transport } from '../world/transport.ts';
 import { AgentClock, type ClockStatus } from './agent-clock.ts';
 import type { NamedStore } from './buffer-handlers.ts';
 import { type ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
+import { Commands } from './commands.ts';
+import { Field } from './field.ts';
 import { longStartUs, type OpenOptions, openStores, tagsOf } from './open-stores.ts';
+import { SendModeNotes } from './send-mode.ts';
 import { pauseSince, Timekeeper } from './timekeeper.ts';
 
 /** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
@@ -66,17 +72,24 @@ export interface InstanceStatus extends ClassStoreStatus {
   }[];
 }
 
+/** With what is read before anything starts. */
+interface PreparedOptions extends OpenOptions {
+  readonly epochs: SeenEpochs;
+  readonly sendMode: SendModeNotes;
+  readonly audit: Audit;
+}
+
 /** One instance of a process: its lines, its stores, its uplink. */
 export class Instance {
-  readonly #options: OpenOptions;
+  readonly #options: PreparedOptions;
   /** All tags, or all but the alarms. */
   readonly #main: ClassStore;
   readonly #alarms: ClassStore | null;
   readonly #report: ReportByException;
   readonly #timekeeper: Timekeeper;
   readonly #uplink: Uplink;
-  readonly #lines = new Map<string, { isConnected: boolean; lastError: string | null }>();
-  readonly #fieldStop = new AbortController();
+  readonly #field: Field;
+  readonly #commands: Commands;
   readonly #uplinkStop = new AbortController();
   readonly #aliveTimer: Timer;
   readonly #beatTimer: Timer;
@@ -86,7 +99,6 @@ export class Instance {
   #lastRunUntilUs: number | null;
   /** The last beat and the one before it. */
   #beats: readonly [Now, Now];
-  #field: Promise<unknown> = Promise.resolve();
   #uplinkRun: Promise<void> = Promise.resolve();
 
   /** Opens the stores, which always succeeds but for a living owner, and starts polling and sending. */
@@ -98,16 +110,22 @@ export class Instance {
     const { site, bootId } = options;
     const clock = new AgentClock({ system: options.clock, mode: site.clock, bootId });
     const { main, alarms } = await openStores({ ...options, clock }, demandSnapshots);
-    const instance = new Instance({ ...options, clock }, main, alarms);
+    const notes = new SideStore(options.disk, 'notes');
+    const epochs = await SeenEpochs.load(notes, options.log);
+    const backlogs = [main, ...(alarms === null ? [] : [alarms])].map(({ backlog }) => backlog);
+    const sendMode = new SendModeNotes(notes, backlogs);
+    await sendMode.resume(options.log);
+    const audit = new Audit(notes);
+    const instance = new Instance({ ...options, clock, epochs, sendMode, audit }, main, alarms);
     started = instance;
     // A ring that the disk did not take at the start knows the last run only when it takes it.
     for (const store of instance.#untold) void store.ring.minted.then(() => instance.#learnLastRun(store));
-    await instance.#startLines();
+    await instance.#field.start();
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
   }
 
-  private constructor(options: OpenOptions, main: ClassStore, alarms: ClassStore | null) {
+  private constructor(options: PreparedOptions, main: ClassStore, alarms: ClassStore | null) {
     this.#options = options;
     this.#main = main;
     this.#alarms = alarms;
@@ -138,6 +156,22 @@ export class Instance {
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
       kernelClock: (exchange) => clock.learn(exchange),
+      commands: (command) => this.#commands.carryOut(command, 'kernel'),
+    });
+    this.#field = new Field({
+      ...options,
+      report: this.#report,
+      accept: (entries) => this.#accept(entries),
+      presentOf: (batch) => this.#timekeeper.presentOf(batch),
+      now: () => this.#now(),
+    });
+    this.#commands = new Commands({
+      ...options,
+      process: process.name,
+      allowed: site.commandsAllowed ?? COMMANDS_ALLOWED_BY_DEFAULT,
+      stores: () => this.namedStores,
+      field: this.#field,
+      status: () => this.status,
     });
     this.#beats = [this.#now(), this.#now()];
     this.#beatTimer = clock.repeat('beat', BEAT_MS, () => this.#beat());
@@ -152,8 +186,17 @@ export class Instance {
       uplink: this.#uplink.status,
       alarms: this.#alarms?.status ?? null,
       clock: this.#options.clock.status,
-      lines: [...this.#lines].map(([name, state]) => ({ name, ...state })),
+      lines: this.#field.status,
     };
+  }
+
+  /** Carries out what an operator asks for at this machine. */
+  command(command: Command): Promise<CommandResult> {
+    return this.#commands.carryOut(command, 'agent');
+  }
+
+  get audit(): Audit {
+    return this.#options.audit;
   }
 
   /** Its stores by name. */
@@ -168,8 +211,7 @@ export class Instance {
     // Nothing is observed from here on, however long it takes until the rest is delivered or stored.
     const endedAtUs = this.#awakeUntilUs();
     this.#beatTimer.cancel();
-    this.#fieldStop.abort();
-    await this.#field;
+    await this.#field.stop();
     this.#aliveTimer.cancel();
     this.#accept(this.#report.declareStopped({ ...this.#now(), wallUs: endedAtUs }));
     for (const store of this.#stores) store.finish();
@@ -209,7 +251,7 @@ export class Instance {
 
   #learnLastRun(told: ClassStore): void {
     // Nothing is numbered any more while stopping: without an end of this run the next one declares it.
-    if (this.#fieldStop.signal.aborted) return;
+    if (this.#field.isStopped) return;
     this.#untold.delete(told);
     this.#timeSet(this.#timekeeper.begin(told, () => this.#now()));
     const pause = pauseSince(told.ring, this.#options);
@@ -259,55 +301,6 @@ export class Instance {
 
   #accept(entries: readonly Entry[]): void {
     for (const store of this.#stores) store.accept(entries);
-  }
-
-  async #startLines(): Promise<void> {
-    const { process, clock, random, log, createDriver } = this.#options;
-    const runs: Promise<void>[] = [];
-    for (const line of process.lines) {
-      for (const station of line.stations) {
-        if (station.mode === 'off') this.#accept(this.#report.stationOff(station.name, this.#now()));
-      }
-      const state = { isConnected: false, lastError: null };
-      this.#lines.set(line.name, state);
-      const driver = await createDriver(line, clock);
-      const { name, reconnectDelayMinMs, reconnectDelayMaxMs } = line;
-      const listener = this.#listen(line, state);
-      const supervised = {
-        name,
-        driver,
-        reconnectDelayMinMs,
-        reconnectDelayMaxMs,
-        listener,
-        clock,
-        random,
-        log,
-      };
-      runs.push(superviseLine(supervised, this.#fieldStop.signal));
-    }
-    this.#field = Promise.all(runs);
-  }
-
-  #listen(line: Line, state: { isConnected: boolean; lastError: string | null }) {
-    const stations = line.stations.filter(({ mode }) => mode === 'on').map(({ name }) => name);
-    return {
-      connected: () => {
-        state.isConnected = true;
-        state.lastError = null;
-        for (const station of stations) this.#report.stationConnected(station);
-      },
-      batch: (batch: Parameters<ReportByException['report']>[0]) => {
-        this.#accept(this.#report.report(this.#timekeeper.presentOf(batch), this.#now()));
-      },
-      lost: (reason: string) => {
-        state.isConnected = false;
-        state.lastError = reason;
-        const now = this.#now();
-        for (const station of stations) {
-          this.#accept(this.#report.stationLost(station, Quality.badNotConnected, now));
-        }
-      },
-    };
   }
 
   /** While the Kernel takes blocks, it may take the last ones too. */

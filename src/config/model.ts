@@ -3,6 +3,7 @@
  * `load.ts` is the only maker of these values; everything else only reads them.
  */
 import type { ClockMode } from '../domain/clock-discipline.ts';
+import type { CommandName } from '../domain/commands.ts';
 import type { ValueType } from '../domain/dictionary.ts';
 import type { TagClass } from '../domain/stream.ts';
 import type { TlsFiles } from '../world/tls-files.ts';
@@ -14,6 +15,8 @@ export interface Site {
   readonly hash: string;
   /** Whose time the agents stamp with. */
   readonly clock: ClockMode;
+  /** Commands that operators may give; not given: COMMANDS_ALLOWED_BY_DEFAULT. */
+  readonly commandsAllowed?: readonly CommandName[];
   readonly kernels: readonly KernelAddress[];
   readonly servers: readonly Server[];
   readonly processes: readonly Process[];

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CLOCK_MODES } from '../domain/clock-discipline.ts';
+import { COMMAND_NAMES, COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
 import { isIpRange } from '../domain/ip-range.ts';
 import { linesSchema } from './schema-line.ts';
 import { address, byteRate, duration, plainName, size, strict } from './schema-parts.ts';
@@ -128,7 +129,7 @@ const uplinkSchema = strict({
   reconnectDelayMax: duration('Longest pause; pauses grow up to here, with jitter.').default('5s'),
   liveInterval: duration('How often a changed live value is sent while the backlog drains.', {
     min: 50,
-  }).default('500ms'),
+  }).default('250ms'),
 });
 
 const processSchema = strict({
@@ -178,6 +179,14 @@ export const siteSchema = strict({
     ),
   tls: siteTlsSchema.describe('TLS 1.3 with certificates of both sides, on every link that is not insecure.'),
   servers: z.record(plainName, serverSchema).describe('Comm servers by name.'),
+  commands: strict({
+    allow: z
+      .array(z.enum(COMMAND_NAMES))
+      .default([...COMMANDS_ALLOWED_BY_DEFAULT])
+      .describe('Commands that are carried out; all others are refused. None of them writes to a device.'),
+  })
+    .prefault({})
+    .describe('What operators may ask of the agents.'),
   nameTemplate: z
     .string()
     .min(1)

@@ -72,6 +72,7 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
   }
   return {
     ...{ name: input.site, hash: hashOf(input, processes), clock: input.clock },
+    commandsAllowed: input.commands.allow,
     ...{ kernels, servers, processes },
   };
 }
@@ -267,7 +268,7 @@ function checkSerialNames(input: SiteInput, context: FileContext): void {
 const NOT_HASHED: ReadonlySet<string> = new Set(['pkiDirectory', 'device', 'origin', 'password']);
 
 function hashOf(input: SiteInput, processes: readonly Process[]): string {
-  const { site, clock, kernels, servers } = input;
+  const { site, clock, kernels, servers, commands } = input;
   const local = Object.values(input.processes).map((process) =>
     Object.values(process.lines).map((line) => {
       if (line.driver === 'modbus-rtu') return line.device;
@@ -276,7 +277,7 @@ function hashOf(input: SiteInput, processes: readonly Process[]): string {
   );
   const expanded = JSON.stringify(processes, (key, value) => (NOT_HASHED.has(key) ? undefined : value));
   return createHash('sha256')
-    .update(JSON.stringify({ site, clock, kernels, servers, local }))
+    .update(JSON.stringify({ site, clock, kernels, servers, local, commands }))
     .update(expanded)
     .digest('hex')
     .slice(0, 32);

@@ -1,5 +1,5 @@
-import { SideStore } from '../world/side-store.ts';
-import type { Disk, Store } from '../world/store.ts';
+import type { SideStore } from '../world/side-store.ts';
+import type { Store } from '../world/store.ts';
 
 /** Entries that are kept; the oldest goes first. */
 const AUDIT_ENTRIES_MAX = 5000;
@@ -33,9 +33,9 @@ export class Audit {
   readonly #store: SideStore;
   readonly #entriesMax: number;
 
-  constructor(disk: Disk, entriesMax: number = AUDIT_ENTRIES_MAX) {
+  constructor(notes: SideStore, entriesMax: number = AUDIT_ENTRIES_MAX) {
     this.#entriesMax = entriesMax;
-    this.#store = new SideStore(disk, 'notes');
+    this.#store = notes;
   }
 
   /** Durable when it resolves. @throws KomError KOM_STORE_OPEN, KOM_STORE_WRITE */

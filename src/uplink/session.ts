@@ -9,7 +9,15 @@ import { BlockSender } from './block-sender.ts';
 import type { Channel } from './channel.ts';
 import { LiveSender } from './live-sender.ts';
 import type { LiveTable } from './live-table.ts';
-import type { BlockRange, Heartbeat, Nack, StreamCoverage, StreamState } from './messages.ts';
+import type {
+  BlockRange,
+  Command,
+  CommandResult,
+  Heartbeat,
+  Nack,
+  StreamCoverage,
+  StreamState,
+} from './messages.ts';
 import { Refusals } from './refusals.ts';
 import { type Pace, SilenceWatch, silenceCheckMs } from './silence.ts';
 import { StreamChanges } from './stream-changes.ts';
@@ -38,6 +46,8 @@ export interface StreamEnd {
 }
 
 export interface SessionOptions {
+  /** See UplinkOptions. */
+  readonly commands?: (command: Command) => Promise<CommandResult>;
   readonly control: Channel;
   readonly data: Channel;
   /** The most urgent first: what it has goes before what the others have. */
@@ -183,10 +193,23 @@ export class Session {
       const message = await this.#options.control.receive();
       if (message === null) throw closed('control');
       if (message.type === 'bye') throw refused(message.reason, message.text);
+      if (message.type === 'command') {
+        this.#obey(message.command);
+        continue;
+      }
       if (message.type !== 'heartbeat') throw unexpected(message.type);
       this.#live.arrived(message.heartbeat.receivedBytes);
       this.#learnClock(message.heartbeat);
     }
+  }
+
+  /** The answer goes over this session; if it ends first, the Kernel asks again in the next one. */
+  #obey(command: Command): void {
+    const { commands, control } = this.#options;
+    if (commands === undefined) throw unexpected('command');
+    commands(command)
+      .then((result) => control.send({ type: 'commandResult', result }))
+      .catch((error: unknown) => this.#ended.reject(error));
   }
 
   #learnClock({ echo, wallUs: kernelSentUs }: Heartbeat): void {

@@ -7,10 +7,13 @@ import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { TlsOptions, Transport } from '../world/transport.ts';
 import { KernelDialler, type LaneMaker, type PathStatus } from './dial.ts';
+import type { SeenEpochs } from './epochs.ts';
 import type { Lanes } from './greet.ts';
 import { LinkHealth } from './link-health.ts';
 import { KernelListener } from './listen.ts';
 import {
+  type Command,
+  type CommandResult,
   type Hello,
   type Lane,
   PROTOCOL_VERSION_MAX,
@@ -37,6 +40,10 @@ export interface UplinkOptions {
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly random: Random;
   readonly log: Log;
+  /** Epochs of Kernels that were seen; without it none is remembered. */
+  readonly epochs?: SeenEpochs;
+  /** Carries out what an operator asks for through the Kernel; without it commands are a breach. */
+  readonly commands?: (command: Command) => Promise<CommandResult>;
 }
 
 /** Who this side is, for the Hello. */
@@ -128,10 +135,17 @@ export class Uplink {
   async #converse(lanes: Lanes, signal: AbortSignal): Promise<void> {
     const { clock, sources, log } = this.#options;
     const { welcome } = lanes;
+    const holdMs = this.#health.began(clock.monotonicMs());
+    try {
+      await this.#options.epochs?.met(welcome.kernelEpoch);
+    } catch (error) {
+      for (const channel of [lanes.data, lanes.control]) channel.destroy();
+      this.#ended(lanes.kernel, error);
+      return;
+    }
     for (const { streamId, throughSequence } of welcome.coverage) {
       for (const { backlog } of sources) backlog.acknowledge(streamId, throughSequence);
     }
-    const holdMs = this.#health.began(clock.monotonicMs());
     const session = new Session({
       ...this.#options,
       ...lanes,
@@ -193,7 +207,7 @@ export class Uplink {
       protocolMax: PROTOCOL_VERSION_MAX,
       wallUs: clock.wallUs(),
       streams: lane === 'control' ? this.#streamStates() : [],
-      ...{ highestTerm: 0, highestKernelEpoch: 0 },
+      ...{ highestTerm: 0, highestKernelEpoch: this.#options.epochs?.highest ?? 0 },
       heartbeatMs: settings.heartbeatMs,
       silenceMaxMs: settings.silenceMaxMs,
       dictionaryHashes: lane === 'data' ? sources.map(({ dictionaryHash }) => dictionaryHash) : [],
