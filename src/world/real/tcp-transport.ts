@@ -12,7 +12,7 @@ import {
   type Transport,
 } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
-import { secured } from './tls.ts';
+import { secureContextOf, secured } from './tls.ts';
 import { tlsServer } from './tls-listener.ts';
 
 /** A quiet connection is probed after this time, so that a vanished peer does not hold it for ever. */
@@ -41,11 +41,14 @@ async function connect(address: Address, options: ConnectOptions): Promise<Conne
   const socketOptions: NetConnectOpts = { ...SOCKET_OPTIONS, host: address.host, port: address.port };
   if (options.localAddress !== undefined) socketOptions.localAddress = options.localAddress;
   const startedMs = performance.now();
+  // First, so that nobody is dialled in vain.
+  const material = options.tls?.material();
+  if (material !== undefined) secureContextOf(material);
   const socket = await opened(where, socketOptions, options);
-  const { tls, timeoutMs } = options;
-  if (tls === undefined) return new SocketConnection(socket, where);
+  const { timeoutMs } = options;
+  if (material === undefined) return new SocketConnection(socket, where);
   const leftMs = Math.max(timeoutMs - (performance.now() - startedMs), 1);
-  return await secured(socket, where, { ...options, tls, timeoutMs: leftMs });
+  return await secured(socket, where, { ...options, material, timeoutMs: leftMs });
 }
 
 async function connectLocal(path: string, options: ConnectOptions): Promise<Connection> {

@@ -4,7 +4,7 @@ import { clockDoubt } from '../../domain/clock-doubt.ts';
 import { describeError, type ErrorCode, KomError } from '../../domain/errors.ts';
 import { formatTimeUs } from '../../domain/units.ts';
 import { type CertificateFacts, certificateFacts } from '../certificate.ts';
-import type { Connection, TlsMaterial, TlsOptions } from '../transport.ts';
+import type { Connection, TlsMaterial } from '../transport.ts';
 import { breakLater, SocketConnection } from './socket-connection.ts';
 
 /** RFC 8446; nothing older is spoken. */
@@ -119,7 +119,7 @@ export function handshakeError(where: string, error: NodeJS.ErrnoException): Kom
 }
 
 export interface SecuringOptions {
-  readonly tls: TlsOptions;
+  readonly material: TlsMaterial;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -129,13 +129,13 @@ export interface SecuringOptions {
  * @throws KomError KOM_TLS_…, KOM_CONNECTION_TIMEOUT; the signal's reason when aborted
  */
 export function secured(bare: Socket, where: string, options: SecuringOptions): Promise<Connection> {
-  const { tls, timeoutMs, signal } = options;
+  const { material, timeoutMs, signal } = options;
+  const secureContext = secureContextOf(material);
   return new Promise((resolve, reject) => {
     bare.on('error', () => {});
-    const material = tls.material();
     const socket = connect({
       socket: bare,
-      secureContext: secureContextOf(material),
+      secureContext,
       minVersion: TLS_VERSION,
       // The protocol above decides by role and address, whoever dialled; the chain is judged here.
       rejectUnauthorized: false,
