@@ -90,12 +90,12 @@ export class LinkRate {
     const last = this.#marks.at(-1);
     if (last !== undefined && this.#marks.length >= MARKS_MAX) last.throughBytes = totalBytes;
     else {
-      const arrivedMs = isIdle ? nowMs : this.#arrivedMs;
+      if (isIdle) this.#arrivedMs = nowMs;
       this.#marks.push({
         throughBytes: totalBytes,
         sentMs: nowMs,
         arrivedBytes: this.#arrivedBytes,
-        arrivedMs,
+        arrivedMs: this.#arrivedMs,
         isProbe,
       });
     }

@@ -8,6 +8,8 @@ import type { UplinkSource } from './session.ts';
 /** With more than this waiting on the control connection nothing is added to the live lane. */
 const QUEUED_BYTES_MAX = 64 * 1024;
 const VALUES_PER_FRAME = Math.min(1000, LIVE_VALUES_MAX);
+/** A frame that measures the trip is a small one. */
+const PROBE_BYTES = 256;
 /** A frame with less room than this is not worth its own bytes. */
 const FRAME_BYTES_MIN = 128;
 
@@ -53,8 +55,11 @@ export class LiveSender {
   /** While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. */
   send(): void {
     this.#isWaiting = false;
-    // The next heartbeat measures the trip, if it finds the way empty.
-    if (this.#link.isProbeDue(this.#options.clock.monotonicMs()) && this.#link.waitingBytes > 0) return;
+    if (this.#isProbeDue && this.#link.waitingBytes > 0) {
+      // The trip is measured by what finds the way empty; that is soon.
+      this.#isWaiting = true;
+      return;
+    }
     for (const source of this.#options.sources) {
       if (source.backlog.state === 'online') source.live.clearChanged();
       else this.#sendOf(source);
@@ -71,7 +76,12 @@ export class LiveSender {
     }
   }
 
+  get #isProbeDue(): boolean {
+    return this.#link.isProbeDue(this.#options.clock.monotonicMs());
+  }
+
   get #roomBytes(): number {
+    if (this.#isProbeDue) return this.#link.waitingBytes > 0 ? 0 : PROBE_BYTES;
     const isLast = this.#options.isBlocksFirst();
     const most = isLast ? WAITING_BYTES_MIN / 4 : this.#link.waitingBytesMax;
     return Math.min(this.#link.messageBytesMax, most - this.#link.waitingBytes);

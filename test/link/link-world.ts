@@ -23,7 +23,7 @@ export const WIRED: UplinkSettings = {
   returnAfterMs: 30_000,
   minBytesPerS: 0,
   maxBytesPerS: Number.POSITIVE_INFINITY,
-  liveIntervalMs: 500,
+  liveIntervalMs: 250,
 };
 
 export const RADIO: UplinkSettings = {
