@@ -51,11 +51,12 @@ export class AgentAlarms {
   }
 
   #factsOf(instance: InstanceStatus): ProcessFacts {
-    const { process, uplink, alarms, lines } = instance;
+    const { process, uplink, alarms, lines, clock } = instance;
     const stores = [this.#storeFacts(process, instance)];
     if (alarms !== null) stores.push(this.#storeFacts(`${process} alarms`, alarms));
     const { kernel, lastError } = uplink;
-    return { name: process, stores, hasKernel: kernel !== null, uplinkError: lastError, lines };
+    const time = { isClockUncertain: clock.state === 'uncertain', kernelAheadUs: clock.kernelAheadUs ?? 0 };
+    return { name: process, stores, hasKernel: kernel !== null, uplinkError: lastError, lines, ...time };
   }
 
   #storeFacts(name: string, { backlog, pace, overloadCount, powerCut }: ClassStoreStatus): StoreFacts {

@@ -87,6 +87,8 @@ const PROCESS: ProcessFacts = {
   name: 'KomA',
   stores: [WELL],
   hasKernel: true,
+  isClockUncertain: false,
+  kernelAheadUs: 0,
   uplinkError: null,
   lines: [{ name: 'L1', isConnected: true, lastError: null }],
 };
@@ -119,4 +121,12 @@ test('raises what is cut off, with its name', () => {
   const cutOff = { ...PROCESS, hasKernel: false, lines };
   expect(raised(cutOff)).toEqual(['kernel-unreachable KomA', 'line-down KomA L1']);
   expect(findingsOf(cutOff).at(-1)?.text).toBe('line L1 of KomA is not connected: refused');
+});
+
+test('a clock that nothing vouches for, or that is off the Kernel, is told', () => {
+  expect(raised({ ...PROCESS, isClockUncertain: true })).toEqual([
+    expect.stringContaining('clock-uncertain'),
+  ]);
+  expect(raised({ ...PROCESS, kernelAheadUs: -1_200_000 })).toEqual([expect.stringContaining('clock-off')]);
+  expect(raised({ ...PROCESS, kernelAheadUs: 700_000 })).toEqual([]);
 });

@@ -21,6 +21,10 @@ export const ALARMS = {
   'quarantine-full': { raiseAfterMs: 0, clearAfterMs: 60_000 },
   /** No session with any Kernel. */
   'kernel-unreachable': { raiseAfterMs: 60_000, clearAfterMs: 0 },
+  /** Nothing vouches for the times that are stamped. */
+  'clock-uncertain': { raiseAfterMs: 60_000, clearAfterMs: 0 },
+  /** The Kernel's clock and what is stamped differ: one of the two is wrong. */
+  'clock-off': { raiseAfterMs: 10_000, clearAfterMs: 10_000 },
   /** A line of the plant is not connected. */
   'line-down': { raiseAfterMs: 60_000, clearAfterMs: 0 },
 } as const satisfies Record<string, { readonly raiseAfterMs: number; readonly clearAfterMs: number }>;

@@ -14,6 +14,9 @@ const LEFT_MS: Band = { raise: 4 * 3_600_000, clear: 5 * 3_600_000 };
 /** Share of the room for what is damaged. */
 const QUARANTINE: Band = { raise: 0.9, clear: 0.8 };
 
+/** Between the Kernel's clock and what is stamped, µs. */
+const CLOCK_OFF_US: Band = { raise: 1_000_000, clear: 500_000 };
+
 /** What of a store an alarm may be about. */
 export interface StoreFacts {
   readonly name: string;
@@ -38,6 +41,9 @@ export interface ProcessFacts {
   readonly stores: readonly StoreFacts[];
   readonly hasKernel: boolean;
   readonly uplinkError: string | null;
+  /** Of the time that is stamped: whether something vouches for it, and how far it is off the Kernel's, µs. */
+  readonly isClockUncertain: boolean;
+  readonly kernelAheadUs: number;
   readonly lines: readonly {
     readonly name: string;
     readonly isConnected: boolean;
@@ -53,6 +59,16 @@ export function findingsOf(process: ProcessFacts): Finding[] {
     when('kernel-unreachable', process.name, {
       is: !process.hasKernel,
       text: `${process.name} has no session with a Kernel${why(process.uplinkError)}`,
+    }),
+    when('clock-uncertain', process.name, {
+      is: process.isClockUncertain,
+      text: `the times of ${process.name} are uncertain until a Kernel tells the time or the clock is set`,
+    }),
+    within('clock-off', process.name, {
+      level: levelAbove(Math.abs(process.kernelAheadUs), CLOCK_OFF_US),
+      text: `the times of ${process.name} and the Kernel's differ by ${formatDuration(
+        Math.abs(process.kernelAheadUs) / 1000,
+      )}`,
     }),
     ...process.lines.map((line) =>
       when('line-down', `${process.name} ${line.name}`, {
