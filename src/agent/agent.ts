@@ -15,6 +15,7 @@ import type { TlsFileAccess } from '../world/tls-files.ts';
 import type { Listener, Transport } from '../world/transport.ts';
 import { AgentAlarms } from './agent-alarms.ts';
 import { bufferHandlers } from './buffer-handlers.ts';
+import { commandHandlers } from './command-handlers.ts';
 import { Instance, type InstanceOptions, type InstanceStatus } from './instance.ts';
 
 const DAY_MS = 86_400_000;
@@ -192,6 +193,10 @@ export class Agent {
         yield status();
       },
       ...bufferHandlers(() => this.#instances.flatMap((instance) => instance.namedStores)),
+      ...commandHandlers({
+        ...this.#options,
+        instances: () => this.#instances.map((instance) => ({ process: instance.process, instance })),
+      }),
     };
   }
 }

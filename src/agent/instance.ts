@@ -195,6 +195,10 @@ export class Instance {
     return this.#commands.carryOut(command, 'agent');
   }
 
+  get process(): string {
+    return this.#options.process.name;
+  }
+
   get audit(): Audit {
     return this.#options.audit;
   }

@@ -1,16 +1,15 @@
 import { Command } from 'commander';
 import { type ExportFilter, exportRing } from '../buffer/export.ts';
-import type { RingFacts } from '../buffer/facts.ts';
-import type { ReplayRequest } from '../buffer/replays.ts';
-import { firstOf, lastOf } from '../buffer/segment.ts';
+import { replaysOf } from '../buffer/replay-requests.ts';
 import { verifyRing } from '../buffer/verify.ts';
-import { joinTouching } from '../domain/coverage.ts';
 import { KomError } from '../domain/errors.ts';
 import { formatSize, parseTimeUs } from '../domain/units.ts';
+import { addBufferCommands, selectionOf } from './buffer-commands.ts';
 import { reportLines, reportOf } from './buffer-report.ts';
 import { CSV_HEADER, csvRow, jsonRow } from './buffer-rows.ts';
 import { type BufferSource, openBuffers } from './buffer-source.ts';
 import { ExitCode } from './exit-codes.ts';
+import { printCommand } from './operator.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
 
@@ -24,7 +23,7 @@ const BATCH_LENGTH = 64 * 1024;
 
 const nowUs = (): number => Date.now() * 1000;
 
-/** `kom buffer`: `stat`, `verify`, `export`, `replay`. */
+/** `kom buffer`: what is in the ring, and what is to become of it. */
 export function bufferCommand(context: CommandContext): Command {
   const command = new Command('buffer')
     .description('Looks into the ring buffer: through the running agent, or by itself when none runs.')
@@ -37,6 +36,7 @@ export function bufferCommand(context: CommandContext): Command {
   verifyCommand(command, context);
   exportCommand(command, context);
   replayCommand(command, context);
+  addBufferCommands(command, context);
   return command;
 }
 
@@ -150,53 +150,52 @@ class LineBatch {
   }
 }
 
-function replayCommand(command: Command, { output }: CommandContext): void {
+function replayCommand(command: Command, context: CommandContext): void {
+  const { output } = context;
   withRange(
     command
       .command('replay')
       .description('the running agent sends again what it still holds; the Kernel trims what it has'),
   )
     .option('--json', 'one JSON object a line for each range')
-    .action(async (options: RangeOptions & { readonly json?: true }) => {
-      if (options.stream === undefined && options.from === undefined) {
-        throw new KomError('KOM_USAGE', 'what is to be sent again?', {
-          expected: '--stream, or --from and --to',
-        });
-      }
-      let count = 0;
-      for await (const view of openBuffers(options)) {
-        for (const request of replaysOf(await view.inspection.facts(), options)) {
-          await view.replay(request);
-          const { streamId, first, last } = request;
-          count += 1;
-          output.line(
-            options.json === true
-              ? JSON.stringify({ name: view.name, streamId, first, last })
-              : `${view.name}: ${streamId} ${first}–${last} is sent again`,
-          );
+    .option('--repair', 'the Kernel deletes what it has of it and inserts it again')
+    .option('--kernel <socket>', 'the control socket of the Kernel: it asks the agent of --process')
+    .action(
+      async (
+        options: RangeOptions & { readonly json?: true; readonly repair?: true; readonly kernel?: string },
+      ) => {
+        if (options.stream === undefined && options.from === undefined) {
+          throw new KomError('KOM_USAGE', 'what is to be sent again?', {
+            expected: '--stream, or --from and --to',
+          });
         }
-      }
-      if (count === 0) throw new KomError('KOM_USAGE', 'the ring holds nothing of that');
-    });
-}
-
-/** What of a ring touches the stream and time that were asked for. */
-function replaysOf(facts: RingFacts, options: RangeOptions): ReplayRequest[] {
-  const time = rangeOf(options);
-  const runs = facts.segments
-    .flatMap((segment) => segment.runs)
-    .filter(
-      ({ streamId, fromUs, toUs }) =>
-        streamId.startsWith(options.stream ?? '') &&
-        toUs >= (time.fromUs ?? 0) &&
-        fromUs < (time.toUs ?? Number.POSITIVE_INFINITY),
+        if (options.repair === true || options.kernel !== undefined) {
+          const repair = options.repair === true ? { repair: true } : {};
+          return await printCommand(context, options, {
+            name: 'replay',
+            parameters: { ...selectionOf(options), ...repair },
+          });
+        }
+        let count = 0;
+        const time = {
+          ...rangeOf(options),
+          ...(options.stream === undefined ? {} : { stream: options.stream }),
+        };
+        for await (const view of openBuffers(options)) {
+          for (const request of replaysOf(await view.inspection.facts(), time)) {
+            await view.replay(request);
+            const { streamId, first, last } = request;
+            count += 1;
+            output.line(
+              options.json === true
+                ? JSON.stringify({ name: view.name, streamId, first, last })
+                : `${view.name}: ${streamId} ${first}–${last} is sent again`,
+            );
+          }
+        }
+        if (count === 0) throw new KomError('KOM_USAGE', 'the ring holds nothing of that');
+      },
     );
-  const streamIds = [...new Set(runs.map(({ streamId }) => streamId))];
-  return streamIds.flatMap((streamId) => {
-    const own = runs.filter((run) => run.streamId === streamId);
-    const ranges = own.map((run) => ({ first: firstOf(run), last: lastOf(run) }));
-    return joinTouching(ranges).map((range) => ({ streamId, ...range, ...time }));
-  });
 }
 
 function rangeOf(options: RangeOptions): { fromUs?: number; toUs?: number } {

@@ -1,9 +1,14 @@
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
+import { kernelCommandHandlers } from '../kernel/command-handlers.ts';
 import { Kernel } from '../kernel/kernel.ts';
 import { queryHandlers } from '../kernel/queries.ts';
 import type { KernelServer } from '../kernel/server.ts';
+import { Audit } from '../ops/audit.ts';
 import type { Archive } from '../world/archive.ts';
+import { openLevelDisk } from '../world/real/level-disk.ts';
+import { SideStore } from '../world/side-store.ts';
 import type { CommandContext } from './program.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
@@ -25,9 +30,14 @@ export function kernelCommand(_context: CommandContext): Command {
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
       const { openDuckdbArchive } = await import('../kernel/archive/duckdb-archive.ts');
       const openArchive = () => openDuckdbArchive({ ...config.archive, log: world.log });
-      const handlers = (archive: Archive, server: KernelServer) =>
-        queryHandlers(archive, server, world.clock);
-      const kernel = await Kernel.start({ ...world, config, openArchive, handlers });
+      const audit = new Audit(
+        new SideStore(await openLevelDisk(join(config.archive.directory, 'audit')), 'notes'),
+      );
+      const handlers = (archive: Archive, server: KernelServer) => ({
+        ...queryHandlers(archive, server, world.clock),
+        ...kernelCommandHandlers(server.commands, audit),
+      });
+      const kernel = await Kernel.start({ ...world, config, openArchive, handlers, audit });
       const signal = await untilSignal();
       world.log.info({ signal }, 'stopping');
       await kernel.stop();

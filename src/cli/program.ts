@@ -22,6 +22,8 @@ const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = 
   kernel: async () => (await import('./kernel.ts')).kernelCommand,
   status: async () => (await import('./status.ts')).statusCommand,
   buffer: async () => (await import('./buffer.ts')).bufferCommand,
+  station: async () => (await import('./station.ts')).stationCommand,
+  audit: async () => (await import('./audit.ts')).auditCommand,
   archive: async () => {
     const { archiveCommand } = await import('./archive.ts');
     const { openArchiveQueries } = await import('./archive-source.ts');

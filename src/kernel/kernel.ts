@@ -2,6 +2,7 @@ import type { KernelConfig } from '../config/model.ts';
 import type { PassedMoment } from '../domain/clock-doubt.ts';
 import { describeError, invariant } from '../domain/errors.ts';
 import { valueToJson } from '../domain/sample.ts';
+import type { Audit } from '../ops/audit.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
 import { CertificateKeeper, type CertificateStatus } from '../pki/keeper.ts';
 import type { Archive } from '../world/archive.ts';
@@ -26,6 +27,8 @@ export interface KernelOptions {
   readonly tlsFiles?: TlsFileAccess;
   /** What is known to have passed, against a wrong clock. */
   readonly passed?: readonly PassedMoment[];
+  /** Where commands are written down. */
+  readonly audit?: Audit;
   /** Further methods of the control socket, made over the open archive. */
   readonly handlers: (archive: Archive, server: KernelServer) => Readonly<Record<string, ControlHandler>>;
 }
