@@ -134,12 +134,13 @@ async function dayWhileFilling(archive: Archive, total: number, stepUs: number):
   };
   const idle = await repeat(ask);
   let isDone = false;
+  const made = Array.from({ length: BLOCKS_PER_COMMIT }, (_, i) => blockFrom(1 + i * BLOCK, BLOCK, stepUs));
   const filling = (async () => {
-    for (let next = total + BLOCK; !isDone; ) {
-      const blocks = Array.from({ length: BLOCKS_PER_COMMIT }, () => {
-        const block = blockFrom(next, BLOCK, stepUs);
-        next += BLOCK;
-        return { block, dictionary };
+    for (let next = 3 * total; !isDone; next += BLOCKS_PER_COMMIT * BLOCK) {
+      // The making of samples is not the Kernel's work: the same ones come under new numbers.
+      const blocks = made.map((block, i) => {
+        const header = { ...block.header, firstSequence: next + i * BLOCK };
+        return { block: { ...block, header }, dictionary };
       });
       await archive.commit({ ...EMPTY, blocks });
     }

@@ -26,6 +26,9 @@ const QUALITY = columnIndex('quality');
 const STREAM = columnIndex('stream');
 const SEQUENCE = columnIndex('sequence');
 
+/** Rows that are sorted at once: a row group. */
+const SORTED_ROWS_MAX = 122_880;
+
 /** What a block's rows need beside its columns. */
 export interface BlockRows {
   readonly block: DecodedBlock;
@@ -43,17 +46,19 @@ export interface BlockRows {
 }
 
 /**
- * Writes samples into the tables of their months within one transaction. Bounded: one chunk for each month that
- * the transaction touches.
+ * Writes samples into the tables of their months within one transaction. Bounded: one row group of positions and one
+ * chunk for each month that the transaction touches.
  */
 export class SampleAppender {
   readonly #database: Database;
   readonly #tables: Set<string>;
+  readonly #rowsMax: number;
   readonly #writers = new Map<string, MonthWriter>();
   #current: MonthWriter | undefined;
 
-  /** `tables` are those that there are; a table that is made is added. */
-  constructor(database: Database, tables: Set<string>) {
+  /** `tables` are those that there are; a table that is made is added. `rowsMax`: what is to be written. */
+  constructor(database: Database, tables: Set<string>, rowsMax: number) {
+    this.#rowsMax = Math.max(1, Math.min(rowsMax, SORTED_ROWS_MAX));
     this.#database = database;
     this.#tables = tables;
   }
@@ -80,7 +85,7 @@ export class SampleAppender {
 
   /** Hands everything to the database; the samples are in when the transaction is. */
   finish(): void {
-    for (const writer of this.#writers.values()) writer.chunks.finish();
+    for (const writer of this.#writers.values()) writer.finish();
   }
 
   /** Lets go of the appenders after a failure; what they hold is dropped with the transaction. */
@@ -93,30 +98,73 @@ export class SampleAppender {
     if (known !== undefined) return known;
     if (!this.#tables.has(month.table)) await this.#database.write(createSamplesTable(month.table));
     this.#tables.add(month.table);
-    const writer = new MonthWriter(month, await ChunkWriter.open(this.#database, month.table, TYPES));
+    const writer = new MonthWriter(
+      month,
+      await ChunkWriter.open(this.#database, month.table, TYPES),
+      this.#rowsMax,
+    );
     this.#writers.set(month.table, writer);
     return writer;
   }
 }
 
+/**
+ * Rows of a month, by tag within what is written at once. A question about one tag then reads a vector or two of
+ * a row group and passes over the others, and the tags compress to nearly nothing.
+ */
 class MonthWriter {
   readonly month: Month;
   readonly chunks: ChunkWriter;
+  /** Blocks that wait, and for each row its block, its position there, its corrected time and its tag. */
+  #blocks: BlockRows[] = [];
+  #rowCount = 0;
+  readonly #blockOf: Uint32Array;
+  readonly #positions: Uint32Array;
+  readonly #timesUs: Float64Array;
+  readonly #tags: Uint32Array;
 
-  constructor(month: Month, chunks: ChunkWriter) {
+  constructor(month: Month, chunks: ChunkWriter, rowsMax: number) {
     this.month = month;
     this.chunks = chunks;
+    this.#blockOf = new Uint32Array(rowsMax);
+    this.#positions = new Uint32Array(rowsMax);
+    this.#timesUs = new Float64Array(rowsMax);
+    this.#tags = new Uint32Array(rowsMax);
   }
 
-  add({ block, tagIds, stream, receivedAtUs, marks }: BlockRows, at: number, timeUs: number): void {
-    const tag = tagIds[block.tagIndexes[at] as number];
+  add(rows: BlockRows, at: number, timeUs: number): void {
+    const tag = rows.tagIds[rows.block.tagIndexes[at] as number];
     if (tag === undefined) {
-      throw new KomError('KOM_BLOCK_CORRUPT', `tag ${block.tagIndexes[at]} is not in its dictionary`);
+      throw new KomError('KOM_BLOCK_CORRUPT', `tag ${rows.block.tagIndexes[at]} is not in its dictionary`);
     }
+    if (this.#blocks.at(-1) !== rows) this.#blocks.push(rows);
+    const row = this.#rowCount++;
+    this.#blockOf[row] = this.#blocks.length - 1;
+    this.#positions[row] = at;
+    this.#timesUs[row] = timeUs;
+    this.#tags[row] = tag;
+    if (this.#rowCount === this.#tags.length) this.#writeRows();
+  }
+
+  finish(): void {
+    this.#writeRows();
+    this.chunks.finish();
+  }
+
+  #writeRows(): void {
+    for (const row of orderOf(this.#tags.subarray(0, this.#rowCount))) {
+      const rows = this.#blocks[this.#blockOf[row] as number] as BlockRows;
+      this.#write(rows, this.#positions[row] as number, row);
+    }
+    this.#blocks = [];
+    this.#rowCount = 0;
+  }
+
+  #write({ block, stream, receivedAtUs, marks }: BlockRows, at: number, row: number): void {
     const entry = block.kinds[at] as number;
     const chunks = this.chunks;
-    chunks.setNumber(TAG, tag);
-    chunks.setInteger(SOURCE_US, timeUs);
+    chunks.setNumber(TAG, this.#tags[row] as number);
+    chunks.setInteger(SOURCE_US, this.#timesUs[row] as number);
     chunks.setInteger(RECEIVED_US, receivedAtUs);
     const isDeviceTimed = block.deviceTimesUs.get(at) === block.sourceTimesUs[at];
     const flags = entry | (isDeviceTimed ? FLAGS_DEVICE_TIMED : 0) | (marks << FLAGS_MARKS_SHIFT);
@@ -152,4 +200,20 @@ class MonthWriter {
 
 function columnIndex(name: SampleColumn): number {
   return SAMPLE_COLUMNS.findIndex(([each]) => each === name);
+}
+
+/** Positions in ascending order of their tags, those of one tag as they came: a counting sort. */
+function orderOf(tags: Uint32Array): Uint32Array {
+  const starts = new Uint32Array(tags.reduce((most, tag) => Math.max(most, tag), 0) + 2);
+  for (const tag of tags) starts[tag + 1] = (starts[tag + 1] as number) + 1;
+  for (let tag = 1; tag < starts.length; tag++) {
+    starts[tag] = (starts[tag] as number) + (starts[tag - 1] as number);
+  }
+  const order = new Uint32Array(tags.length);
+  for (const [row, tag] of tags.entries()) {
+    const place = starts[tag] as number;
+    starts[tag] = place + 1;
+    order[place] = row;
+  }
+  return order;
 }

@@ -2,7 +2,7 @@ import { lastSequence } from '../../domain/block/block.ts';
 import { isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
 import { clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
-import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import { type Coverage, countOf, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
 import { arrivedBlocks, lateRangesOf } from '../../domain/late-range.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
@@ -191,7 +191,7 @@ async function writeDeviceTimes(writer: TransactionWriter): Promise<ReadonlySet<
 
 async function writeSamples(writer: TransactionWriter): Promise<void> {
   const { transaction, plan, database, catalog, tagIds, tables } = writer;
-  const appender = new SampleAppender(database, tables);
+  const appender = new SampleAppender(database, tables, countOf(plan.inserts.flat()));
   try {
     for (const [index, { block, marks = 0 }] of transaction.blocks.entries()) {
       const dictionary = catalog.dictionaries.get(block.header.dictionaryHash);
