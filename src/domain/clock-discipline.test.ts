@@ -72,6 +72,11 @@ describe('the time of the agent', () => {
       ...([times(9, { systemUs: 0, kernelUs: HOUR }), 0, 'system', true, 0] as const),
     ],
     [
+      ...(['leaves the system where it was set wrong, when a Kernel comes', 'system'] as const),
+      [{ systemUs: 0 }, { systemUs: HOUR }, { systemUs: HOUR, kernelUs: 0 }, { systemUs: HOUR }],
+      ...([0, 'kernel', true, 2] as const),
+    ],
+    [
       ...(["is the Kernel's from its first word on", 'kernel'] as const),
       [{ systemUs: 0 }, { systemUs: 0, kernelUs: -HOUR }],
       ...([-HOUR, 'kernel', true, 1] as const),

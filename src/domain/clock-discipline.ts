@@ -69,7 +69,8 @@ const SLEW_RATE = 0.01;
  *
  * - `system`: the system's clock is followed. When that is set by more than a second, it is followed there,
  *   unless a Kernel has confirmed the time in this boot: then the agent goes on by itself until the two agree
- *   again or a Kernel tells who is right.
+ *   again or a Kernel tells who is right. A Kernel may differ from a clock that was never set, but it refutes
+ *   one that was.
  * - `kernel`: the Kernel's clock is followed from its first word on; without a Kernel the agent goes on with
  *   the offset that it knows. Until that word the times are uncertain.
  * - A system clock that is before the last saved time has not been set: the agent starts from the saved time,
@@ -80,6 +81,8 @@ export class ClockDiscipline {
   #era: ClockEra;
   #source: ClockSource = 'system';
   #isConfirmed = false;
+  /** The system's clock was followed where somebody set it; a Kernel has not seen that yet. */
+  #isSuspect = false;
   #systemOffsetUs: number;
   #followedUs: number;
   #lastUs = 0;
@@ -167,9 +170,13 @@ export class ClockDiscipline {
       else this.#followWhenSet(now);
       return;
     }
-    if (this.#isNear(this.#systemOffsetUs)) this.#take(now, this.#systemOffsetUs, 'system');
+    const isRefuted = this.#isSuspect && kernel !== null && !this.#isNear(kernel.offsetUs);
+    if (kernel !== null) this.#isSuspect = false;
+    if (isRefuted && kernel !== null) this.#take(now, kernel.offsetUs, 'kernel');
+    else if (this.#isNear(this.#systemOffsetUs)) this.#take(now, this.#systemOffsetUs, 'system');
     else if (kernel === null) {
-      if (!this.#isConfirmed) this.#take(now, this.#systemOffsetUs, 'system');
+      this.#isSuspect = !this.#isConfirmed;
+      if (this.#isSuspect) this.#take(now, this.#systemOffsetUs, 'system');
       else this.#source = 'kernel';
     } else if (isWithinStep(kernel.offsetUs, this.#systemOffsetUs)) {
       this.#take(now, this.#systemOffsetUs, 'system');
@@ -203,7 +210,10 @@ export class ClockDiscipline {
     }
     this.#noteStep(now, this.#systemOffsetUs - offsetUs, 'system');
     const isLeft = !isConfirmed && source !== 'saved';
-    if (isLeft && this.#source !== 'saved') return;
+    if (isLeft && this.#source !== 'saved') {
+      this.#isSuspect = true;
+      return;
+    }
     this.#isConfirmed = isConfirmed;
     this.#source = isConfirmed ? 'kernel' : 'saved';
     this.#set({ offsetUs, isCertain: isConfirmed });

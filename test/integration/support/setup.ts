@@ -7,6 +7,7 @@ import { proveSite } from '../../../src/cli/demo/prove.ts';
 import { realWorld } from '../../../src/cli/world.ts';
 import { loadKernelConfig, loadSite } from '../../../src/config/load.ts';
 import type { Site, StorePolicy } from '../../../src/config/model.ts';
+import type { ClockMode } from '../../../src/domain/clock-discipline.ts';
 import { openDuckdbArchive } from '../../../src/kernel/archive/duckdb-archive.ts';
 import type { ArchiveQueries, QueryLine } from '../../../src/kernel/archive/query.ts';
 import { Kernel } from '../../../src/kernel/kernel.ts';
@@ -17,6 +18,7 @@ import { Plant } from '../../../src/sim/plant.ts';
 import type { Proof } from '../../../src/sim/proof.ts';
 import type { ServedValue } from '../../../src/sim/record.ts';
 import type { Archive } from '../../../src/world/archive.ts';
+import type { Clock } from '../../../src/world/clock.ts';
 import { openLevelDisk } from '../../../src/world/real/level-disk.ts';
 import type { Address } from '../../../src/world/transport.ts';
 import { Kom } from './kom.ts';
@@ -34,6 +36,9 @@ export interface SetupOptions {
   readonly wrapArchive?: (archive: Archive) => Archive;
   /** What stands in place of the ring; of an agent in this process. */
   readonly openRing?: NonNullable<AgentOptions['openRing']>;
+  /** Clocks of the machine of an agent in this process. */
+  readonly agentClock?: Clock;
+  readonly clock?: ClockMode;
   /** Other Kernels of the site file, before the one of the cable. */
   readonly kernels?: readonly Address[];
 }
@@ -85,8 +90,10 @@ export class Setup implements AsyncDisposable {
     const modbusPort = await freePort();
     const opcuaPort = options.opcua === true ? await freePort() : undefined;
     const kernels = [...(options.kernels ?? []), cable.address];
-    const { store = 'on-outage' } = options;
-    const { site } = await loadSite(writeSiteFile(directory, { store, kernels, modbusPort, opcuaPort }));
+    const { store = 'on-outage', clock = 'system' } = options;
+    const { site } = await loadSite(
+      writeSiteFile(directory, { store, clock, kernels, modbusPort, opcuaPort }),
+    );
     writeKernelFile(directory, kernelAddress);
     return new Setup(options, { directory, site, cable, kernelAddress });
   }
@@ -139,11 +146,12 @@ export class Setup implements AsyncDisposable {
   }
 
   async startAgent(): Promise<void> {
-    const { openRing } = this.#options;
+    const { openRing, agentClock: clock = this.world.clock } = this.#options;
     const server = this.site.servers[0];
     if (server === undefined) throw new Error('no server');
     this.#agent = await Agent.start({
       ...this.world,
+      clock,
       log: this.agentLog.log,
       site: this.site,
       server,

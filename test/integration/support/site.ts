@@ -4,6 +4,7 @@ import type { StorePolicy } from '../../../src/config/model.ts';
 import { type Address, formatAddress } from '../../../src/world/transport.ts';
 
 export interface SmallSiteOptions {
+  readonly clock?: 'system' | 'kernel';
   readonly store?: StorePolicy;
   /** Where the agent looks for its Kernels. */
   readonly kernels: readonly Address[];
@@ -43,6 +44,7 @@ function siteOf(options: SmallSiteOptions): unknown {
         };
   return {
     site: 'Waterworks',
+    clock: options.clock ?? 'system',
     kernels: options.kernels.map((address) => ({ address: formatAddress(address) })),
     servers: { ServerKom1: { instance: 1, data: './agent', controlSocket: './agent.sock' } },
     templates: { pump: { parameters: { base: 'integer' }, tags: PUMP } },
@@ -60,6 +62,8 @@ function siteOf(options: SmallSiteOptions): unknown {
           connectTimeout: '1s',
           reconnectDelayMin: '50ms',
           reconnectDelayMax: '200ms',
+          stableAfter: '2s',
+          holdMax: '1s',
           liveInterval: '100ms',
         },
         lines: {
