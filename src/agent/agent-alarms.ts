@@ -1,6 +1,7 @@
 import { QUARANTINE_SHARE } from '../buffer/open-ring.ts';
-import { type Alarm, AlarmTable } from '../ops/alarms.ts';
+import { type Alarm, AlarmTable, type Finding } from '../ops/alarms.ts';
 import { findingsOf, type ProcessFacts, type StoreFacts } from '../ops/findings.ts';
+import type { CertificateStatus } from '../pki/keeper.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { ClassStoreStatus } from './class-store.ts';
@@ -11,6 +12,8 @@ const LOOK_MS = 1000;
 
 export interface AgentAlarmsOptions {
   readonly instances: () => readonly InstanceStatus[];
+  /** `null` without TLS. */
+  readonly certificate: () => CertificateStatus | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -45,8 +48,9 @@ export class AgentAlarms {
   }
 
   #look(): void {
-    const { clock, instances } = this.#options;
+    const { clock, instances, certificate } = this.#options;
     const findings = instances().flatMap((instance) => findingsOf(this.#factsOf(instance)));
+    findings.push(...certificateFindings(certificate()));
     this.#table.update(findings, { monotonicMs: clock.monotonicMs(), wallUs: clock.wallUs() });
   }
 
@@ -79,4 +83,12 @@ export class AgentAlarms {
       lostSinceLast,
     };
   }
+}
+
+function certificateFindings(certificate: CertificateStatus | null): Finding[] {
+  if (certificate === null) return [];
+  const { error, warnings } = certificate;
+  const texts = [...(error === null ? [] : [error]), ...warnings];
+  const level = texts.length > 0 ? 'raise' : 'clear';
+  return [{ code: 'certificate', subject: 'certificate', level, text: texts.join('; ') }];
 }

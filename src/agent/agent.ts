@@ -87,6 +87,7 @@ export class Agent {
     this.#alarms = new AgentAlarms({
       ...options,
       instances: () => this.#instances.map((instance) => instance.status),
+      certificate: () => this.#certificates?.status ?? null,
     });
   }
 

@@ -74,7 +74,8 @@ function printKernel(
     return;
   }
   const { listen, archive, controlSocket } = config;
-  output.line(`kernel on ${formatAddress(listen)}${config.insecure ? ' (without TLS)' : ''}`);
+  output.line(`kernel on ${formatAddress(listen)}${security(config.insecure, config.tls !== null)}`);
+  if (config.tls !== null) output.line(`certificate ${config.tls.certificate}, key ${config.tls.key}`);
   output.line(
     `archive ${archive.kind} in ${archive.directory}, memory ${formatSize(archive.memoryLimitBytes)}`,
   );
@@ -175,8 +176,9 @@ function describeSite(
 ): string[] {
   const servers = site.servers.filter(({ name }) => server === undefined || name === server);
   const lines = [`site ${site.name}, hash ${site.hash}`];
-  for (const { name, instance, dataDirectory } of servers) {
+  for (const { name, instance, dataDirectory, tls } of servers) {
     lines.push(`server ${name}: instance ${instance}, data in ${dataDirectory}`);
+    if (tls !== null) lines.push(`  certificate ${tls.certificate}, key ${tls.key}`);
   }
   lines.push(...siteLinkLines(site, servers));
   for (const forecast of forecasts) {
@@ -303,4 +305,10 @@ function percent(share: number | null): string {
 
 function oneDigit(value: number): string {
   return value.toFixed(1);
+}
+
+/** What a line of the report says of a link; nothing of one on this machine that needs nothing. */
+function security(isInsecure: boolean, hasTls: boolean): string {
+  if (isInsecure) return ' (without TLS)';
+  return hasTls ? ', TLS 1.3' : '';
 }

@@ -76,6 +76,7 @@ async function readStatus(path: string): Promise<AgentStatus> {
 function print(status: AgentStatus, output: Output): void {
   output.line(`site ${status.site}, server ${status.server}, kom ${status.version}`);
   for (const line of flashLines(status.flash)) output.line(line);
+  for (const line of certificateLines(status.certificate)) output.line(line);
   for (const line of alarmLines(status)) output.line(line);
   for (const instance of status.instances) printInstance(instance, { output, nowUs: Date.now() * 1000 });
 }
@@ -94,6 +95,15 @@ function* alarmLines({ alarms, pastAlarms }: AgentStatus): Generator<string> {
   const { code, text, raisedAtUs, clearedAtUs } = last;
   const span = `${formatTimeUs(raisedAtUs)} to ${formatTimeUs(clearedAtUs)}`;
   yield `last alarm that is over: ${code}, ${span}: ${text}`;
+}
+
+function* certificateLines(certificate: AgentStatus['certificate']): Generator<string> {
+  if (certificate === null) return;
+  const { subject, validToUs, daysLeft, error, warnings } = certificate;
+  yield validToUs === null
+    ? 'certificate: none'
+    : `certificate: ${subject}, valid to ${formatTimeUs(validToUs)}, ${daysLeft} days`;
+  for (const text of error === null ? warnings : [error, ...warnings]) yield `  ${text}`;
 }
 
 function* flashLines({

@@ -78,7 +78,7 @@ describe('the authority of a site', () => {
     await expect(authority.renew('issued', { days: 1, newKey: false })).rejects.toThrow('ServerKom1');
   });
 
-  it('revokes every certificate of a machine, tells every folder, and makes a new one with a new key', async () => {
+  it('revokes every certificate of a machine, tells every folder, and makes a new key', async () => {
     const old = await authority.provide(server('KomA'), 365);
     const key = folder.text('ServerKom1/key.pem');
     const renewed = await authority.renew('ServerKom1', { days: 100, newKey: false });

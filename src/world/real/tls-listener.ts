@@ -9,7 +9,7 @@ import { contextOptions, handshakeError, judge, secureContextOf, TLS_VERSION } f
 const HANDSHAKE_TIMEOUT_MS = 5000;
 /** Handshakes under way at once; more connections are broken at once. */
 const PENDING_MAX = 100;
-/** A handshake costs about a millisecond of processor time: a flood of them gets a tenth of a core. */
+/** A handshake costs some two milliseconds of processor time: a flood of them gets a quarter of a core. */
 const HANDSHAKES_PER_SECOND_MAX = 100;
 /** RFC 8446, section 5.1: the type of a record that carries a handshake. */
 const HANDSHAKE_RECORD = 0x16;
