@@ -16,10 +16,10 @@ export const drainBench: Bench = {
 
 async function measure(directory: string, { quick, samples }: BenchOptions): Promise<readonly Figure[]> {
   const count = samples ?? (quick ? QUICK_SAMPLES : SAMPLES);
-  await using agent = new Child<AgentAnswer>('agent-child.ts', [directory, String(count)]);
+  await using agent = new Child<AgentAnswer>('drain-agent-child.ts', [directory, String(count)]);
   const filled = await agent.answer('filled');
   const raw = await rawDrain(directory);
-  await using kernel = new Child<KernelAnswer>('kernel-child.ts', [`${directory}/archive`]);
+  await using kernel = new Child<KernelAnswer>('drain-kernel-child.ts', [`${directory}/archive`]);
   const { port } = await kernel.answer('listening');
   agent.tell(port);
   await agent.answer('connected');
@@ -84,7 +84,7 @@ class Child<Answer extends { readonly kind: string }> {
   #heard: () => void = () => {};
 
   constructor(file: string, args: readonly string[]) {
-    const path = fileURLToPath(new URL(`drain/${file}`, import.meta.url));
+    const path = fileURLToPath(new URL(`${file}`, import.meta.url));
     this.#process = fork(path, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

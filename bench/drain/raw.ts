@@ -8,8 +8,8 @@ import { openBenchRing } from '../ring/parts.ts';
 const READ_BYTES = 1024 * 1024;
 
 /**
- * Raw LevelDB read and raw socket write of what a filled ring holds: no session, no Kernel, no archive. Returns
- * the seconds from the first read until the other end has the last byte.
+ * Raw LevelDB read and raw socket write of what a filled ring holds: no session, no Kernel, no archive.
+ * Returns the seconds from the first read until the other end has the last byte.
  */
 export async function rawDrain(directory: string): Promise<{ seconds: number; bytes: number }> {
   await copyOut(directory);

@@ -1,16 +1,16 @@
 import { formatTimeUs } from './units.ts';
 
 /**
- * Civil time of one zone of the IANA time zone database, such as `Europe/Prague`. Where clocks are set forward
- * or back a day has 23 or 25 hours.
+ * Civil time of one zone of the IANA time zone database, such as `Europe/Prague`. Where clocks are set
+ * forward or back a day has 23 or 25 hours.
  */
 export interface TimeZone {
   readonly name: string;
   /** ISO 8601 with the offset in force, to the µs: `2026-03-29T03:00:00.000000+02:00`. */
   format(timeUs: number): string;
   /**
-   * Integer µs since 1970, UTC, of a civil time that is written as if it were UTC. Of an hour that comes twice
-   * the first one; a time that is left out counts on from the last one before it.
+   * Integer µs since 1970, UTC, of a civil time that is written as if it were UTC. Of an hour that comes
+   * twice the first one; a time that is left out counts on from the last one before it.
    */
   fromCivil(civilUs: number): number;
   /** The civil day, half-open; `null` if it is not a date written as `2026-03-29`. */

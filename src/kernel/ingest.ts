@@ -7,8 +7,8 @@ import type { Log } from '../world/log.ts';
 import { clockFixesIn, withClockMark } from './clock-marks.ts';
 
 /**
- * Entries in one transaction, and where the block on the border is cut: the size of a row group of DuckDB. One
- * that is full is written once and for good; a rest would be compressed again with the next ones.
+ * Entries in one transaction, and where the block on the border is cut: the size of a row group of DuckDB.
+ * One that is full is written once and for good; a rest would be compressed again with the next ones.
  */
 const TRANSACTION_ENTRIES_MAX = 122_880;
 /** Bytes of blocks (as they came) in one transaction; more waits for the next. */

@@ -1,11 +1,15 @@
 import { expect, test } from 'vitest';
+import { Mark } from '../domain/marks.ts';
 import { Quality } from '../domain/quality.ts';
 import { allOf, blockOf, sampleOf, T0, transactionOf } from './archive.fixture.ts';
 import type { Archive } from './archive.ts';
 
 const MINUTE_US = 60_000_000;
 
-/** What every archive tells of many tags, and of what came late. Its stream and dictionary are known already. */
+/**
+ * What every archive tells of many tags, and of what came late. Its stream and dictionary are known
+ * already.
+ */
 export function lateContract(archiveOf: () => Archive): void {
   test('changes of quality of many tags are those of each', async () => {
     const { good, badTimeout: bad } = Quality;
@@ -22,7 +26,7 @@ export function lateContract(archiveOf: () => Archive): void {
     expect(found.has('P2.c')).toBe(false);
   });
 
-  test('what comes long after its time is told, a range for each station, whatever the transactions', async () => {
+  test('what comes long after its time is told, one range for each station', async () => {
     const commit = (first: number, tagIndexes: number[], receivedAtUs: number): Promise<void> => {
       const samples = tagIndexes.map((tagIndex, i) => sampleOf((first + i) * 1000, 1, { tagIndex }));
       return archiveOf().commit({ ...transactionOf({ blocks: [blockOf(first, samples)] }), receivedAtUs });
@@ -46,5 +50,13 @@ export function lateContract(archiveOf: () => Archive): void {
     expect(await told(T0 + 11 * MINUTE_US, T0 + 21 * MINUTE_US)).toHaveLength(1);
     expect(await archiveOf().lateRanges({ site: 'other', fromUs: 0, toUs: T0 * 2 })).toEqual([]);
     expect(await archiveOf().samples(allOf('P2.c'))).toHaveLength(2);
+  });
+
+  test('marks and term of a block are on its rows', async () => {
+    const marks = Mark.replayed | Mark.duplicate;
+    const first = { ...blockOf(1, [sampleOf(1, 1), sampleOf(2, 2)]), marks, term: 7 };
+    await archiveOf().commit(transactionOf({ blocks: [first, blockOf(3, [sampleOf(3, 3)])] }));
+    const rows = await archiveOf().samples(allOf('P1.a'));
+    expect(rows.map((row) => [row.term, row.marks].join(' '))).toEqual([`7 ${marks}`, `7 ${marks}`, '0 0']);
   });
 }

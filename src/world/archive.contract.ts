@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { OPEN_END } from '../domain/gap.ts';
-import { Mark } from '../domain/marks.ts';
 import { Quality } from '../domain/quality.ts';
 import type { Entry, Sample, SampleValue } from '../domain/sample.ts';
 import {
@@ -294,15 +293,6 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect(await archive.gaps(allOf('P7.a'))).toMatchObject([{ station: 'P1' }]);
       expect(await archive.tags()).toContainEqual({ ...renamed, site: 'S', process: 'KomA' });
       expect((await archive.tags()).map((tag) => tag.name)).not.toContain('P1.a');
-    });
-
-    test('marks and term of a block are on its rows', async () => {
-      const marks = Mark.replayed | Mark.duplicate;
-      await archive.commit(
-        transactionOf({ blocks: [{ ...blockOf(1, run(1, 2)), marks, term: 7 }, blockOf(3, run(3, 3))] }),
-      );
-      const rows = await archive.samples(allOf('P1.a'));
-      expect(rows.map((row) => [row.term, row.marks].join(' '))).toEqual([`7 ${marks}`, `7 ${marks}`, '0 0']);
     });
 
     clockFixContract(() => archive);

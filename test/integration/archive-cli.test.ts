@@ -95,18 +95,10 @@ async function asked(file: string): Promise<unknown> {
   const completeness = await run('archive', 'completeness', ...prague, '--day', '2026-03-29', '--json');
   const late = await run('archive', 'completeness', '--late', '--from', '2026-01-01', '--to', '2027-01-01');
   const out = join(directory, file);
+  const year = ['--from', '2026-01-01', '--to', '2027-01-01'];
   const exported = [
     await run('archive', 'export', ...prague, '--day', '2026-10-25', '--csv', `${out}.csv`, ...tag),
-    await run(
-      'archive',
-      'export',
-      '--from',
-      '2026-01-01',
-      '--to',
-      '2027-01-01',
-      '--parquet',
-      `${out}.parquet`,
-    ),
+    await run('archive', 'export', ...year, '--parquet', `${out}.parquet`),
   ];
   const again = await run('archive', 'export', '--csv', `${out}.csv`);
   expect(again.code).toBe(2);
@@ -121,7 +113,7 @@ async function asked(file: string): Promise<unknown> {
 describe('kom archive', () => {
   let offline: unknown;
 
-  test('days of 23 and 25 hours, completeness, late ranges and exports of an archive that nobody runs', async () => {
+  test('days of 23 and 25 hours, completeness, late ranges and exports, without a Kernel', async () => {
     offline = await asked('offline');
     const [completeness, late, exported] = offline as [{ out: string[] }, { out: string[] }, unknown];
     expect(completeness.out.map((line) => JSON.parse(line))).toEqual([

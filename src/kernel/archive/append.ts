@@ -46,8 +46,8 @@ export interface BlockRows {
 }
 
 /**
- * Writes samples into the tables of their months within one transaction. Bounded: one row group of positions and one
- * chunk for each month that the transaction touches.
+ * Writes samples into the tables of their months within one transaction. Bounded: one row group of
+ * positions and one chunk for each month that the transaction touches.
  */
 export class SampleAppender {
   readonly #database: Database;
@@ -109,8 +109,8 @@ export class SampleAppender {
 }
 
 /**
- * Rows of a month, by tag within what is written at once. A question about one tag then reads a vector or two of
- * a row group and passes over the others, and the tags compress to nearly nothing.
+ * Rows of a month, by tag within what is written at once. A question about one tag then reads a vector or
+ * two of a row group and passes over the others, and the tags compress to nearly nothing.
  */
 class MonthWriter {
   readonly month: Month;

@@ -9,9 +9,10 @@ import type { Catalog, StreamRow } from './catalog.ts';
 import { type Cell, type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
 
 /**
- * What nearly every commit changes, the end of a stream's coverage and how far it was observed, is appended to
- * `stream_changes`: a row changed in place costs DuckDB a millisecond, and a commit has few to spare. The log is
- * laid over `streams` and `coverage` when they are read, and written into them when it has this many rows.
+ * What nearly every commit changes, the end of a stream's coverage and how far it was observed, is appended
+ * to `stream_changes`: a row changed in place costs DuckDB a millisecond, and a commit has few to spare.
+ * The log is laid over `streams` and `coverage` when they are read, and written into them when it has this
+ * many rows.
  */
 const CHANGES_MAX = 4096;
 

@@ -5,9 +5,9 @@ type Vector = ReturnType<Chunk['getColumnVector']>;
 type NumberItems = Int32Array | Uint32Array | Uint16Array | Uint8Array | Float64Array;
 
 /**
- * Fills chunks column by column straight in the memory that a vector hands over, without a BigInt or a call for
- * each value: setting items one by one costs three times as much. One chunk is used again and again, because
- * the appender copies it; constant columns and the nulls of a text column stay in it.
+ * Fills chunks column by column straight in the memory that a vector hands over, without a BigInt or a call
+ * for each value: setting items one by one costs three times as much. One chunk is used again and again,
+ * because the appender copies it; constant columns and the nulls of a text column stay in it.
  */
 export class ChunkWriter {
   readonly #database: Database;

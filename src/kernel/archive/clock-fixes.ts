@@ -72,7 +72,8 @@ async function insertMoved(database: Database, tables: Set<string>): Promise<voi
     if (!tables.has(table)) await database.write(createSamplesTable(table));
     tables.add(table);
     await database.write(
-      `INSERT INTO ${table} SELECT * FROM temp.clock_moved WHERE source_us >= ${fromUs} AND source_us < ${toUs}`,
+      `INSERT INTO ${table} SELECT * FROM temp.clock_moved
+       WHERE source_us >= ${fromUs} AND source_us < ${toUs}`,
     );
   }
   await database.write('DROP TABLE temp.clock_moved');

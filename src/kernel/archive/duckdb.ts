@@ -11,9 +11,9 @@ export const DATABASE_FILE = 'archive.duckdb';
 const THREADS = 2;
 
 /**
- * The log is written into the database at this size: each time, the last rows of the month are compressed anew,
- * which at the default of 16 MB costs more than writing the rows. A start replays at most this much, in a second
- * or two.
+ * The log is written into the database at this size: each time, the last rows of the month are compressed
+ * anew, which at the default of 16 MB costs more than writing the rows. A start replays at most this much,
+ * in a second or two.
  */
 const LOG_BYTES_MAX = '64MB';
 

@@ -44,8 +44,9 @@ CREATE TABLE IF NOT EXISTS sequence_gaps (
   last_sequence BIGINT NOT NULL, reason VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL,
   count_at_most BIGINT NOT NULL);
 CREATE TABLE samples_2026_11 (
-  tag INTEGER, source_us BIGINT, received_us BIGINT, device_us BIGINT, kind UTINYINT, value_int BIGINT, value_float DOUBLE, value_text VARCHAR, quality UINTEGER, cause UTINYINT, stream INTEGER,
-  sequence BIGINT, marks UTINYINT);
+  tag INTEGER, source_us BIGINT, received_us BIGINT, device_us BIGINT, kind UTINYINT,
+  value_int BIGINT, value_float DOUBLE, value_text VARCHAR, quality UINTEGER, cause UTINYINT,
+  stream INTEGER, sequence BIGINT, marks UTINYINT);
 INSERT INTO archive_format VALUES (1);
 INSERT INTO tags VALUES (1, 'S', 'P1.a', 'KomA', 'P1', 'measurement', 'float64', '', '[]'),
   (2, 'S', 'P1.b', 'KomA', 'P1', 'measurement', 'int64', 'kWh', '[]'),
@@ -62,7 +63,7 @@ INSERT INTO samples_2026_11 VALUES
 INSERT INTO time_gaps VALUES (1, 3, ${T0 + 9}, 'P1', '[]', ${T0 + 3}, ${T0 + 4}, 'station-down', NULL);
 `;
 
-test('an archive of version 1 is brought up when it is opened, and takes all that a new one takes', async () => {
+test('an archive of version 1 is brought up when opened, and takes all that a new one does', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kom-archive-'));
   const options = { directory, memoryLimitBytes: 256e6, log: silentLog };
   try {

@@ -50,6 +50,7 @@ export async function samplesTables(database: Database): Promise<string[]> {
 async function fromVersion1(database: Database): Promise<void> {
   const tables = await samplesTables(database);
   const { int64, true: yes, false: no } = EntryKind;
+  const most = INTEGER_IN_VALUE_MAX;
   for (const table of tables) {
     await database.write(
       `INSERT INTO device_times SELECT stream, sequence, device_us FROM ${table}
@@ -61,7 +62,7 @@ async function fromVersion1(database: Database): Promise<void> {
       `INSERT INTO ${table} SELECT tag, source_us, received_us,
          kind + (cause::USMALLINT << ${ENTRY_CAUSE_SHIFT}) + (marks::USMALLINT << ${FLAGS_MARKS_SHIFT}),
          CASE WHEN kind IN (${int64}, ${yes}, ${no}) THEN value_int::DOUBLE ELSE value_float END,
-         CASE WHEN kind = ${int64} AND value_int NOT BETWEEN -${INTEGER_IN_VALUE_MAX} AND ${INTEGER_IN_VALUE_MAX}
+         CASE WHEN kind = ${int64} AND value_int NOT BETWEEN -${most} AND ${most}
            THEN value_int::VARCHAR ELSE value_text END,
          quality, stream, sequence FROM version_1`,
     );

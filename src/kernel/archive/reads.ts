@@ -73,7 +73,8 @@ async function readPrevious(
       const startUs = Math.max(fromUs, endUs - lookBackUs);
       const [row] = await database.read(
         `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
-         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ORDER BY ${ORDER_DESCENDING} LIMIT 1`,
+         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ?
+         ORDER BY ${ORDER_DESCENDING} LIMIT 1`,
         [BigInt(startUs), BigInt(endUs)],
       );
       if (row !== undefined) return row;

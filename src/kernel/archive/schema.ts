@@ -46,10 +46,11 @@ CREATE TABLE IF NOT EXISTS sequence_values (
 `;
 
 /**
- * Columns of a table of samples. Each one costs every sample, so there are few: `flags` holds the kind, the cause
- * and the marks; `value` every number that a float64 holds exactly, bools as 0 and 1; `text` texts, and an int64
- * that a float64 does not hold as decimal digits. What is rare or the same for long runs is elsewhere:
- * `device_times`, and `sequence_values` with what the clock was off (`source_us` is corrected) and the term.
+ * Columns of a table of samples. Each one costs every sample, so there are few: `flags` holds the kind, the
+ * cause and the marks; `value` every number that a float64 holds exactly, bools as 0 and 1; `text` texts,
+ * and an int64 that a float64 does not hold as decimal digits. What is rare or the same for long runs is
+ * elsewhere: `device_times`, and `sequence_values` with what the clock was off (`source_us` is corrected)
+ * and the term.
  */
 export const SAMPLE_COLUMNS = [
   ['tag', 'INTEGER'],

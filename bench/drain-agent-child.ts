@@ -3,19 +3,19 @@
  * Kernel's port and drains.
  */
 import { join } from 'node:path';
-import { Instance } from '../../src/agent/instance.ts';
-import { BlockBuilder } from '../../src/domain/block/builder.ts';
-import type { SampleValue } from '../../src/domain/sample.ts';
-import type { Driver, Link, LinkBatch } from '../../src/drivers/driver.ts';
-import { silentLog } from '../../src/world/log.ts';
-import { createClock } from '../../src/world/real/clock.ts';
-import { openLevelDisk } from '../../src/world/real/level-disk.ts';
-import { createRandom } from '../../src/world/real/random.ts';
-import { createTcpTransport } from '../../src/world/real/tcp-transport.ts';
-import { DICTIONARY, GROUP_BYTES, openBenchRing, SEAL_ENTRIES } from '../ring/parts.ts';
-import { benchSite } from '../support/site.ts';
-import { Plant } from '../support/workload.ts';
-import type { AgentAnswer } from './messages.ts';
+import { Instance } from '../src/agent/instance.ts';
+import { BlockBuilder } from '../src/domain/block/builder.ts';
+import type { SampleValue } from '../src/domain/sample.ts';
+import type { Driver, Link, LinkBatch } from '../src/drivers/driver.ts';
+import { silentLog } from '../src/world/log.ts';
+import { createClock } from '../src/world/real/clock.ts';
+import { openLevelDisk } from '../src/world/real/level-disk.ts';
+import { createRandom } from '../src/world/real/random.ts';
+import { createTcpTransport } from '../src/world/real/tcp-transport.ts';
+import type { AgentAnswer } from './drain/messages.ts';
+import { DICTIONARY, GROUP_BYTES, openBenchRing, SEAL_ENTRIES } from './ring/parts.ts';
+import { benchSite } from './support/site.ts';
+import { Plant } from './support/workload.ts';
 
 const RING_BYTES = 2e9;
 /** Scans that are made beforehand and taken again and again, at new times. */

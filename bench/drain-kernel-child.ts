@@ -1,11 +1,11 @@
 /** A Kernel with its archive: `node kernel-child.ts <directory>`; answers the parent's messages. */
-import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
-import { KernelServer } from '../../src/kernel/server.ts';
-import { silentLog } from '../../src/world/log.ts';
-import { createClock } from '../../src/world/real/clock.ts';
-import { createRandom } from '../../src/world/real/random.ts';
-import { createTcpTransport } from '../../src/world/real/tcp-transport.ts';
-import { FAST_TAG, type KernelAnswer } from './messages.ts';
+import { openDuckdbArchive } from '../src/kernel/archive/duckdb-archive.ts';
+import { KernelServer } from '../src/kernel/server.ts';
+import { silentLog } from '../src/world/log.ts';
+import { createClock } from '../src/world/real/clock.ts';
+import { createRandom } from '../src/world/real/random.ts';
+import { createTcpTransport } from '../src/world/real/tcp-transport.ts';
+import { FAST_TAG, type KernelAnswer } from './drain/messages.ts';
 
 const AGE_EVERY_MS = 50;
 /** So long after connecting an operator has to see the present. */
