@@ -1,4 +1,5 @@
 import {
+  CLOCK_EARLIEST_US,
   type ClockChange,
   ClockDiscipline,
   type ClockEra,
@@ -146,10 +147,11 @@ export class AgentClock implements Clock {
    * was stamped before that change.
    */
   presentOf(timeUs: number): number {
-    if (this.#lastChange === null) return timeUs;
+    // Nothing is ever stamped before the first release: that is a device's word for "no time".
+    if (this.#lastChange === null || timeUs < CLOCK_EARLIEST_US) return timeUs;
     const { byUs, atUs } = this.#lastChange;
     const isOfNow = timeUs >= atUs && timeUs <= this.wallUs();
-    return isOfNow ? timeUs : Math.max(0, timeUs + byUs);
+    return isOfNow ? timeUs : timeUs + byUs;
   }
 
   #noted(change: ClockChange | null): ClockChange | null {

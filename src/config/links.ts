@@ -20,6 +20,8 @@ export function makeKernels(
   const isDialled = Object.values(input.processes).every(({ uplink }) => uplink.listen !== undefined);
   if (input.kernels.length === 0 && !isDialled) {
     warnings.add(['kernels'], 'no Kernel: everything goes to the ring until it is full');
+    if (input.clock === 'kernel')
+      warnings.add(['clock'], 'no Kernel tells the time: every time is uncertain');
   }
   return input.kernels.flatMap((kernel, position) => {
     const address = parseAddress(kernel.address, 3119);
