@@ -134,8 +134,8 @@ function revokeCommand(output: Output): Command {
         output.line(`${name}: revoked ${serialNumber}`);
       }
       output.note(
-        'next: copy crl.pem to every machine; until then it lets the revoked one in. Sessions that are open ' +
-          'go on: restart the Kernel to end them',
+        'next: copy crl.pem to every machine; until then it lets the revoked one in. Open sessions go on: ' +
+          'restart the Kernel to end them',
       );
     });
 }

@@ -18,5 +18,6 @@ export function clockDoubt(nowUs: number, passed: readonly PassedMoment[]): stri
     null,
   );
   if (newest === null || nowUs >= newest.atUs - TOLERANCE_US) return null;
-  return `the clock of this machine is wrong: it shows ${formatTimeUs(nowUs)}, but ${newest.what} at ${formatTimeUs(newest.atUs)}`;
+  const since = `${newest.what} at ${formatTimeUs(newest.atUs)}`;
+  return `the clock of this machine is wrong: it shows ${formatTimeUs(nowUs)}, but ${since}`;
 }

@@ -1,4 +1,11 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, webcrypto } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  webcrypto,
+} from 'node:crypto';
 import { type CertificateIdentity, formatIdentity } from '../domain/identity.ts';
 
 /** A certificate and its key, PEM. */
@@ -52,7 +59,7 @@ export async function makeAuthority(name: string, validity: Validity): Promise<K
   const key = newKey();
   const keys = await keyPair(key);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: newSerialNumber(),
+    serialNumber: serialNumberOf(key, [name, validity]),
     name: distinguishedName(name),
     notBefore: dateOf(validity.fromUs),
     notAfter: dateOf(validity.toUs),
@@ -79,7 +86,7 @@ export async function issueCertificate(
   const { publicKey } = await keyPair(key);
   const { identities, hosts, validity, commonName } = request;
   const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: newSerialNumber(),
+    serialNumber: serialNumberOf(key, [commonName, identities, hosts, validity]),
     subject: distinguishedName(commonName),
     issuer: issuer.subjectName.toJSON(),
     notBefore: dateOf(validity.fromUs),
@@ -173,9 +180,17 @@ function pemText(label: string, content: Buffer): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
 }
 
-/** Positive, and without a leading zero byte: RFC 5280, section 4.1.2.2. */
-function newSerialNumber(): string {
-  const bytes = randomBytes(SERIAL_BYTES);
+/**
+ * Of all that a certificate says, so that no two have one number. Positive, and without a leading zero byte
+ * (RFC 5280, section 4.1.2.2).
+ */
+function serialNumberOf(key: KeyObject, content: readonly unknown[]): string {
+  const open = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  const bytes = createHash('sha256')
+    .update(open)
+    .update(JSON.stringify(content))
+    .digest()
+    .subarray(0, SERIAL_BYTES);
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
   return bytes.toString('hex');
 }

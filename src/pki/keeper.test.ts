@@ -125,7 +125,7 @@ describe('own certificates', () => {
     keeper.close();
   });
 
-  it('are warned of when others can read the key, the issuer is unknown, or a process is missing', async () => {
+  it('are warned of: a key that others can read, an unknown issuer, a process that is missing', async () => {
     const made = await provide(
       365,
       await makeAuthority('T', { fromUs: NOW_US - DAY_US, toUs: NOW_US + DAY_US }),

@@ -15,7 +15,7 @@ export interface OwnCertificates {
 
 /**
  * Reads the files of one side.
- * @throws KomError KOM_TLS_FILE for a file that is not there or not readable as what it should be, KOM_TLS_KEY
+ * @throws KomError KOM_TLS_FILE for a file that is not there or not what it should be, KOM_TLS_KEY
  */
 export async function readOwnCertificates(
   files: TlsFiles,

@@ -14,8 +14,8 @@ export interface ExpectedKernel {
 }
 
 /**
- * Why a certificate is not that of a Kernel of the site, at the address that was dialled; `null` if it is. The
- * role decides, whoever dialled: an agent of the site cannot pass for its Kernel.
+ * Why a certificate is not that of a Kernel of the site, at the address that was dialled; `null` if it is.
+ * The role decides, whoever dialled: an agent of the site cannot pass for its Kernel.
  */
 export function kernelRefusal(certificate: CertificateFacts, expected: ExpectedKernel): KomError | null {
   const { site, host, remote } = expected;
@@ -47,8 +47,8 @@ export interface KernelsOnlyOptions {
 }
 
 /**
- * A transport whose connections with TLS lead to a Kernel of the site and to nobody else, whoever dials. Those
- * without TLS are as they were.
+ * A transport whose connections with TLS lead to a Kernel of the site and to nobody else, whoever dials.
+ * Those without TLS are as they were.
  */
 export function kernelsOnly(transport: Transport, { site, clock, log }: KernelsOnlyOptions): Transport {
   return {
