@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { isKomError } from '../../domain/errors.ts';
+import type { CertificateIdentity } from '../../domain/identity.ts';
+import { issueCertificate, makeAuthority } from '../../pki/issue.ts';
 import { transportContract } from '../transport.contract.ts';
-import type { Connection } from '../transport.ts';
+import type { Connection, Refusal } from '../transport.ts';
 import { SimulatedClock } from './clock.ts';
 import { SimulatedNetwork } from './network.ts';
 import { createSimulatedRandom } from './random.ts';
@@ -194,5 +196,41 @@ describe('faults of the simulated network', () => {
     expect(new Set(lengths).size).toBeGreaterThan(3);
     expect(await run(5)).toEqual(lengths);
     expect(await run(6)).not.toEqual(lengths);
+  });
+});
+
+describe('TLS in the simulated network', () => {
+  it('shows each side the certificate of the other, with one authority and TLS on both', async () => {
+    const { clock, network, agent } = await plant();
+    const validity = { fromUs: clock.wallUs(), toUs: clock.wallUs() + 86_400_000_000 };
+    const authority = await makeAuthority('S', validity);
+    const other = await makeAuthority('T', validity);
+    const material = async (identity: CertificateIdentity, ca = authority) => {
+      const named = { commonName: 'x', identities: [identity], hosts: [], validity };
+      const made = { ...(await issueCertificate(ca, named)), ca: ca.certificate };
+      return { tls: { material: () => made } };
+    };
+    const kernel: CertificateIdentity = { role: 'kernel', site: 'S', name: 'k' };
+    const komA: CertificateIdentity = { role: 'agent', site: 'S', process: 'KomA', instance: 1 };
+    const accepted: Connection[] = [];
+    const refusals: Refusal[] = [];
+    const secure = { host: 'kernel', port: 4000 };
+    await network.host('kernel').listen(secure, (connection) => accepted.push(connection), {
+      ...(await material(kernel)),
+      refused: (refusal) => refusals.push(refusal),
+    });
+    const options = { ...OPTIONS, ...(await material(komA)) };
+    const connection = await clock.runUntil(agent.connect(secure, options));
+    expect(connection.peerCertificate?.identities).toEqual([kernel]);
+    expect(accepted[0]?.peerCertificate?.identities).toEqual([komA]);
+    const stranger = { ...OPTIONS, ...(await material(komA, other)) };
+    for (const [address, how, code] of [
+      [secure, OPTIONS, 'KOM_TLS_PLAINTEXT'],
+      [ADDRESS, options, 'KOM_TLS_PLAINTEXT'],
+      [secure, stranger, 'KOM_TLS_UNKNOWN_CA'],
+    ] as const) {
+      await expect(clock.runUntil(agent.connect(address, how))).rejects.toMatchObject({ code });
+    }
+    expect(refusals.map(({ error }) => error.code)).toEqual(['KOM_TLS_PLAINTEXT', 'KOM_TLS_UNKNOWN_CA']);
   });
 });
