@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { fuzz } from './fuzz/fuzz.ts';
 
-it('damaged traffic of a fixed seed crashes nothing, hangs nothing and disturbs no honest session', async () => {
+it('damaged traffic of a fixed seed crashes and hangs nothing, and disturbs no honest session', async () => {
   const options = { seed: 20, isOver: (turns: number) => turns >= 2, heapBytes: () => null };
   const result = await fuzz({ ...options, nowMs: () => performance.now() });
   expect(result.failures).toEqual([]);

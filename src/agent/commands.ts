@@ -36,7 +36,8 @@ interface Done {
 }
 
 /**
- * Carries out what operators ask of an instance, whichever way it came: each is checked against the site file,
+ * Carries out what operators ask of an instance, whichever way it came: each is checked against the site
+ * file,
  * answered, and written into the audit. None of them writes to a device.
  */
 export class Commands {
@@ -49,7 +50,9 @@ export class Commands {
     this.#options = options;
   }
 
-  /** Never rejects: what goes wrong is the answer. A command that was answered before is answered the same. */
+  /**
+   * Never rejects: what goes wrong is the answer. A command that was answered before is answered the same.
+   */
   carryOut(command: Command, way: AuditEntry['way']): Promise<CommandResult> {
     const known = this.#answers.get(command.commandId);
     if (known !== undefined) return known;

@@ -3,7 +3,9 @@ import { POISON_BLOCKS_MAX, type PoisonBlock } from './poison.ts';
 import type { Replays } from './replays.ts';
 import type { Ring } from './ring.ts';
 
-/** Refused blocks that are to be sent once more, each one alone; at most as many as the poison folder keeps. */
+/**
+ * Refused blocks that are to be sent once more, each one alone; at most as many as the poison folder keeps.
+ */
 export class Offers {
   readonly #ring: Ring;
   readonly #replays: Replays;

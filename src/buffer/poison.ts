@@ -37,8 +37,10 @@ export interface PoisonBlock {
 }
 
 /**
- * Where blocks go that a Kernel refuses for good: kept aside in the ring's directory, bounded, to be sent once
- * more when somebody asks for it. In the database `poison`, keys are `about/<stream>/<first sequence>` (JSON),
+ * Where blocks go that a Kernel refuses for good: kept aside in the ring's directory, bounded, to be sent
+ * once
+ * more when somebody asks for it. In the database `poison`, keys are `about/<stream>/<first sequence>`
+ * (JSON),
  * `block/…` and `dictionary/<hash>`.
  */
 export class Poison {
@@ -57,7 +59,9 @@ export class Poison {
     return this.#store.look([], readItems);
   }
 
-  /** Keeps a block durably; one that is kept already counts one more refusal. @throws KomError KOM_STORE_WRITE */
+  /**
+   * Keeps a block durably; one that is kept already counts one more refusal. @throws KomError KOM_STORE_WRITE
+   */
   keep(
     { block, dictionary }: PoisonBlock,
     refusal: { readonly reason: string; readonly text: string },

@@ -127,5 +127,6 @@ function* depthLines(item: unknown): Generator<string> {
 function poisonLine(item: PoisonListItem): string {
   const { process, part, streamId, firstSequence, lastSequence, reason, text, refusals, keptAtUs } = item;
   const range = `${streamId} ${firstSequence}–${lastSequence}`;
-  return `${process} ${part}: ${range}: ${reason} since ${formatTimeUs(keptAtUs)}, ${refusals} times: ${text}`;
+  const since = formatTimeUs(keptAtUs);
+  return `${process} ${part}: ${range}: ${reason} since ${since}, ${refusals} times: ${text}`;
 }

@@ -10,8 +10,8 @@ export function stationCommand(context: CommandContext): Command {
     .addArgument(new Argument('<mode>', 'what it is to be').choices(['on', 'off']))
     .addHelpText(
       'after',
-      '\nA station that is off is not polled; the time is a gap with the reason station-off. Its line is opened' +
-        '\nanew, which the other stations of the line see as a short loss of connection.' +
+      '\nA station that is off is not polled; the time is a gap with the reason station-off. Its line is' +
+        '\nopened anew, which the other stations of the line see as a short loss of connection.' +
         '\nThe site file has to allow it: "commands": {"allow": ["station", …]}.',
     );
   return withOperator(command).action(async (station: string, mode: string, options: OperatorOptions) => {

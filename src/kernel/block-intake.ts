@@ -28,7 +28,8 @@ import { BlockHeaderType } from '../uplink/protobuf.ts';
 export type Intake<T> = { readonly block: T } | { readonly nack: Nack };
 
 /**
- * Reads envelope and header. A block whose CRC matches and that is too large, or of a format that is not known
+ * Reads envelope and header. A block whose CRC matches and that is too large, or of a format that is not
+ * known
  * here, is refused; one whose CRC does not match says nothing that could be trusted.
  * @throws KomError KOM_BLOCK_CORRUPT
  */

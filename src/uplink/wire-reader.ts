@@ -5,7 +5,10 @@ import { NAME_CHARACTERS_MAX, RANGES_MAX, TIME_MAX_US } from './limits.ts';
 /** Fields of a message by their names in `kernel.proto`, in camel case. */
 export type Wire = Readonly<Record<string, unknown>>;
 
-/** Reads fields that may be missing or of any type: the other side wrote them. @throws KomError KOM_FRAME_INVALID */
+/**
+ * Reads fields that may be missing or of any type: the other side wrote them. @throws KomError
+ * KOM_FRAME_INVALID
+ */
 export class WireReader {
   readonly #fields: Wire;
 

@@ -22,7 +22,10 @@ export class SideStore {
     this.#name = name;
   }
 
-  /** Runs a job on the database, made if it is not there. @throws KomError KOM_STORE_OPEN and what the job throws */
+  /**
+   * Runs a job on the database, made if it is not there. @throws KomError KOM_STORE_OPEN and what the job
+   * throws
+   */
   use<T>(job: (store: Store) => Promise<T>): Promise<T> {
     const turn = this.#last.then(async () => {
       const store = await this.#open();

@@ -5,7 +5,8 @@ import { fuzz } from './fuzz.ts';
 
 /*
  * npm run fuzz -- --seconds N [--seed S] [--json]
- * Damaged real traffic against frame, message and block decoders, a whole Kernel and a whole agent. Exit code 1
+ * Damaged real traffic against frame, message and block decoders, a whole Kernel and a whole agent. Exit code
+ * 1
  * if anything crashed, hung, grew, or disturbed an honest session.
  */
 const { values } = parseArgs({

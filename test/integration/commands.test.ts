@@ -39,7 +39,7 @@ async function watched(setup: Setup, allow: string[]) {
   return { modbus, opcua };
 }
 
-test('operators command an agent at its machine and through the Kernel, and no command writes to a device', async () => {
+test('operators command an agent, here and through the Kernel, and nothing writes to a device', async () => {
   await using setup = await Setup.make({ store: 'always', opcua: true });
   const allow = ['status', 'depth', 'replay', 'repair', 'send-mode', 'release', 'station'];
   const { modbus, opcua } = await watched(setup, allow);
