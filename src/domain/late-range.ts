@@ -6,7 +6,7 @@ import type { Dictionary } from './dictionary.ts';
 export const LATE_AFTER_US = 60_000_000;
 
 /** Late samples of a station with no longer pause between them belong to one range. µs */
-const PAUSE_MAX_US = 60_000_000;
+export const PAUSE_MAX_US = 60_000_000;
 
 /**
  * A past range of a station that was completed after the fact: what was calculated from it is to be again.

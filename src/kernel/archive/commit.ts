@@ -4,7 +4,7 @@ import { clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
 import { type Coverage, countOf, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
-import { arrivedBlocks, lateRangesOf } from '../../domain/late-range.ts';
+import { arrivedBlocks, type LateRange, lateRangesOf } from '../../domain/late-range.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
 import {
   NO_STEPS,
@@ -38,11 +38,11 @@ interface CatalogChange {
   readonly tables: readonly string[];
 }
 
-/** Carries out one transaction and then, only then, tells the catalog. */
+/** Carries out one transaction and then, only then, tells the catalog. Returns what it completed late. */
 export async function commitTransaction(
   transaction: ArchiveTransaction,
   { database, catalog, tagIds }: CommitContext,
-): Promise<void> {
+): Promise<readonly LateRange[]> {
   const plan = planCommit((id) => catalog.coverage.get(id) ?? EMPTY_COVERAGE, transaction);
   const streams = changedStreams(transaction, catalog);
   const steps = changedSteps(transaction, catalog);
@@ -70,6 +70,7 @@ export async function commitTransaction(
   catalog.lateRows = lateRows;
   const change = { streams, coverage: plan.coverage, steps, withDeviceTimes, tables: [...tables] };
   applyChange(catalog, change);
+  return late;
 }
 
 export interface CommitContext {

@@ -102,6 +102,29 @@ test('the log of changes is folded into the tables, and a start reads both', asy
   await archive.close();
 });
 
+test('what was completed late is announced once, when nothing more of it comes', async () => {
+  using place = temporary();
+  const told: unknown[] = [];
+  const log = { ...silentLog, info: (fields: object) => void told.push(fields) };
+  const archive = await openDuckdbArchive({ ...place.options, log });
+  await archive.putDictionary(HASH, new Uint8Array(), DICTIONARY);
+  const commit = (first: number, afterUs: number) =>
+    archive.commit({
+      ...transactionOf({ streams: [streamOf()], blocks: [blockOf(first, many(first, 5))] }),
+      receivedAtUs: T0 + afterUs,
+    });
+  await commit(1, 3_600_000_000);
+  await commit(6, 3_601_000_000);
+  expect(told).toEqual([]);
+  await commit(11, 3_700_000_000);
+  const range = { site: 'S', process: 'KomA', stations: ['P1'] };
+  expect(told).toEqual([
+    { ...range, from: '2026-11-22T12:00:00.000001Z', to: '2026-11-22T12:00:00.000011Z' },
+  ]);
+  await archive.close();
+  expect(told).toHaveLength(2);
+});
+
 test('closing releases the file, and a directory that cannot be made is an operating error', async () => {
   using place = temporary();
   for (const _ of [1, 2, 3]) await (await openDuckdbArchive(place.options)).close();

@@ -26,7 +26,7 @@ import { commitTransaction } from './commit.ts';
 import { insertDictionary, readDictionary, TagIds } from './dictionaries.ts';
 import { type Database, openDatabase } from './duckdb.ts';
 import { exportSamples } from './export.ts';
-import { readLate } from './late.ts';
+import { LateAnnouncer, readLate } from './late.ts';
 import { readQualityChangesOf } from './quality-reads.ts';
 import {
   countGaps,
@@ -79,10 +79,12 @@ class DuckdbArchive implements Archive {
   #writes: Promise<unknown> = Promise.resolve();
   readonly #reads = new Set<Promise<unknown>>();
   #closed = false;
+  readonly #announcer: LateAnnouncer;
 
   constructor(options: DuckdbArchiveOptions, parts: Parts) {
     this.#options = options;
     this.#parts = parts;
+    this.#announcer = new LateAnnouncer(options.log);
   }
 
   dictionary(hash: string): Promise<Dictionary | undefined> {
@@ -107,7 +109,9 @@ class DuckdbArchive implements Archive {
   }
 
   commit(transaction: ArchiveTransaction): Promise<void> {
-    return this.#write((parts) => commitTransaction(transaction, parts));
+    return this.#write(async (parts) => {
+      this.#announcer.took(await commitTransaction(transaction, parts), transaction.receivedAtUs);
+    });
   }
 
   kernelEpoch(): Promise<number> {
@@ -169,6 +173,7 @@ class DuckdbArchive implements Archive {
     this.#closed = true;
     await this.#writes;
     await Promise.allSettled(this.#reads);
+    this.#announcer.close();
     this.#parts?.database.close();
     this.#parts = undefined;
   }
