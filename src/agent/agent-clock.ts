@@ -143,8 +143,8 @@ export class AgentClock implements Clock {
   }
 
   /**
-   * A time that this run stamped, as the present time has it: what does not lie between the last change and now
-   * was stamped before that change.
+   * A time that this run stamped, as the present time has it: what does not lie between the last change and
+   * now was stamped before that change.
    */
   presentOf(timeUs: number): number {
     // Nothing is ever stamped before the first release: that is a device's word for "no time".

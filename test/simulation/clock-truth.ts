@@ -9,8 +9,8 @@ const KERNEL_STARTED_US = 1_767_225_600_000_000;
 const TOLERANCE_US = 1_500_000;
 
 /**
- * With the Kernel's clock every time that the agent stamped is right in the end, or is marked as uncertain; in
- * the archive raw times stand beside the right ones.
+ * With the Kernel's clock every time that the agent stamped is right in the end, or is marked as uncertain;
+ * in the archive raw times stand beside the right ones.
  */
 export function checkTimes(runs: readonly AgentRun[], evidence: Evidence, find: Find): void {
   const truths = truthsOf(runs);

@@ -10,8 +10,8 @@ export interface ClockSource {
 }
 
 /**
- * `performance` counts from the start of the process, `hrtime` from that of the operating system, with the same
- * clock: so times of two processes of one boot compare. The first is the cheaper one to ask.
+ * `performance` counts from the start of the process, `hrtime` from that of the operating system, with the
+ * same clock: so times of two processes of one boot compare. The first is the cheaper one to ask.
  */
 const PROCESS_STARTED_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
 
