@@ -41,6 +41,22 @@ export function commandHandlers(options: CommandHandlersOptions): Readonly<Recor
     }
     return found;
   };
+  const note = async (params: Params, name: string, items: readonly PoisonListItem[]): Promise<void> => {
+    for (const { process, instance } of named(params)) {
+      const blocks = items.filter((item) => item.process === process);
+      if (blocks.length === 0) continue;
+      const { stream, first } = params;
+      await instance.audit.write({
+        ...{ commandId: mintId(random), atUs: clock.wallUs(), way: 'agent', process, name },
+        ...{ operator: text(params['operator']), host: text(params['host']) },
+        parameters: {
+          ...(stream === undefined ? {} : { stream }),
+          ...(first === undefined ? {} : { first }),
+        },
+        ...{ outcome: 'done', text: `${blocks.length} blocks` },
+      });
+    }
+  };
   return {
     command: async function* (params) {
       const found = named(params);
@@ -58,27 +74,31 @@ export function commandHandlers(options: CommandHandlersOptions): Readonly<Recor
       }
     },
     'poison.list': async function* (params) {
-      for (const { named: of, items } of await poison(params)) {
-        for (const item of items)
-          yield { process: of.process, part: of.part, ...item } satisfies PoisonListItem;
-      }
+      for (const { named: of, items } of await poison(params)) yield* itemsOf(of, items);
     },
     'poison.retry': async function* (params) {
+      const all: PoisonListItem[] = [];
       for (const { named: of, items } of await poison(params)) {
         for (const block of await of.store.poison.blocks(items)) await of.store.backlog.offers.add(block);
-        for (const item of items)
-          yield { process: of.process, part: of.part, ...item } satisfies PoisonListItem;
+        all.push(...itemsOf(of, items));
       }
+      await note(params, 'poison-retry', all);
+      yield* all;
     },
     'poison.drop': async function* (params) {
-      for (const { named: of, items } of await poison(params)) {
-        for (const item of items) {
-          await of.store.poison.forget(item.streamId, item.firstSequence);
-          yield { process: of.process, part: of.part, ...item } satisfies PoisonListItem;
-        }
+      const found = await poison(params);
+      const all = found.flatMap(({ named: of, items }) => itemsOf(of, items));
+      await note(params, 'poison-drop', all);
+      for (const { named: of, items } of found) {
+        for (const item of items) await of.store.poison.forget(item.streamId, item.firstSequence);
       }
+      yield* all;
     },
   };
+}
+
+function itemsOf({ process, part }: NamedStore, items: readonly PoisonItem[]): PoisonListItem[] {
+  return items.map((item) => ({ process, part, ...item }));
 }
 
 /** The command in the parameters of a control request. @throws KomError KOM_USAGE */

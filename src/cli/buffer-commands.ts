@@ -3,7 +3,7 @@ import type { PoisonListItem } from '../agent/command-handlers.ts';
 import type { RingDepth } from '../agent/depth.ts';
 import { KomError } from '../domain/errors.ts';
 import { formatTimeUs, parseTimeUs } from '../domain/units.ts';
-import { callOperator, type OperatorOptions, printCommand, target, withOperator } from './operator.ts';
+import { callOperator, type OperatorOptions, printCommand, target, who, withOperator } from './operator.ts';
 import type { CommandContext } from './program.ts';
 
 export interface SelectOptions extends OperatorOptions {
@@ -64,6 +64,7 @@ function poisonCommands(command: Command, { output }: CommandContext): void {
         throw new KomError('KOM_USAGE', 'the poison folder is looked at where it is');
       const { stream, first } = selectionOf(options);
       const params = {
+        ...who(),
         ...target(options),
         ...(stream === undefined ? {} : { stream }),
         ...(first === undefined ? {} : { first }),

@@ -117,6 +117,6 @@ async function socketOf({ kernel, socket, config, server }: OperatorOptions): Pr
 }
 
 /** Who asks, for the audit. */
-function who(): { readonly operator: string; readonly host: string } {
+export function who(): { readonly operator: string; readonly host: string } {
   return { operator: userInfo().username, host: hostname() };
 }
