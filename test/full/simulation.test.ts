@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MESSAGE_TROUBLES, runInterrupted, type Trouble } from '../simulation/interrupted.ts';
+import { MUTATIONS } from '../simulation/mutations.ts';
 import { FAULTS } from '../simulation/options.ts';
 import { runSeed } from '../simulation/run.ts';
 
@@ -11,6 +12,15 @@ it('2,000 seeds of the simulation hold, wall clock steps apart', { timeout: 600_
     if (findings.length > 0) failed.push(`npm run sim -- --seed ${seed}: ${findings[0]}`);
   }
   expect(failed).toEqual([]);
+});
+
+it.each(Object.entries(MUTATIONS))('%s, a planted defect, is found within 50 seeds', async (_, make) => {
+  const red: number[] = [];
+  for (let seed = 1; seed <= 50 && red.length === 0; seed++) {
+    const { findings } = await runSeed(seed, FAULTS, make());
+    if (findings.length > 0) red.push(seed);
+  }
+  expect(red).not.toEqual([]);
 });
 
 describe('a history with everything that the protocol has', () => {

@@ -103,6 +103,10 @@ export class AgentHost {
     return status.alarms === null ? [main] : [main, { part: 'alarms', status: status.alarms }];
   }
 
+  get disks(): AgentDisks {
+    return this.#setup.disks;
+  }
+
   get isBusy(): boolean {
     return this.#stopping !== null || (this.run !== undefined && this.#instance === null);
   }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { MUTATIONS, type Mutation, NO_MUTATION } from './mutations.ts';
 import { FAULTS, type Fault } from './options.ts';
 import { runSeed, type SeedResult } from './run.ts';
 
@@ -6,19 +7,37 @@ import { runSeed, type SeedResult } from './run.ts';
  * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
  * npm run sim -- --seed S                  one seed, with its history if it fails
  * --faults a,b: only these faults, for narrowing down
+ * --mutate NAME: with a planted defect of mutations.ts and the faults that show it; it has to fail
  * --json: nothing but the JSON line on standard output
  */
 
 const SEEDS_DEFAULT = 200;
 const SEED_MAX = 2 ** 31;
 
-function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean; faults: readonly Fault[] } {
+interface Order {
+  readonly seeds: number[];
+  readonly json: boolean;
+  readonly isVerbose: boolean;
+  readonly faults: readonly Fault[];
+  readonly mutation: () => Mutation;
+}
+
+function mutationOf(name: string | undefined): () => Mutation {
+  if (name === undefined) return () => NO_MUTATION;
+  const [found] = Object.entries(MUTATIONS).filter(([each]) => each === name);
+  if (found !== undefined) return found[1];
+  console.error(`--mutate takes one of ${Object.keys(MUTATIONS).join(', ')}`);
+  process.exit(2);
+}
+
+function seedsToRun(): Order {
   const { values } = parseArgs({
     options: {
       seeds: { type: 'string' },
       seed: { type: 'string' },
       first: { type: 'string' },
       faults: { type: 'string' },
+      mutate: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -31,14 +50,15 @@ function seedsToRun(): { seeds: number[]; json: boolean; isVerbose: boolean; fau
     return number;
   };
   const { json } = values;
-  const names = values.faults?.split(',') ?? FAULTS;
+  const mutation = mutationOf(values.mutate);
+  const names: readonly string[] = values.faults?.split(',') ?? FAULTS;
   const faults = FAULTS.filter((fault) => names.includes(fault));
   if (values.seed !== undefined)
-    return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true, faults };
+    return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true, faults, mutation };
   const count = whole(values.seeds ?? String(SEEDS_DEFAULT), '--seeds');
   const first = whole(values.first ?? String(Math.floor(Date.now() / 1000) % 1_000_000_000), '--first');
   const fresh = Array.from({ length: count }, (_, at) => first + at);
-  return { seeds: fresh, json, isVerbose: false, faults };
+  return { seeds: fresh, json, isVerbose: false, faults, mutation };
 }
 
 function tell(result: SeedResult, lines: number): void {
@@ -51,13 +71,13 @@ function tell(result: SeedResult, lines: number): void {
 }
 
 async function main(): Promise<void> {
-  const { seeds, json, isVerbose, faults: allowed } = seedsToRun();
+  const { seeds, json, isVerbose, faults: allowed, mutation } = seedsToRun();
   const startMs = performance.now();
   const sum = { failures: 0, samples: 0, virtualMs: 0 };
   const failed: number[] = [];
   const faults: Partial<Record<Fault, number>> = {};
   for (const seed of seeds) {
-    const result = await runSeed(seed, allowed);
+    const result = await runSeed(seed, allowed, mutation());
     sum.samples += result.samples;
     sum.virtualMs += result.virtualMs;
     for (const [kind, count] of Object.entries(result.faults) as [Fault, number][]) {

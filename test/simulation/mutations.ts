@@ -1,9 +1,9 @@
-import type { Ring } from '../../src/buffer/ring.ts';
-import type { Reading } from '../../src/domain/sample.ts';
+import type { Ring, RingStream } from '../../src/buffer/ring.ts';
 import type { Driver, LinkBatch } from '../../src/drivers/driver.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { Disk } from '../../src/world/store.ts';
 import { delegated } from './delegate.ts';
+import { FAULTS, type Fault, type Swarm } from './options.ts';
 
 /**
  * A defect that is planted around the product, not in it, to see that the checkers find one like it. One object
@@ -12,13 +12,15 @@ import { delegated } from './delegate.ts';
 export interface Mutation {
   /** What a reader would call the defect. */
   readonly defect: string;
+  /** Faults, and other options, that show it soon. */
+  readonly shownBy: { readonly faults: readonly Fault[] } & Partial<Omit<Swarm, 'faults'>>;
   readonly disk?: (disk: Disk) => Disk;
   readonly ring?: (ring: Ring) => Ring;
   readonly driver?: (driver: Driver) => Driver;
   readonly archive?: (archive: SimulatedArchive) => SimulatedArchive;
 }
 
-export const NO_MUTATION: Mutation = { defect: 'none' };
+export const NO_MUTATION: Mutation = { defect: 'none', shownBy: { faults: FAULTS } };
 
 const LATE_US = 4_000_000;
 const EVERY_COMMIT = 40;
@@ -27,42 +29,51 @@ const EVERY_COMMIT = 40;
 export const MUTATIONS = {
   'unsynced-write': () => ({
     defect: 'a synced write is not: a power cut takes what was confirmed',
+    shownBy: { faults: ['power-cut', 'link-hang', 'kernel-crash'], policy: 'always' },
     disk: (disk) => delegated(disk, { open: async (...args) => unsynced(await disk.open(...args)) }),
   }),
   'silent-eviction': () => ({
     defect: 'what a full ring evicts is declared to nobody',
+    shownBy: {
+      faults: ['link-hang', 'kernel-crash'],
+      runMs: 40_000,
+      capacityBytes: 64 * 1024,
+      windowBytes: 16 * 1024,
+      alarmShare: 0,
+    },
     ring: (ring) => delegated(ring, { gaps: () => ring.gaps().filter(({ reason }) => reason !== 'evicted') }),
   }),
   'early-mark': () => ({
     defect: 'the alive mark passes over what a crash can still lose',
+    shownBy: { faults: ['agent-kill', 'link-hang'] },
     ring: (ring) => delegated(ring, { markAlive: (us, ...rest) => ring.markAlive(us + LATE_US, ...rest) }),
   }),
   'first-run': () => ({
     defect: 'each run takes itself for the first one, and declares no pause',
-    ring: (ring) => withStream(ring, () => ({ ...ring.stream, previous: null })),
+    shownBy: { faults: ['agent-kill', 'agent-stop'] },
+    ring: (ring) =>
+      new Proxy(delegated(ring, {}), {
+        get: (of, key) => (key === 'stream' ? { ...ring.stream, previous: null } : Reflect.get(of, key)),
+      }),
   }),
   'clean-end': () => ({
     defect: 'a run that was cut off counts as ended',
-    ring: (ring) =>
-      withStream(ring, () => {
-        const { previous } = ring.stream;
-        return { ...ring.stream, previous: previous && { ...previous, endedCleanly: true } };
-      }),
-  }),
-  'snapshot-skipped': () => ({
-    defect: 'after a reconnect values that are what they were are not reported',
-    driver: (driver) => perLink(driver, skipKnown()),
+    shownBy: { faults: ['agent-kill', 'link-hang'] },
+    ring: (ring) => delegated(ring, { streams: () => ring.streams().map(cleanlyFollowed) }),
   }),
   'pause-swallowed': () => ({
     defect: 'what a driver says that it did not see is not declared',
+    shownBy: { faults: ['agent-stall'] },
     driver: (driver) => perLink(driver, ({ unseen: _, ...batch }) => batch),
   }),
   reordered: () => ({
     defect: 'the values of a batch are numbered in another order',
+    shownBy: { faults: ['link-break'] },
     driver: (driver) => perLink(driver, (batch) => ({ ...batch, readings: batch.readings.toReversed() })),
   }),
   'crash-undeclared': () => ({
     defect: 'the Kernel does not declare what a crash may have lost',
+    shownBy: { faults: ['agent-kill'] },
     archive: (archive) =>
       delegated(archive, {
         commit: (all) =>
@@ -73,6 +84,7 @@ export const MUTATIONS = {
     let commits = 0;
     return {
       defect: 'a transaction of the archive is confirmed and not made',
+      shownBy: { faults: ['link-reset'] },
       archive: (archive) =>
         delegated(archive, {
           commit: async (all) => {
@@ -91,34 +103,21 @@ function unsynced(store: Awaited<ReturnType<Disk['open']>>) {
   return delegated(store, { batch: (writes) => store.batch(writes, { sync: false }) });
 }
 
-function withStream(ring: Ring, stream: () => Ring['stream']): Ring {
-  return new Proxy(delegated(ring, {}), {
-    get: (of, key) => (key === 'stream' ? stream() : Reflect.get(of, key)),
-  });
+function cleanlyFollowed(stream: RingStream): RingStream {
+  const { previous } = stream.info;
+  return { ...stream, info: { ...stream.info, previous: previous && { ...previous, endedCleanly: true } } };
 }
 
 function perLink(driver: Driver, change: (batch: LinkBatch) => LinkBatch): Driver {
   return {
     connect: async (signal) => {
       const link = await driver.connect(signal);
-      return delegated(link, {
+      return {
+        [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
         async *[Symbol.asyncIterator]() {
           for await (const batch of link) yield change(batch);
         },
-      });
+      };
     },
   };
-}
-
-/** Passes only readings on that are not what the tag said last. */
-function skipKnown(): (batch: LinkBatch) => LinkBatch {
-  const last = new Map<number, Reading>();
-  return (batch) => ({
-    ...batch,
-    readings: batch.readings.filter((reading) => {
-      const before = last.get(reading.tagIndex);
-      last.set(reading.tagIndex, reading);
-      return before?.value !== reading.value || before.quality !== reading.quality;
-    }),
-  });
 }

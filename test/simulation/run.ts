@@ -36,7 +36,9 @@ export async function runSeed(
   };
   const stray = (error: unknown) => find(`unexpected: ${stackOf(error)}`);
   process.on('unhandledRejection', stray);
-  const swarm = drawSwarm(createSimulatedRandom(seed), sourceOf(seed, 6), allowed);
+  const drawn = drawSwarm(createSimulatedRandom(seed), sourceOf(seed, 6), allowed);
+  const { faults: shown, ...options } = mutation.shownBy;
+  const swarm = mutation === NO_MUTATION ? drawn : { ...drawn, ...options, faults: new Set(shown) };
   const world = makeWorld({ seed, swarm, mutation, failed: stray });
   try {
     await live(world, find);
@@ -46,13 +48,13 @@ export async function runSeed(
   } finally {
     process.off('unhandledRejection', stray);
   }
-  const { clock, faults, history, archive } = world;
+  const { clock, history, archive } = world;
   return {
     seed,
     findings,
     samples: (await archive.stat()).samples,
     virtualMs: clock.monotonicMs(),
-    faults: faults.counts,
+    faults: world.faults.counts,
     swarm,
     history: history.lines,
     digest: history.digest(),

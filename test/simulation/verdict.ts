@@ -6,6 +6,7 @@ import { type Swarm, touchesDisk } from './options.ts';
 import { type Part, partOfTag, partsOf } from './parts.ts';
 import { TAGS } from './plant.ts';
 import { checkReserved } from './reserved.ts';
+import { checkQuarantine, checkStorms } from './storms.ts';
 import type { World } from './world.ts';
 
 /** Compares what the plant recorded with what the archive has in the end. */
@@ -22,6 +23,9 @@ export async function check(world: World, find: (text: string) => void): Promise
     checkReserved({ runs: world.agents.flatMap(({ runs }) => runs), swarm, evidence, find });
   const runs = world.agents.flatMap((each) => each.runs);
   if (swarm.clockMode === 'kernel') checkTimes(runs, evidence, find);
+  checkStorms({ ...world, evidence, find });
+  // A disk that takes nothing cannot be tidied up; those that are left are well again.
+  checkQuarantine({ agents: world.agents.filter(({ run }) => run !== undefined), swarm, find });
   if (mayLoseNothing(swarm)) {
     for (const [tagIndex, gaps] of evidence.gapsOfTag.entries()) {
       const [gap] = gaps;

@@ -148,9 +148,9 @@ export async function settle(world: World): Promise<void> {
   // One that is gone for good has nothing to settle.
   const agents = world.agents.filter((agent, at) => at === 0 || agent.run !== undefined);
   const stores = () => agents.flatMap((agent) => agent.stores());
-  await waitFor(world, 'an agent that runs and is online', () => {
-    const isOnline = stores().every(({ status }) => status.backlog.state === 'online');
-    return isOnline && agents.every((agent) => agent.stores().length > 0);
+  await waitFor(world, 'an agent that runs and is connected', () => {
+    const isConnected = stores().every(({ status }) => status.backlog.state !== 'outage');
+    return isConnected && agents.every((agent) => agent.stores().length > 0);
   });
   await waitFor(world, 'an agent that is awake, without an overload', () => {
     const hasOverload = stores().some(({ status }) => status.overloadCount > 0);
