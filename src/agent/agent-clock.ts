@@ -120,8 +120,8 @@ export class AgentClock implements Clock {
     return source === 'system' && era.isCertain ? { offsetUs: era.offsetUs, by: 'system' } : null;
   }
 
-  /** The last saved time of the run before this one, integer µs, and its clock where it is known. */
-  begin(savedUs: number, clock: SavedClock | null): ClockChange | null {
+  /** The last saved time of the run before this one, integer µs, and its clock. */
+  begin(savedUs: number, clock: SavedClock): ClockChange | null {
     const own = { bootId: this.#options.bootId, now: this.#reading() };
     return this.#noted(this.#discipline.begin({ savedUs, clock }, own));
   }

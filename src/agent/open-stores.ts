@@ -32,7 +32,8 @@ export async function openStores(
   const indexes = dictionary.tags.map((_, index) => index);
   const { clock } = options;
   const startTimeUs = ({ aliveUntilUs, clock: last }: LastClock): number => {
-    clock.begin(aliveUntilUs, last?.saved ?? null);
+    // Where the alive mark was lost, the time was put together from blocks, and devices may be ahead.
+    if (last !== null) clock.begin(aliveUntilUs, last.saved);
     return clock.wallUs();
   };
   const isClockUncertain = (): boolean => !clock.isCertain;
@@ -56,8 +57,8 @@ export async function openStores(
 }
 
 /**
- * Where no run before is known: since when this one is starting, if that took long; else `null`. A Kernel that
- * knows of one declares the pause up to here.
+ * Where no run before is known: since when this one is starting, if that took long; else `null`. A Kernel
+ * that knows of one declares the pause up to here.
  */
 export function longStartUs({ startedAtUs }: StreamInfo, clock: Clock): number | null {
   return clock.wallUs() - startedAtUs > LONG_START_US ? startedAtUs : null;

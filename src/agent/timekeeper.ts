@@ -80,7 +80,8 @@ export class Timekeeper {
     const kept = this.#kept.get(store);
     if (kept !== undefined) kept.earlier = earlierOf(store.ring, bootId);
     this.#lastRun ??= lastRunOf(store.ring, bootId);
-    const change = clock.begin(last.aliveUntilUs, last.clock?.saved ?? null);
+    if (last.clock === null) return 0;
+    const change = clock.begin(last.aliveUntilUs, last.clock.saved);
     if (change !== null) this.#changed(change, now);
     return change?.byUs ?? 0;
   }

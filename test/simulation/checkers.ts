@@ -12,6 +12,9 @@ import { TAGS } from './plant.ts';
  * that the agent or the Kernel counted.
  */
 
+/** The wall clock shows this at the true time 0, µs. */
+export const STARTED_US = 1_767_225_600_000_000;
+
 export type Find = (text: string) => void;
 
 /** Rows of a stream are unique and are exactly what its coverage calls data; nothing is left unresolved. */
@@ -213,13 +216,14 @@ function isOfAgent(row: Row): boolean {
   return row.kind === 'sample' && row.quality === Quality.badNotConnected;
 }
 
-function isInTimeGap({ tagIndex, wallUs }: Served, gaps: Evidence['gapsOfTag'], reason?: string): boolean {
+/** What was taken over before the agent's time was set right is in a gap that was told after it by true time. */
+function isInTimeGap({ tagIndex, wallUs, trueMs }: Served, gaps: Evidence['gapsOfTag'], reason?: string) {
+  const times = [wallUs, STARTED_US + trueMs * 1000];
   return (gaps[tagIndex] ?? []).some(
     (gap) =>
       gap.kind === 'time' &&
       (reason === undefined || gap.reason === reason) &&
-      gap.fromUs <= wallUs &&
-      wallUs < gap.toUs,
+      times.some((timeUs) => gap.fromUs <= timeUs && timeUs < gap.toUs),
   );
 }
 

@@ -1,10 +1,8 @@
 import { Mark } from '../../src/domain/marks.ts';
 import type { AgentRun } from './agent-host.ts';
-import type { Find } from './checkers.ts';
+import { type Find, STARTED_US } from './checkers.ts';
 import type { Evidence } from './evidence.ts';
 
-/** The Kernel's clock shows this at the true time 0, µs. */
-const KERNEL_STARTED_US = 1_767_225_600_000_000;
 /** A difference up to a second is drift; the rest is the way of a heartbeat. */
 const TOLERANCE_US = 1_500_000;
 
@@ -18,7 +16,7 @@ export function checkTimes(runs: readonly AgentRun[], evidence: Evidence, find: 
     for (const { deviceTimeUs, rawTimeUs, sourceTimeUs, marks, value, sequence } of samples) {
       const trueMs = deviceTimeUs === null ? truths.get(`${tagIndex} ${rawTimeUs} ${value}`) : undefined;
       if (trueMs === undefined || (marks & Mark.clockUncertain && sourceTimeUs === rawTimeUs)) continue;
-      const offUs = sourceTimeUs - KERNEL_STARTED_US - trueMs * 1000;
+      const offUs = sourceTimeUs - STARTED_US - trueMs * 1000;
       if (Math.abs(offUs) <= TOLERANCE_US) continue;
       find(`tag ${tagIndex}: the time of number ${sequence} is off by ${(offUs / 1e6).toFixed(3)} s`);
     }
