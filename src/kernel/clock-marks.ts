@@ -15,6 +15,8 @@ export async function clockFixesIn(
 ): Promise<ArchivedClockFix[]> {
   const found: ArchivedClockFix[] = [];
   for (const { block, dictionary } of blocks) {
+    // A clock fix is a text of its block; most blocks have none.
+    if (block.texts.size === 0) continue;
     const { header, kinds } = block;
     const places = [...kinds.keys()].filter((at) => isClockFixAt(block, at));
     if (places.length === 0) continue;

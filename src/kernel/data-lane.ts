@@ -20,7 +20,7 @@ import type { ProcessPresence } from './presence.ts';
  * decoded sample counts, not its share of the block: two transactions of the archive are on their way at most,
  * and a backlog that arrives at once holds up neither the memory nor the live values.
  */
-const UNCOMMITTED_BYTES_MAX = 16 * 1024 * 1024;
+const UNCOMMITTED_BYTES_MAX = 32 * 1024 * 1024;
 const DECODED_SAMPLE_BYTES = 64;
 
 export interface DataLaneOptions {

@@ -7,10 +7,11 @@ import type { Log } from '../world/log.ts';
 import { clockFixesIn, withClockMark } from './clock-marks.ts';
 
 /**
- * Entries in one transaction, and where the block on the border is cut: the size of a row group of DuckDB.
- * One that is full is written once and for good; a rest would be compressed again with the next ones.
+ * Entries in one transaction, and where the block on the border is cut: two row groups of DuckDB. One that is
+ * full is written once and for good; a rest would be compressed again with the next ones. More at once would
+ * hold up the live values, less would wait longer for the disk than for the processor.
  */
-const TRANSACTION_ENTRIES_MAX = 122_880;
+const TRANSACTION_ENTRIES_MAX = 245_760;
 /** Bytes of blocks (as they came) in one transaction; more waits for the next. */
 const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
 /** Small transactions begin at most this often; what comes meanwhile goes into one. */

@@ -218,6 +218,8 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
   const receivedUs = BigInt(transaction.receivedAtUs);
   const timeGaps: Cell[][] = [];
   for (const [index, { block }] of transaction.blocks.entries()) {
+    // A time gap is a text of its block.
+    if (block.texts.size === 0) continue;
     const { streamId } = block.header;
     const stream = streamNumber(writer, streamId);
     for (const { first, last } of plan.inserts[index] ?? []) {
