@@ -1,5 +1,6 @@
 import { KomError } from '../domain/errors.ts';
 import { formatIdentity } from '../domain/identity.ts';
+import { daysLeft } from '../pki/keeper.ts';
 import type { CertificateFacts } from '../world/certificate.ts';
 
 /** Who an agent says it is. */
@@ -44,4 +45,11 @@ export function checkClaim(certificate: CertificateFacts | null, claim: Claim, r
 
 function nameOf({ site, process, instance }: Claim): string {
   return `${site}/${process} instance ${instance}`;
+}
+
+/** What the log says of the certificate of an agent that was let in; nothing without TLS. */
+export function certificateFields(certificate: CertificateFacts | null, nowUs: number) {
+  if (certificate === null) return {};
+  const { fingerprint, validToUs } = certificate;
+  return { fingerprint, certificateDaysLeft: daysLeft(validToUs, nowUs) };
 }

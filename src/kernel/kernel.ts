@@ -10,7 +10,13 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { TlsFileAccess } from '../world/tls-files.ts';
-import { type Address, formatAddress, type Listener, type Transport } from '../world/transport.ts';
+import {
+  type Address,
+  formatAddress,
+  type Listener,
+  type TlsMaterial,
+  type Transport,
+} from '../world/transport.ts';
 import { AgentDialler, type DialledStatus } from './agent-dialler.ts';
 import { RefusedConnections } from './refused.ts';
 import { KernelServer } from './server.ts';
@@ -75,6 +81,9 @@ export class Kernel {
         new AgentDialler({
           ...options,
           agent,
+          ...(options.config.tls === null || agent.insecure
+            ? {}
+            : { tls: { material: () => this.#material() } }),
           accept: (connection, dialled) => this.#server.accept(connection, dialled),
         }),
     );
@@ -151,7 +160,13 @@ export class Kernel {
     const keeping = { files: config.tls, access, role: 'kernel', wanted: [] } as const;
     this.#certificates = await CertificateKeeper.open({ ...this.#options, ...keeping });
     // An agent goes on collecting without certificates; a Kernel would only seem to run.
-    this.#certificates.material();
+    this.#material();
+  }
+
+  /** @throws KomError KOM_TLS_… */
+  #material(): TlsMaterial {
+    invariant(this.#certificates !== null, 'certificates are opened before anybody is dialled');
+    return this.#certificates.material();
   }
 
   #handlers(): Readonly<Record<string, ControlHandler>> {

@@ -12,7 +12,7 @@ import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
 import { Admission, ProcessQuotas } from './admission.ts';
 import { crashGaps, endedStreams, settledCoverage, storeLostGaps, streamsOf } from './chain.ts';
-import { checkClaim } from './claim.ts';
+import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { DataLane } from './data-lane.ts';
 import { KernelEpoch } from './epoch.ts';
@@ -210,10 +210,9 @@ export class KernelServer {
     };
     this.#sessions.set(sessionId, session);
     presence.connected(hello.streams);
-    log.info(
-      { site, process, instance, remote: channel.remote, version: hello.programVersion },
-      'agent connected',
-    );
+    const { remote, peerCertificate } = channel;
+    const shown = certificateFields(peerCertificate, clock.wallUs());
+    log.info({ site, process, instance, remote, version: hello.programVersion, ...shown }, 'agent connected');
     let watch: LaneWatch | null = null;
     let detach = (): void => {};
     try {

@@ -100,6 +100,28 @@ describe('a session over TLS', () => {
     expect(kernelSaid('KOM_TLS_IDENTITY')).toBe(0);
   });
 
+  it('comes about with a Kernel that dials, and only with one', async () => {
+    const where = `127.0.0.1:${await freePort()}`;
+    const uplink = { ...QUICK, listen: { address: where } };
+    writeSite({ kernels: [], processes: { KomA: { uplink, lines: {} } } });
+    const agents = [{ site: 'Plant 1', process: 'KomA', addresses: [where], retry: '200ms' }];
+    const config = { listen: `127.0.0.1:${port}`, tls: {}, agents };
+    writeFileSync(join(directory, 'kernel.json'), JSON.stringify(config));
+    install('ServerKom1', 'kernel');
+    const impostor = await startKernel();
+    const agent = await startAgent();
+    await until('the refusal', () =>
+      agentLog.lines.some(({ msg, code }) => msg.startsWith('refused') && code === 'KOM_TLS_IDENTITY'),
+    );
+    expect(uplinkOf(agent)?.kernel).toBeNull();
+    await impostor.stop();
+    running.splice(running.indexOf(impostor), 1);
+    install('kernel.127.0.0.1', 'kernel');
+    await startKernel();
+    await untilOnline(agent);
+    expect(kernelLog.lines.some((line) => line['certificateDaysLeft'] === 1094)).toBe(true);
+  });
+
   it('is refused to a process that the certificate does not speak for, on both sides aloud', async () => {
     await startKernel();
     writeSite({}, 'KomB');
