@@ -26,7 +26,8 @@ function* listenLines(
   for (const server of servers.filter((each) => own.includes(each.name))) {
     const address = formatAddress(listen.serverAddresses[server.name] ?? listen.address);
     const open = listen.insecure ? ' (without TLS)' : '';
-    yield `process ${name} on ${server.name} waits on ${address}${open} for a Kernel from ${from}; it dials none`;
+    yield `process ${name} on ${server.name} waits on ${address}${open} for a Kernel from ${from}; ` +
+      'it dials none';
   }
 }
 

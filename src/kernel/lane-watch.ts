@@ -7,7 +7,7 @@ import type { Log } from '../world/log.ts';
 
 /** What was read is reported within this time, and not more often. */
 const REPORT_MS = 50;
-/** A control lane may be silent so much longer while the data lane is not: blocks ahead of it take their time. */
+/** A control lane may be silent so much longer while the data lane is not: blocks ahead take their time. */
 const BUSY_FACTOR = 4;
 
 export interface LaneWatchOptions {
@@ -22,8 +22,8 @@ export interface LaneWatchOptions {
 }
 
 /**
- * Beats of one lane. Each lane shows its own life, because a connection that only a firewall has dropped looks
- * open from both ends; and each says how much of it was read, soon after it was.
+ * Beats of one lane. Each lane shows its own life, because a connection that only a firewall has dropped
+ * looks open from both ends; and each says how much of it was read, soon after it was.
  */
 export class LaneWatch {
   readonly #options: LaneWatchOptions;
