@@ -14,7 +14,7 @@ import {
   transactionOf,
 } from '../world/archive.fixture.ts';
 import { SimulatedArchive } from '../world/simulated/archive.ts';
-import { renderQuery } from './archive.ts';
+import { archiveCommand, renderQuery } from './archive.ts';
 
 const S = 1_000_000;
 const PRESENCE: Presence = {
@@ -104,4 +104,39 @@ test('an unknown tag, and one in several sites, are refused with what to do', as
   await expect(ask('P1.x')).rejects.toMatchObject({ code: 'KOM_USAGE' });
   await own.putDictionary('5'.repeat(32), new Uint8Array(), { ...DICTIONARY, site: 'T' });
   await expect(ask('P1.a')).rejects.toThrow('--site: S, T');
+});
+
+test('raw tells times as they were stamped, and nothing else changes', async () => {
+  const corrected = await archive();
+  await corrected.commit(
+    transactionOf({
+      clockFixes: [{ streamId: STREAM, firstSequence: 1, lastSequence: 1, offsetUs: 500_000 }],
+    }),
+  );
+  const told: string[] = [];
+  const output = { line: (text: string) => void told.push(text) };
+  const queries = {
+    ...archiveQueries(corrected, () => PRESENCE),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const run = (...more: string[]) => {
+    const context = { output, exit: () => undefined } as never;
+    const command = archiveCommand(
+      context,
+      async () => queries as never,
+      () => T0 + 40_000_000,
+    );
+    const args = ['query', '--tag', 'P1.a', '--from', '-1h', '--json', ...more];
+    return command.parseAsync(args, { from: 'user' });
+  };
+  const times = () =>
+    told.splice(0).flatMap((line) => {
+      const { kind, time } = JSON.parse(line) as { readonly kind: string; readonly time: string };
+      return kind === 'sample' ? time.slice(11, 23) : [];
+    });
+  await run();
+  const [right] = times();
+  await run('--raw');
+  const [raw] = times();
+  expect([right, raw]).toEqual(['12:00:00.500', '12:00:00.000']);
 });

@@ -18,6 +18,7 @@ interface QueryOptions extends ArchiveSource, IntervalOptions {
   readonly site?: string;
   readonly csv?: boolean;
   readonly json?: boolean;
+  readonly raw?: boolean;
 }
 
 /** `kom archive`: `query`, `stat`, `tags`, `completeness`, `export`. */
@@ -32,6 +33,7 @@ export function archiveCommand(
     .requiredOption('--tag <name>', 'full name of the tag');
   withInterval(query, DEFAULT_FROM)
     .option('--site <name>', 'needed where two sites have a tag of this name')
+    .option('--raw', 'times as they were stamped, without the corrections of clocks that were wrong')
     .option('--csv', 'comma-separated values')
     .option('--json', 'one JSON object a line')
     .action(async (options: QueryOptions) => {
@@ -40,7 +42,9 @@ export function archiveCommand(
       const asked = { tag, ...(site === undefined ? {} : { site }), ...interval };
       await using queries = await open(options);
       const format = queryFormat(options);
-      const lines = renderQuery(queries.query(asked), format, (text) => inZone(text, zone));
+      const answer = queries.query(asked);
+      const told = options.raw === true ? asStamped(answer) : answer;
+      const lines = renderQuery(told, format, (text) => inZone(text, zone));
       for await (const text of lines) context.output.line(text);
     });
   addCompleteness(command, { context, open, nowUs });
@@ -94,6 +98,11 @@ export async function* renderQuery(
       if (cells !== undefined) yield row(cells);
     }
   }
+}
+
+/** The samples with their times as they came, in the order of the right ones. */
+async function* asStamped(lines: AsyncIterable<QueryLine>): AsyncGenerator<QueryLine> {
+  for await (const line of lines) yield line.kind === 'sample' ? { ...line, time: line.rawTime } : line;
 }
 
 /** An answer's line with its times written in another way. */

@@ -15,6 +15,9 @@ import { TAGS } from './plant.ts';
 /** The wall clock shows this at the true time 0, µs. */
 export const STARTED_US = 1_767_225_600_000_000;
 
+/** What a heartbeat on a slow link leaves open of the Kernel's clock. */
+const HEARTBEAT_US = 100_000;
+
 export type Find = (text: string) => void;
 
 /** Rows of a stream are unique and are exactly what its coverage calls data; nothing is left unresolved. */
@@ -218,12 +221,14 @@ function isOfAgent(row: Row): boolean {
 
 /** What was taken over before the agent's time was set right is in a gap that was told after it by true time. */
 function isInTimeGap({ tagIndex, wallUs, trueMs }: Served, gaps: Evidence['gapsOfTag'], reason?: string) {
-  const times = [wallUs, STARTED_US + trueMs * 1000];
+  const trueUs = STARTED_US + trueMs * 1000;
+  const isWithin = (gap: ArchivedGap, timeUs: number, toleranceUs: number): boolean =>
+    gap.fromUs - toleranceUs <= timeUs && timeUs < gap.toUs + toleranceUs;
   return (gaps[tagIndex] ?? []).some(
     (gap) =>
       gap.kind === 'time' &&
       (reason === undefined || gap.reason === reason) &&
-      times.some((timeUs) => gap.fromUs <= timeUs && timeUs < gap.toUs),
+      (isWithin(gap, wallUs, 0) || isWithin(gap, trueUs, HEARTBEAT_US)),
   );
 }
 
