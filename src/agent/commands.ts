@@ -4,6 +4,7 @@ import type { ReplayRequest } from '../buffer/replays.ts';
 import { COMMAND_NAMES, type CommandName } from '../domain/commands.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Audit, AuditEntry } from '../ops/audit.ts';
+import { COMMAND_BYTES_MAX } from '../uplink/limits.ts';
 import type { Command, CommandOutcome, CommandResult } from '../uplink/messages.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -109,7 +110,9 @@ export class Commands {
     }
     try {
       const { text, items } = await this.#perform(wanted, parameters);
-      return answer('done', text, items);
+      const bytes = Buffer.byteLength(JSON.stringify(items));
+      if (bytes <= COMMAND_BYTES_MAX) return answer('done', text, items);
+      return answer('done', `${text}; the answer is too long to be sent: ${bytes} bytes`);
     } catch (error) {
       if (!isKomError(error)) {
         this.#options.log.error({ name, error: describeError(error) }, 'a command failed by a bug');

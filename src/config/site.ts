@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import { DICTIONARY_TAGS_MAX } from '../domain/dictionary.ts';
+import { DICTIONARY_BYTES_MAX, DICTIONARY_TAGS_MAX } from '../domain/dictionary.ts';
 import { SMALL_SEGMENT_BYTES } from '../domain/segment-size.ts';
 import { parseSizeBytes } from '../domain/units.ts';
 import { fillText } from './expression.ts';
@@ -24,6 +24,8 @@ export interface MakeOptions {
   readonly explained: Map<string, readonly Explained[]> | undefined;
 }
 
+/** What a dictionary has beside its tags, at most: the names of site and process. */
+const DICTIONARY_FRAME_BYTES = 1024;
 /** Linux: `sun_path` has 108 bytes with its end mark (unix(7)). */
 const SOCKET_PATH_BYTES_MAX = 107;
 
@@ -63,6 +65,7 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
     return makeProcess(name, process, base);
   });
   checkTagNames(processes, context);
+  checkDictionaries(processes, context.problems);
   checkListeners(processes, context.problems);
   checkSerialNames(input, context);
   if (options.server !== undefined && !Object.hasOwn(input.servers, options.server)) {
@@ -245,6 +248,26 @@ function checkTagNames(processes: readonly Process[], context: FileContext): voi
         context.problems.add(path, `${tag.name} and ${heir} were both formerly ${name}`);
       former.set(name, tag.name);
     }
+  }
+}
+
+/** A Kernel refuses a dictionary beyond its bounds, and with it every sample of the process. */
+function checkDictionaries(processes: readonly Process[], problems: ProblemList): void {
+  for (const { name: process, lines } of processes) {
+    let bytes = 0;
+    for (const line of lines) {
+      for (const station of line.stations) {
+        for (const { name, class: tagClass, type, engineeringUnit: unit, formerly } of station.tags) {
+          const tag = { name, station: station.name, class: tagClass, type, unit, formerly };
+          bytes += Buffer.byteLength(JSON.stringify(tag)) + 1;
+        }
+      }
+    }
+    if (bytes < DICTIONARY_BYTES_MAX - DICTIONARY_FRAME_BYTES) continue;
+    problems.add(['processes', process, 'lines'], 'the names of the tags are too long, all together', {
+      expected: `less than ${DICTIONARY_BYTES_MAX} bytes`,
+      got: String(bytes),
+    });
   }
 }
 

@@ -33,4 +33,4 @@ export interface EncodedDictionary {
 
 /** Limits on what may come from outside; a dictionary over them is refused. */
 export const DICTIONARY_TAGS_MAX = 200_000;
-export const DICTIONARY_BYTES_MAX = 64 * 1024 * 1024;
+export const DICTIONARY_BYTES_MAX = 32 * 1024 * 1024;

@@ -1,5 +1,6 @@
 import { BlockCodec } from '../domain/block/block.ts';
 import { compress, decompress } from '../domain/block/compression.ts';
+import { DICTIONARY_BYTES_MAX } from '../domain/dictionary.ts';
 import { describeError, KomError } from '../domain/errors.ts';
 import { SEQUENCE_GAP_REASONS, type SequenceGap } from '../domain/gap.ts';
 import type { SampleValue } from '../domain/sample.ts';
@@ -15,7 +16,6 @@ import {
 import { commandFromWire, commandToWire, resultFromWire, resultToWire } from './command-codec.ts';
 import { frame } from './frame.ts';
 import {
-  FRAME_BYTES_MAX,
   LIVE_TEXT_BYTES_MAX,
   LIVE_VALUES_MAX,
   NAMED_DICTIONARIES_MAX,
@@ -156,7 +156,7 @@ function dictionaryContent(wire: WireReader): Uint8Array {
   const bytes = wire.bytes('content');
   if (codec === BlockCodec.plain) return bytes;
   const contentBytes = wire.number('contentBytes');
-  if (contentBytes > FRAME_BYTES_MAX) throw invalid('a dictionary is too long');
+  if (contentBytes > DICTIONARY_BYTES_MAX) throw invalid('a dictionary is too long');
   try {
     const plain = decompress(codec, bytes, contentBytes);
     return new Uint8Array(plain.buffer, plain.byteOffset, plain.length);

@@ -1,6 +1,7 @@
-import { decodeMessage } from '../../src/uplink/codec.ts';
+import { decodeMessage, encodeMessage } from '../../src/uplink/codec.ts';
 import { FrameSplitter } from '../../src/uplink/frame.ts';
 import { FRAME_BYTES_MAX } from '../../src/uplink/limits.ts';
+import type { Message } from '../../src/uplink/messages.ts';
 import { type Recorded, recording, Stage } from './stage.ts';
 
 /** What a real session said, frame by frame. */
@@ -40,12 +41,50 @@ export async function recordCorpus(seed: number): Promise<Corpus> {
       .flatMap(({ payloads }, at) => (at % 2 === lane ? payloads : []));
   const [agentControl, agentData] = [of('agent', 0), of('agent', 1)];
   const [kernelControl, kernelData] = [of('kernel', 0), of('kernel', 1)];
-  const all = lanes.flatMap(({ payloads }) => payloads);
+  kernelControl.push(...RARE_CONTROL.map(payloadOf));
+  kernelData.push(...RARE_DATA.map(payloadOf));
+  agentControl.push(payloadOf(RESULT));
+  const all = [agentControl, agentData, kernelControl, kernelData].flat();
   const blocks = agentData.flatMap((payload) => {
     const message = decodeMessage(payload);
     return message.type === 'block' ? [message.bytes] : [];
   });
   return { agentControl, agentData, kernelControl, kernelData, all, blocks };
+}
+
+const ID = 'ab'.repeat(16);
+
+const RESULT: Message = {
+  type: 'commandResult',
+  result: { commandId: ID, outcome: 'done', text: 'well', items: [{ streams: [1, 2, 3] }] },
+};
+
+/** What the recorded session has no reason to say. */
+const RARE_CONTROL: readonly Message[] = [
+  {
+    type: 'command',
+    command: {
+      ...{ commandId: ID, name: 'replay', parameters: { stream: ID, first: 1, last: 9, repair: true } },
+      ...{ operator: 'anna', host: 'kernel-1', givenAtUs: 5, timeoutMs: 10_000 },
+    },
+  },
+];
+
+const RARE_DATA: readonly Message[] = [
+  { type: 'needDictionary', hash: ID },
+  {
+    type: 'nack',
+    nack: { streamId: ID, firstSequence: 1, lastSequence: 9, reason: 'undecodable', text: 'it does not' },
+  },
+  {
+    type: 'ack',
+    coverage: [{ streamId: ID, throughSequence: 4, held: [{ first: 6, last: 9 }] }],
+    archived: [{ streamId: ID, firstSequence: 1, lastSequence: 4 }],
+  },
+];
+
+function payloadOf(message: Message): Uint8Array {
+  return new FrameSplitter(FRAME_BYTES_MAX).push(encodeMessage(message))[0] ?? new Uint8Array();
 }
 
 function payloadsOf({ chunks }: Recorded): Uint8Array[] {

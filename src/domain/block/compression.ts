@@ -8,6 +8,9 @@ import { BlockCodec } from './block.ts';
  */
 const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
+/** A frame may ask for a window of memory before it gives a byte: no more than 32 MiB of it. */
+const UNZSTD_OPTIONS = { params: { [constants.ZSTD_d_windowLogMax]: 25 } };
+
 /** Below this a call, of about 30 µs, takes longer than all else that makes the block, and saves some bytes. */
 const COMPRESSED_BYTES_MIN = 512;
 
@@ -37,7 +40,7 @@ export function decompress(codec: number, bytes: Uint8Array, bodyBytes: number):
 
 function unzstd(bytes: Uint8Array, bodyBytes: number): Uint8Array {
   try {
-    return zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, bodyBytes) });
+    return zstdDecompressSync(bytes, { ...UNZSTD_OPTIONS, maxOutputLength: Math.max(1, bodyBytes) });
   } catch (cause) {
     throw new KomError('KOM_BLOCK_CORRUPT', 'the body does not decompress', { cause });
   }
