@@ -29,13 +29,14 @@ describe('kom pki', () => {
       ...{ line: (text: string) => void lines.push(text), note: (text: string) => void notes.push(text) },
       ...{ isTerminal: false, columns: 100 },
     };
-    const where = args[0] === 'init' || args[0] === 'trust' ? [join(directory, 'site.json')] : [];
-    const pki = args[0] === 'init' || args[0] === 'trust' ? [] : ['--directory', join(directory, 'pki')];
+    const isOfSite = args[0] === 'init' || args[0] === 'trust';
+    const where = isOfSite ? [join(directory, 'site.json')] : [];
+    const pki = isOfSite ? [] : ['--directory', join(directory, 'pki')];
     return await runCommandLine(['pki', args[0] ?? '', ...where, ...args.slice(1), ...pki], output);
   }
   const path = (name: string): string => join(directory, 'pki', name);
 
-  it('makes a folder for each machine of a site file without certificates, and keys for nobody else', async () => {
+  it('makes a folder for each machine of a site file, and keys for nobody else', async () => {
     expect(await run('init')).toBe(ExitCode.ok);
     expect(readdirSync(path(''))).toEqual([
       ...['ServerKom1', 'ServerKom2', 'ca-key.pem', 'ca.pem', 'crl.pem', 'issued', 'kernel.10.0.0.5'],
