@@ -45,24 +45,18 @@ describe('a history with everything that the protocol has', () => {
     expect(expected.filter((each) => !said.has(each))).toEqual([]);
   });
 
-  it('loses and doubles nothing when the link is cut between any two steps', {
-    timeout: 120_000,
-  }, async () => {
+  // The full tests do the rest: a cut before and within each message, a hanging link, dying processes.
+  it('loses and doubles nothing when the link is cut behind any step', { timeout: 180_000 }, async () => {
     const { steps } = await runInterrupted(null);
     for (const [index, step] of steps.entries()) {
-      // Around a heartbeat the rest stands as around its neighbours; the full tests cut there too.
-      if (step.type === 'heartbeat') continue;
-      for (const message of ['cut-before', 'cut-within', 'cut-behind'] as const) {
-        await holds({ at: index + 1, message }, step.type);
-      }
+      // Around a heartbeat the rest stands as around its neighbours.
+      if (step.type !== 'heartbeat') await holds({ at: index + 1, message: 'cut-behind' }, step.type);
     }
   });
 
-  it('loses and doubles nothing when the Kernel dies at any commit', { timeout: 60_000 }, async () => {
+  it('loses and doubles nothing when the Kernel dies in any commit', { timeout: 60_000 }, async () => {
     const { commits } = await runInterrupted(null);
-    for (let at = 1; at <= commits; at++) {
-      for (const commit of ['before', 'in', 'after'] as const) await holds({ at, commit }, 'commit');
-    }
+    for (let at = 1; at <= commits; at++) await holds({ at, commit: 'in' }, 'commit');
   });
 });
 
