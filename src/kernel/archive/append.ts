@@ -3,7 +3,7 @@ import type { SequenceRange } from '../../domain/coverage.ts';
 import { KomError } from '../../domain/errors.ts';
 import { type SequenceSteps, stepAt } from '../../domain/sequence-steps.ts';
 import { ChunkWriter } from './chunk.ts';
-import type { Database } from './duckdb.ts';
+import { CHUNK_ROWS, type Database } from './duckdb.ts';
 import {
   createSamplesTable,
   FLAGS_DEVICE_TIMED,
@@ -28,6 +28,9 @@ const SEQUENCE = columnIndex('sequence');
 
 /** Rows that are sorted at once: a row group. */
 const SORTED_ROWS_MAX = 122_880;
+
+/** Rows after which the event loop turns: some ten milliseconds of work. */
+const PIECE_ROWS = 16 * CHUNK_ROWS;
 
 /** What a block's rows need beside its columns. */
 export interface BlockRows {
@@ -79,13 +82,14 @@ export class SampleAppender {
           this.#current = writer;
         }
         writer.add(rows, at, timeUs);
+        if (writer.isFull) await writer.writeRows();
       }
     }
   }
 
   /** Hands everything to the database; the samples are in when the transaction is. */
-  finish(): void {
-    for (const writer of this.#writers.values()) writer.finish();
+  async finish(): Promise<void> {
+    for (const writer of this.#writers.values()) await writer.finish();
   }
 
   /** Lets go of the appenders after a failure; what they hold is dropped with the transaction. */
@@ -143,16 +147,22 @@ class MonthWriter {
     this.#positions[row] = at;
     this.#timesUs[row] = timeUs;
     this.#tags[row] = tag;
-    if (this.#rowCount === this.#tags.length) this.#writeRows();
   }
 
-  finish(): void {
-    this.#writeRows();
+  get isFull(): boolean {
+    return this.#rowCount === this.#tags.length;
+  }
+
+  async finish(): Promise<void> {
+    await this.writeRows();
     this.chunks.finish();
   }
 
-  #writeRows(): void {
+  /** Hands over what waits, in pieces: live values come in between. */
+  async writeRows(): Promise<void> {
+    let written = 0;
     for (const row of orderOf(this.#tags.subarray(0, this.#rowCount))) {
+      if (++written % PIECE_ROWS === 0) await this.chunks.pause();
       const rows = this.#blocks[this.#blockOf[row] as number] as BlockRows;
       this.#write(rows, this.#positions[row] as number, row);
     }

@@ -53,6 +53,12 @@ export class ChunkWriter {
     if (this.#row === CHUNK_ROWS) this.#append();
   }
 
+  /** Lets the appender work off what it has, and the event loop turn. */
+  async pause(): Promise<void> {
+    this.#appender.flushSync();
+    await this.#database.breathe();
+  }
+
   /** Hands what there is to the database. */
   finish(): void {
     if (this.#row > 0) this.#append();

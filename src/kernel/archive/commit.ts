@@ -206,7 +206,7 @@ async function writeSamples(writer: TransactionWriter): Promise<void> {
         ...{ marks, clockOffsets: offsetsOf(writer, block.header.streamId) },
       });
     }
-    appender.finish();
+    await appender.finish();
   } catch (error) {
     appender.abandon();
     throw error;

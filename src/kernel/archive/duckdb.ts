@@ -63,6 +63,11 @@ export class Database {
     return reader.getRowObjects();
   }
 
+  /** Lets the event loop turn: an appender works on it. */
+  async breathe(): Promise<void> {
+    await this.#reader.run('SELECT 1');
+  }
+
   /** Runs a statement on the writing connection, inside its transaction if one is open. */
   async write(sql: string, values?: Value[]): Promise<void> {
     await this.#writer.run(sql, values);
