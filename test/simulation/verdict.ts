@@ -55,7 +55,10 @@ function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
     if (stream !== undefined) checkResolved(run, stream, find);
     checkRun({
       ...{ run, stream: stream ?? { coverage: [], rows: [] }, gapsOfTag, untilMs, find },
-      ...{ lossBoundMs: lossBoundMs(world), hasWallSteps: swarm.faults.has('wall-step') || !swarm.hasRealTimeClock },
+      ...{
+        lossBoundMs: lossBoundMs(world),
+        hasWallSteps: swarm.faults.has('wall-step') || !swarm.hasRealTimeClock,
+      },
     });
   }
 }
