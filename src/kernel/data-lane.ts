@@ -16,9 +16,9 @@ import type { Contribution, Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
 
 /**
- * Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure. A
- * decoded sample counts, not its share of the block: two transactions of the archive are on their way at most,
- * and a backlog that arrives at once holds up neither the memory nor the live values.
+ * Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure.
+ * A decoded sample counts, not its share of the block: two transactions of the archive are on their way at
+ * most, and a backlog that arrives at once holds up neither the memory nor the live values.
  */
 const UNCOMMITTED_BYTES_MAX = 32 * 1024 * 1024;
 const DECODED_SAMPLE_BYTES = 64;

@@ -9,8 +9,8 @@ const ROWS_MAX = 4096;
 const KEPT_MAX = 2048;
 
 /**
- * Says in the log what was completed late, once nothing more comes: a line for each process. Bounded: one range
- * for each station.
+ * Says in the log what was completed late, once nothing more comes: a line for each process. Bounded: one
+ * range for each station.
  */
 export class LateAnnouncer {
   readonly #log: Log;
