@@ -31,10 +31,10 @@ interface Mark {
 }
 
 /**
- * How much one connection carries, told from what the other side reports to have received. The bytes on the
- * way are bounded by (measured rate × (trip of the empty link + 300 ms)): enough to keep the link busy,
- * little enough that nothing waits behind it for long. A link that was underrated is found out: what arrives without
- * delay may be doubled.
+ * How much one connection carries, told from what the other side reports to have received. The bytes on
+ * the way are bounded by (measured rate × (trip of the empty link + 300 ms)): enough to keep the link busy,
+ * little enough that nothing waits behind it for long. A link that was underrated is found out: what arrives
+ * without delay may be doubled.
  */
 export class LinkRate {
   #sentBytes = 0;

@@ -60,7 +60,7 @@ it('delivers over connections that only the Kernel opens', async () => {
   expect(await isDelivered(world)).toBe(true);
 });
 
-it('the Kernel dials again after a loss, and a dead cable is noticed as fast as when the agent dials', async () => {
+it('the Kernel dials again after a loss, and a dead cable is noticed just as fast', async () => {
   const world = await makeReverse();
   dialFrom(world, 'kernel');
   await world.live(5000, 5);
