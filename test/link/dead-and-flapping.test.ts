@@ -31,7 +31,7 @@ it('both sides agree on the pace of the site file, also on a patient one', async
   await untilSo(world, () => !world.presence().status.isConnected);
 });
 
-it('a link that is up for a second at a time does not flap the state, and delivers all the same', async () => {
+it('a link that is up for a second at a time does not flap the state and delivers', async () => {
   const world = await makeLinkWorld();
   await world.live(2000, 5);
   const states: string[] = [];
