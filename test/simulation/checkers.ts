@@ -219,7 +219,9 @@ function isOfAgent(row: Row): boolean {
   return row.kind === 'sample' && row.quality === Quality.badNotConnected;
 }
 
-/** What was taken over before the agent's time was set right is in a gap that was told after it by true time. */
+/**
+ * What was taken over before the agent's time was set right is in a gap that was told after it by true time.
+ */
 function isInTimeGap({ tagIndex, wallUs, trueMs }: Served, gaps: Evidence['gapsOfTag'], reason?: string) {
   const trueUs = STARTED_US + trueMs * 1000;
   const isWithin = (gap: ArchivedGap, timeUs: number, toleranceUs: number): boolean =>

@@ -234,7 +234,7 @@ export class Faults {
     }
   }
 
-  /** First a copy is taken; then, while its owner goes on, a second machine starts with it, and comes and goes. */
+  /** First a copy is taken; then, while its owner goes on, a second machine with it comes and goes. */
   #cloneDisk(): void {
     const { agent, makeClone } = this.#setup;
     if (this.#copy === null) this.#copy = agent.image();

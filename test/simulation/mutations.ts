@@ -6,8 +6,8 @@ import { delegated } from './delegate.ts';
 import { FAULTS, type Fault, type Swarm } from './options.ts';
 
 /**
- * A defect that is planted around the product, not in it, to see that the checkers find one like it. One object
- * lives for one seed, and is on every machine of it.
+ * A defect that is planted around the product, not in it, to see that the checkers find one like it. One
+ * object lives for one seed, and is on every machine of it.
  */
 export interface Mutation {
   /** What a reader would call the defect. */
@@ -96,8 +96,6 @@ export const MUTATIONS = {
     };
   },
 } as const satisfies Record<string, () => Mutation>;
-
-export type MutationName = keyof typeof MUTATIONS;
 
 function unsynced(store: Awaited<ReturnType<Disk['open']>>) {
   return delegated(store, { batch: (writes) => store.batch(writes, { sync: false }) });

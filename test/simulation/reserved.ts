@@ -4,7 +4,7 @@ import type { Evidence } from './evidence.ts';
 import type { Swarm } from './options.ts';
 import { shareOf } from './parts.ts';
 
-/** On the disk an entry takes not more than this, alone in its block and with its part of the dictionaries. */
+/** On the disk an entry takes not more, alone in its block and with its part of the dictionaries. */
 const ENTRY_BYTES_MAX = 700;
 /** Of the ring of alarms so much may be filled by alarms before one of them has to go. */
 const FILL_MAX = 0.7;
