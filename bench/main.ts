@@ -10,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   archive: async () => (await import('./archive.ts')).archiveBench,
   drain: async () => (await import('./drain.ts')).drainBench,
   line: async () => (await import('./line.ts')).lineBench,
+  memory: async () => (await import('./memory.ts')).memoryBench,
   ring: async () => (await import('./ring.ts')).ringBench,
 };
 

@@ -52,7 +52,7 @@ export interface ClassStoreStatus {
   readonly backlog: BacklogStat;
   /** Rates, and how long the ring goes on like this. */
   readonly pace: BufferPace;
-  /** What a power cut may lose, in age of the oldest sample: by the slowest write of the last hour, as set. */
+  /** What a power cut may lose, age of the oldest sample: by the slowest write of the last hour, as set. */
   readonly powerCut: { readonly boundMs: number; readonly configuredMs: number };
 }
 

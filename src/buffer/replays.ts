@@ -36,8 +36,8 @@ interface Replay {
 }
 
 /**
- * Ranges that somebody asked for again: given out in the order of the requests, read in bounded steps. The last
- * block of a step asks the Kernel to name it when it is archived, and with it everything before it is. What is
+ * Ranges that somebody asked for again: given out in order of the requests, read in bounded steps. The last
+ * block of a step asks the Kernel to name it when archived, and with it everything before it is. What is
  * not archived when a session ends is given out again in the next one.
  */
 export class Replays {

@@ -172,7 +172,8 @@ function* paceLines({ backlog, pace, powerCut }: ClassStoreStatus): Generator<st
     ` ${formatSize(ring.writtenBytes)} written since the start,` +
     ` slowest sync of the last hour ${formatDuration(ring.slowestSyncMs)}`;
   const { boundMs, configuredMs } = powerCut;
-  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ${formatDuration(configuredMs)} that` +
+  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ` +
+    `${formatDuration(configuredMs)} that` +
     ` are set; slowest write of the last hour ${formatDuration(backlog.slowestWriteMs)}`;
 }
 

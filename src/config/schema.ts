@@ -174,8 +174,8 @@ export const siteSchema = strict({
     .enum(CLOCK_MODES)
     .default('system')
     .describe(
-      'Whose time is stamped: the clock of the comm server (kept right by NTP), or that of the Kernel, which ' +
-        'comes with every heartbeat.',
+      'Whose time is stamped: the clock of the comm server (kept right by NTP), or that of the Kernel, ' +
+        'which comes with every heartbeat.',
     ),
   tls: siteTlsSchema.describe('TLS 1.3 with certificates of both sides, on every link that is not insecure.'),
   servers: z.record(plainName, serverSchema).describe('Comm servers by name.'),

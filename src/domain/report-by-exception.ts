@@ -302,7 +302,7 @@ function hasChanged(tag: ReportedTag, last: Sample, reading: Reading): boolean {
 
 /**
  * What the agent stamped stays as it is. A time of the device is noted as such; outside of 1970 to 2099 it is
- * none. A repeated value whose device time is not newer than what was reported is stored at the time of the read,
+ * none. A repeated value whose device time is not newer than the reported one is stored at the time of read,
  * with the device's time beside it. A change keeps the device's time, unless such a repeat was stored behind
  * that time already: then it is stored like one, so that the value which it replaced does not come after it.
  */

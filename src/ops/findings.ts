@@ -41,7 +41,7 @@ export interface ProcessFacts {
   readonly stores: readonly StoreFacts[];
   readonly hasKernel: boolean;
   readonly uplinkError: string | null;
-  /** Of the time that is stamped: whether something vouches for it, and how far it is off the Kernel's, µs. */
+  /** Of the time that is stamped: whether something vouches for it, how far off the Kernel's it is, µs. */
   readonly isClockUncertain: boolean;
   readonly kernelAheadUs: number;
   readonly lines: readonly {

@@ -34,7 +34,7 @@ describe('own certificates', () => {
       if (file === undefined) throw new KomError('KOM_TLS_FILE', path);
       return file;
     },
-    check: () => {},
+    check: async () => {},
   };
   const put = (path: string, text: string, isOpenToOthers = false): void => {
     files.set(path, { text, modifiedUs: NOW_US, isOpenToOthers });

@@ -41,7 +41,7 @@ export async function readOwnCertificates(
     ...(crl === null ? {} : { crl: crl.text }),
     passed: [...passed, ...momentsOf(facts, files, { ca, certificate })],
   };
-  access.check(material);
+  await access.check(material);
   const warnings: string[] = [];
   if (key.isOpenToOthers) warnings.push(`others than its owner can read the key ${files.key}: chmod 600 it`);
   if (!authorities.some((authority) => parsed.checkIssued(authority) && parsed.verify(authority.publicKey))) {

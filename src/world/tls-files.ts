@@ -17,7 +17,7 @@ export interface TlsFileAccess {
   /** @throws KomError KOM_TLS_FILE */
   read(path: string): Promise<TlsFileContent>;
   /** @throws KomError KOM_TLS_FILE, KOM_TLS_KEY if TLS cannot work with it */
-  check(material: TlsMaterial): void;
+  check(material: TlsMaterial): Promise<void>;
 }
 
 export interface TlsFileContent {

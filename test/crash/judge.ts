@@ -218,7 +218,7 @@ function slowestWriteMs({ said, killedAtMs }: Run): number {
 
 /**
  * How late a timer may have gone off: as late as the tick of the samples did at most, the one that the kill
- * kept from coming included. A stall that began right after a tick shows with the next one, shorter by so much.
+ * kept from coming included. A stall that began after a tick shows with the next one, shorter by so much.
  */
 function latestTickMs({ said, killedAtMs }: Run): number {
   const ticks = said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));

@@ -141,12 +141,14 @@ test.each(['always', 'on-outage'] as const)(
       return;
     }
     const directory = join(mountPoint, 'ring');
-    const judge = new Judge(policy);
+    const capacityBytes = 120_000;
+    const judge = new Judge({ policy, capacityBytes });
     let said = '';
     for (const first of [4, 9]) {
       const inject = `inject=fsync,fdatasync:error=EIO:when=${first}`;
       const args = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=fsync,fdatasync', '-e', inject];
-      const child = spawn('strace', [...args, process.execPath, WRITER, directory, policy, 'away'], {
+      const writer = [process.execPath, WRITER, directory, policy, String(capacityBytes), 'away'];
+      const child = spawn('strace', [...args, ...writer], {
         stdio: ['ignore', 'pipe', 'inherit'],
         detached: true,
       });

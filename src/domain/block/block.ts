@@ -61,7 +61,7 @@ export function lastSequence(header: Pick<BlockHeader, 'firstSequence' | 'count'
 }
 
 /**
- * Kind of an entry: the lower three bits of its byte in the kind column. The cause is in the three bits above;
+ * Kind of an entry: the lower three bits of its byte in the kind column. The cause: the three bits above;
  * the bit above those says that the source time is the device's own, see `DecodedBlock.deviceTimesUs`.
  */
 export const EntryKind = {

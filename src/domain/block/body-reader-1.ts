@@ -15,7 +15,7 @@ import { deltaBack, PreviousValues, readPlanes, xorBack } from './planes.ts';
  *   runs        varint length, varint quality, until n entries are covered
  *   8·i byte    the i int64 values: difference (mod 2^64) to the same tag's int64 before it in the block
  *               (first: to 0), ZigZag coded as 64 bits, by byte planes, lowest byte first
- *   8·f byte    the f float64 values: bits exclusive-or the same tag's float64 before it (first: 0), by planes
+ *   8·f byte    the f float64 values: bits exclusive-or the same tag's float64 before it (first: 0), planes
  *   texts       for each entry with a text: varint distance from the one before it (first: from entry 0),
  *               varint length, UTF-8
  *   device      varint count; for each: varint distance from the one before it, svarint difference to the

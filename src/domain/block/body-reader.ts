@@ -38,7 +38,7 @@ interface Columns {
   readonly roles: Uint8Array;
 }
 
-/** The columns of a body of version 2; uplink/kernel.proto has its layout. @throws KomError KOM_BLOCK_CORRUPT */
+/** Columns of a body of version 2; uplink/kernel.proto has the layout. @throws KomError KOM_BLOCK_CORRUPT */
 export function readBody(reader: ByteReader, header: BlockHeader): BodyColumns {
   const { count } = header;
   const tagIndexes = readTags(reader, count);

@@ -12,7 +12,7 @@ import { BitSink, BitSource } from './bits.ts';
  * sparse  0x3f       varint count of those that are not zero; a column of the numbers of zeros before each;
  *                    a column of them, less one
  *
- * Signed numbers: where none is negative, 0x80 is added to the first byte, and a varint behind it is the least
+ * Signed numbers: where none is negative, 0x80 is added to the first byte, a varint behind it is the least
  * number, which was taken off each; else the numbers are ZigZag coded.
  */
 /** The greatest number is below 2^53. */

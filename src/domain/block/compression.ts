@@ -4,14 +4,14 @@ import { BlockCodec } from './block.ts';
 
 /**
  * zstd level 1: measured to lose little against higher levels on these columns, at several times their speed.
- * Most columns are packed already; what is left is in texts, float64 of no few decimals, and habits of a plant.
+ * Most columns are packed already; what is left is in texts, float64 with many decimals, habits of a plant.
  */
 const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /** A frame may ask for a window of memory before it gives a byte: no more than 32 MiB of it. */
 const UNZSTD_OPTIONS = { params: { [constants.ZSTD_d_windowLogMax]: 25 } };
 
-/** Below this a call, of about 30 µs, takes longer than all else that makes the block, and saves some bytes. */
+/** Below this a call, of about 30 µs, takes longer than all else that makes the block, and saves little. */
 const COMPRESSED_BYTES_MIN = 512;
 
 /** The smaller of zstd and plain, with the codec that says which. */

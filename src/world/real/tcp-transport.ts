@@ -12,8 +12,6 @@ import {
   type Transport,
 } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
-import { secureContextOf, secured } from './tls.ts';
-import { tlsServer } from './tls-listener.ts';
 
 /** A quiet connection is probed after this time, so that a vanished peer does not hold it for ever. */
 const KEEP_ALIVE_DELAY_MS = 10_000;
@@ -31,6 +29,10 @@ const LOCAL_SOCKET_MODE = 0o660;
 /** Time in which a live owner of a Unix socket takes a connection. */
 const LOCAL_PROBE_TIMEOUT_MS = 2000;
 
+/** TLS takes 3 MB of memory, which a site without it does not pay. */
+const loadTls = () => import('./tls.ts');
+const loadTlsListener = () => import('./tls-listener.ts');
+
 /** TCP and Unix sockets of this machine. */
 export function createTcpTransport(): Transport {
   return { connect, listen, connectLocal, listenLocal };
@@ -43,12 +45,13 @@ async function connect(address: Address, options: ConnectOptions): Promise<Conne
   const startedMs = performance.now();
   // First, so that nobody is dialled in vain.
   const material = options.tls?.material();
-  if (material !== undefined) secureContextOf(material);
+  const tls = material === undefined ? undefined : await loadTls();
+  if (material !== undefined) tls?.secureContextOf(material);
   const socket = await opened(where, socketOptions, options);
   const { timeoutMs } = options;
-  if (material === undefined) return new SocketConnection(socket, where);
+  if (material === undefined || tls === undefined) return new SocketConnection(socket, where);
   const leftMs = Math.max(timeoutMs - (performance.now() - startedMs), 1);
-  return await secured(socket, where, { ...options, material, timeoutMs: leftMs });
+  return await tls.secured(socket, where, { ...options, material, timeoutMs: leftMs });
 }
 
 async function connectLocal(path: string, options: ConnectOptions): Promise<Connection> {
@@ -111,7 +114,11 @@ async function listen(
   const server =
     tls === undefined
       ? acceptingServer(accept)
-      : tlsServer({ accept, options: { ...options, tls }, socketOptions: SOCKET_OPTIONS });
+      : (await loadTlsListener()).tlsServer({
+          accept,
+          options: { ...options, tls },
+          socketOptions: SOCKET_OPTIONS,
+        });
   await bound(server, formatAddress(address), { host: address.host, port: address.port });
   const actual = server.address();
   const port = typeof actual === 'object' && actual !== null ? actual.port : address.port;

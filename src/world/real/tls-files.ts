@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { describeError, KomError } from '../../domain/errors.ts';
 import type { TlsFileAccess, TlsFileContent } from '../tls-files.ts';
-import { secureContextOf } from './tls.ts';
 
 const GROUP_WRITE_OR_OTHERS = 0o027;
 
@@ -24,7 +23,9 @@ export const realTlsFiles: TlsFileAccess = {
       });
     }
   },
-  check(material) {
+  async check(material) {
+    // Not before somebody has certificates: TLS takes 3 MB of memory.
+    const { secureContextOf } = await import('./tls.ts');
     secureContextOf(material);
   },
 };
