@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { ClassStore } from '../src/agent/class-store.ts';
+import { WIRED } from '../src/config/uplink.fixture.ts';
 import type { Dictionary } from '../src/domain/dictionary.ts';
 import { KernelServer } from '../src/kernel/server.ts';
 import { Uplink } from '../src/uplink/uplink.ts';
@@ -76,14 +77,8 @@ async function setUp() {
     server: 'Server1',
     identity: { programVersion: 'test', site: 'S', process: 'KomA', instance: 1, siteHash: 'a'.repeat(32) },
     settings: {
-      heartbeatMs: 250,
-      silenceMaxMs: 1500,
-      connectTimeoutMs: 2000,
-      reconnectDelayMinMs: 250,
-      reconnectDelayMaxMs: 5000,
-      liveIntervalMs: 500,
-      ...{ stableAfterMs: 10_000, holdMaxMs: 30_000, probeIntervalMs: 5000, returnAfterMs: 30_000 },
-      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
+      ...WIRED,
+      ...{ heartbeatMs: 250, silenceMaxMs: 1500, connectTimeoutMs: 2000, liveIntervalMs: 500 },
     },
     sources: [store.source],
     transport: agent.transport,

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { BufferSettings } from '../config/model.ts';
+import { WIRED } from '../config/uplink.fixture.ts';
 import { COMMANDS_ALLOWED_BY_DEFAULT, type CommandName } from '../domain/commands.ts';
 import { KomError } from '../domain/errors.ts';
 import { ReportByException } from '../domain/report-by-exception.ts';
@@ -98,12 +99,7 @@ const BUFFER: BufferSettings = {
 };
 
 const UPLINK = {
+  ...WIRED,
   ...{ heartbeatMs: 250, silenceMaxMs: 1500, connectTimeoutMs: 2000, liveIntervalMs: 500 },
-  ...{ reconnectDelayMinMs: 250, reconnectDelayMaxMs: 2000, stableAfterMs: 10_000, holdMaxMs: 2000 },
-  ...{
-    probeIntervalMs: 5000,
-    returnAfterMs: 30_000,
-    minBytesPerS: 0,
-    maxBytesPerS: Number.POSITIVE_INFINITY,
-  },
+  ...{ reconnectDelayMaxMs: 2000, holdMaxMs: 2000 },
 };

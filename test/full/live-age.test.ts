@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ClassStore } from '../../src/agent/class-store.ts';
+import { WIRED } from '../../src/config/uplink.fixture.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
@@ -13,7 +14,6 @@ import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
 import { createTcpTransport } from '../../src/world/real/tcp-transport.ts';
 import { sleep, until } from '../integration/support/until.ts';
-import { WIRED } from '../link/link-world.ts';
 
 const TAGS = 200;
 const BACKLOG_BYTES = 100_000_000;

@@ -1,5 +1,6 @@
 import { ClassStore } from '../../src/agent/class-store.ts';
 import type { BufferSettings } from '../../src/config/model.ts';
+import { WIRED } from '../../src/config/uplink.fixture.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
 import { Uplink } from '../../src/uplink/uplink.ts';
@@ -172,12 +173,7 @@ const BUFFER: BufferSettings = {
 };
 
 const SETTINGS = {
+  ...WIRED,
   ...{ heartbeatMs: 250, silenceMaxMs: 1500, connectTimeoutMs: 2000, liveIntervalMs: 500 },
-  ...{ reconnectDelayMinMs: 250, reconnectDelayMaxMs: 2000, stableAfterMs: 10_000, holdMaxMs: 2000 },
-  ...{
-    probeIntervalMs: 5000,
-    returnAfterMs: 30_000,
-    minBytesPerS: 0,
-    maxBytesPerS: Number.POSITIVE_INFINITY,
-  },
+  ...{ reconnectDelayMaxMs: 2000, holdMaxMs: 2000 },
 };

@@ -1,5 +1,6 @@
 import { ClassStore } from '../../src/agent/class-store.ts';
 import type { UplinkSettings } from '../../src/config/model.ts';
+import { WIRED } from '../../src/config/uplink.fixture.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
 import { Uplink, type UplinkOptions } from '../../src/uplink/uplink.ts';
@@ -9,22 +10,6 @@ import { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
-
-/** What `wired` of the site file gives. */
-export const WIRED: UplinkSettings = {
-  heartbeatMs: 400,
-  silenceMaxMs: 1200,
-  connectTimeoutMs: 5000,
-  reconnectDelayMinMs: 250,
-  reconnectDelayMaxMs: 5000,
-  stableAfterMs: 10_000,
-  holdMaxMs: 30_000,
-  probeIntervalMs: 5000,
-  returnAfterMs: 30_000,
-  minBytesPerS: 0,
-  maxBytesPerS: Number.POSITIVE_INFINITY,
-  liveIntervalMs: 250,
-};
 
 export const RADIO: UplinkSettings = {
   ...WIRED,

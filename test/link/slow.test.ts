@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isDelivered, type LinkWorld, makeLinkWorld, RADIO, untilSo, WIRED } from './link-world.ts';
+import { WIRED } from '../../src/config/uplink.fixture.ts';
+import { isDelivered, type LinkWorld, makeLinkWorld, RADIO, untilSo } from './link-world.ts';
 
 /** Bits a second of a radio link, as bytes a second. */
 const KBIT_64 = 8000;
