@@ -3,7 +3,7 @@ import { backoffDelaysMs } from '../domain/backoff.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import { AddressChoice } from '../uplink/address-choice.ts';
 import type { Hello } from '../uplink/messages.ts';
-import { firstConnection } from '../uplink/race.ts';
+import { type FirstConnection, nextConnection } from '../uplink/race.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
@@ -74,21 +74,14 @@ export class AgentDialler {
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
-      const nowMs = clock.monotonicMs();
-      const due = this.#choice.due(nowMs);
-      if (due.length === 0) {
-        await clock.sleep(this.#choice.dueInMs(nowMs), signal).catch(() => undefined);
-        continue;
-      }
       try {
-        const first = await firstConnection({
-          due,
+        const first = await nextConnection(this.#choice, {
           connect: (index, cancel) => this.#connect(index, cancel),
           failed: (index, error) => this.#failed(index, error),
           clock,
           signal,
         });
-        if (first !== null) await this.#serve(first, signal);
+        await this.#serve(first, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       }
@@ -96,10 +89,7 @@ export class AgentDialler {
   }
 
   /** One session, over connections that this side dialled. */
-  async #serve(
-    { index, connection }: { readonly index: number; readonly connection: Connection },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #serve({ index, connection }: FirstConnection, signal: AbortSignal): Promise<void> {
     const { clock, accept } = this.#options;
     const startedMs = clock.monotonicMs();
     const over = Promise.withResolvers<unknown>();

@@ -21,7 +21,6 @@ import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
 
-const LINGER_MS = 500;
 /** So long the data lane of an agent that stops may go on. */
 const FAREWELL_MAX_MS = 5000;
 /** The observed time of idle streams is made durable at this pace. */
@@ -105,7 +104,6 @@ export class KernelServer {
     if (refusal !== null) {
       this.#options.log.warn({ remote }, `refused: ${refusal}`);
       channel.bye('forbidden', refusal);
-      this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
       return;
     }
     this.#channels.add(channel);
@@ -121,8 +119,7 @@ export class KernelServer {
       .finally(() => {
         this.#admission.leave(remote);
         this.#channels.delete(channel);
-        // The goodbye gets a moment to leave before the connection is broken.
-        this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
+        channel.destroySoon();
       });
   }
 
@@ -337,9 +334,7 @@ export class KernelServer {
         'the same instance connected again, its former session ends',
       );
       for (const channel of [session.control, session.data]) {
-        if (channel === null) continue;
-        channel.bye('replaced', 'the same process and instance connected again');
-        this.#options.clock.schedule('linger', LINGER_MS, () => channel.destroy());
+        channel?.bye('replaced', 'the same process and instance connected again');
       }
     }
   }

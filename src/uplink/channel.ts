@@ -1,12 +1,15 @@
 import { KomError } from '../domain/errors.ts';
 import type { CertificateFacts } from '../world/certificate.ts';
-import type { Clock } from '../world/clock.ts';
+import type { Clock, Timer } from '../world/clock.ts';
 import type { Connection } from '../world/transport.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
 import { foreignProtocol } from './foreign.ts';
 import { FrameSplitter } from './frame.ts';
 import { FRAME_BYTES_MAX, FRAME_BYTES_MAX_BEFORE_WELCOME } from './limits.ts';
 import type { ByeReason, Message } from './messages.ts';
+
+/** A goodbye has so long to leave. */
+const LINGER_MS = 500;
 
 /** A connection that carries messages. Iterate `messages` once. */
 export class Channel {
@@ -18,6 +21,7 @@ export class Channel {
   #sentBytes = 0;
   #receivedBytes = 0;
   #whenHeard: () => void = () => {};
+  #linger: Timer | null = null;
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
@@ -103,12 +107,18 @@ export class Channel {
     }
   }
 
-  /** Says why, as far as the connection still takes it, and closes. */
+  /** Says why, as far as the connection still takes it, and closes; breaks what is not closed soon. */
   bye(reason: ByeReason, text: string): void {
     this.send({ type: 'bye', reason, text }).catch(() => {
       // The other side is gone already; there is nobody left to tell.
     });
     this.#connection.close();
+    this.destroySoon();
+  }
+
+  /** A goodbye that was said gets a moment to leave before the connection is broken. */
+  destroySoon(): void {
+    this.#linger ??= this.#clock.schedule('linger', LINGER_MS, () => this.destroy());
   }
 
   destroy(): void {

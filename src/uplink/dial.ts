@@ -8,10 +8,7 @@ import { AddressChoice } from './address-choice.ts';
 import { Channel } from './channel.ts';
 import { greet, type Lanes } from './greet.ts';
 import type { Hello, Lane } from './messages.ts';
-import { firstConnection } from './race.ts';
-
-/** With nothing to dial at all. */
-const IDLE_MS = 60_000;
+import { type FirstConnection, nextConnection } from './race.ts';
 
 /** Makes the Hello of a lane. */
 export type MakeHello = (lane: Lane, sessionId: string) => Hello;
@@ -89,21 +86,12 @@ export class KernelDialler implements LaneMaker {
   async open(signal: AbortSignal): Promise<Lanes> {
     const { clock } = this.#options;
     while (true) {
-      signal.throwIfAborted();
-      const nowMs = clock.monotonicMs();
-      const due = this.#choice.due(nowMs);
-      if (due.length === 0) {
-        await clock.sleep(Math.min(IDLE_MS, this.#choice.dueInMs(nowMs)), signal);
-        continue;
-      }
-      const first = await firstConnection({
-        due,
+      const first = await nextConnection(this.#choice, {
         connect: (index, cancel) => this.#connect(index, cancel),
         failed: (index, error) => this.#failed(index, error),
         clock,
         signal,
       });
-      if (first === null) continue;
       try {
         const lanes = await this.#lanes(first, signal);
         this.#choice.works(first.index, clock.monotonicMs());
@@ -150,10 +138,7 @@ export class KernelDialler implements LaneMaker {
     }
   }
 
-  async #lanes(
-    { index, connection }: { readonly index: number; readonly connection: Connection },
-    signal: AbortSignal,
-  ): Promise<Lanes> {
+  async #lanes({ index, connection }: FirstConnection, signal: AbortSignal): Promise<Lanes> {
     const { clock } = this.#options;
     const control = new Channel(connection, clock);
     const welcome = await this.#greet(index, control, { lane: 'control', sessionId: '', signal });

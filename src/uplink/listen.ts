@@ -17,8 +17,6 @@ import { greet, type Lanes } from './greet.ts';
 
 /** An address that is taken is tried again after this time. */
 const LISTEN_RETRY_MS = 2000;
-/** A goodbye has so long to leave. */
-const LINGER_MS = 500;
 
 export interface ListenOptions {
   readonly address: Address;
@@ -128,9 +126,7 @@ export class KernelListener implements LaneMaker {
     const taken = this.#half?.host ?? greeted ?? this.#presentHost;
     if (taken !== null && taken !== host) {
       log.warn({ remote: connection.remote, session: taken }, 'refused: another Kernel has the session');
-      const channel = new Channel(connection, clock);
-      channel.bye('replaced', `${taken} has the session with this agent`);
-      clock.schedule('linger', LINGER_MS, () => channel.destroy());
+      new Channel(connection, clock).bye('replaced', `${taken} has the session with this agent`);
       return;
     }
     this.#greeting?.destroy();

@@ -1,8 +1,16 @@
 import type { Clock } from '../world/clock.ts';
 import type { Connection } from '../world/transport.ts';
+import type { AddressChoice } from './address-choice.ts';
 
+/** With nothing to dial at all. */
+const IDLE_MS = 60_000;
 /** The next address is tried when the one before it has not answered for this long (RFC 8305, section 5). */
 const STAGGER_MS = 300;
+
+export interface FirstConnection {
+  readonly index: number;
+  readonly connection: Connection;
+}
 
 export interface RaceOptions {
   /** Addresses to try, by number, preferred first. */
@@ -18,9 +26,7 @@ export interface RaceOptions {
  * The first of several addresses that takes a connection; each has a head start before the next, so an
  * address that does not answer costs 300 ms and not its whole timeout. `null`: none of them does.
  */
-export async function firstConnection(
-  options: RaceOptions,
-): Promise<{ readonly index: number; readonly connection: Connection } | null> {
+export async function firstConnection(options: RaceOptions): Promise<FirstConnection | null> {
   const { due, connect, failed, clock, signal } = options;
   const cancel = new AbortController();
   const abort = (): void => cancel.abort(signal.reason);
@@ -51,5 +57,23 @@ export async function firstConnection(
   } finally {
     signal.removeEventListener('abort', abort);
     cancel.abort();
+  }
+}
+
+/** A connection with the best address that takes one, however long that needs. @throws the signal's reason */
+export async function nextConnection(
+  choice: AddressChoice,
+  options: Omit<RaceOptions, 'due'>,
+): Promise<FirstConnection> {
+  const { clock, signal } = options;
+  while (true) {
+    signal.throwIfAborted();
+    const nowMs = clock.monotonicMs();
+    const due = choice.due(nowMs);
+    if (due.length === 0) await clock.sleep(Math.min(IDLE_MS, choice.dueInMs(nowMs)), signal);
+    else {
+      const first = await firstConnection({ ...options, due });
+      if (first !== null) return first;
+    }
   }
 }

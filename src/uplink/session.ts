@@ -22,9 +22,6 @@ import { Refusals } from './refusals.ts';
 import { type Pace, SilenceWatch, silenceCheckMs } from './silence.ts';
 import { StreamChanges } from './stream-changes.ts';
 
-/** A goodbye has so long to leave. */
-const LINGER_MS = 500;
-
 /** A store of the agent, as the uplink sees it. */
 export interface UplinkSource {
   readonly backlog: Backlog;
@@ -145,13 +142,10 @@ export class Session {
 
   /** A goodbye gets a moment to leave, with what is on the way before it; a broken connection does not. */
   #close(isPlanned: boolean): void {
-    const { control, data, clock } = this.#options;
+    const { control, data } = this.#options;
     for (const channel of [data, control]) {
-      if (!isPlanned) channel.destroy();
-      else {
-        channel.bye('stopping', 'the agent ends the session');
-        clock.schedule('linger', LINGER_MS, () => channel.destroy());
-      }
+      if (isPlanned) channel.bye('stopping', 'the agent ends the session');
+      else channel.destroy();
     }
   }
 
