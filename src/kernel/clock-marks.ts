@@ -17,8 +17,8 @@ export async function clockFixesIn(
   for (const { block, dictionary } of blocks) {
     // A clock fix is a text of its block; most blocks have none.
     if (block.texts.size === 0) continue;
-    const { header, kinds } = block;
-    const places = [...kinds.keys()].filter((at) => isClockFixAt(block, at));
+    const { header } = block;
+    const places = [...block.texts.keys()].filter((at) => isClockFixAt(block, at));
     if (places.length === 0) continue;
     const { streamId, firstSequence: first } = header;
     const news = uncovered(await archive.coverage(streamId), { first, last: lastSequence(header) });

@@ -1,4 +1,4 @@
-import { cutBlock } from '../domain/block/slice.ts';
+import { splitBlock } from '../domain/block/split.ts';
 import { isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Archive, ArchiveTransaction } from '../world/archive.ts';
@@ -165,7 +165,7 @@ function cutContribution(
   if (only === undefined || another !== undefined) return null;
   const count = only.block.header.count - restEntries;
   if (count <= 0) return null;
-  const [first, rest] = cutBlock(only.block, count);
+  const [first, rest] = splitBlock(only.block, count);
   const bytes = Math.round((others.bytes * restEntries) / only.block.header.count);
   return {
     first: { blocks: [{ ...only, block: first }], bytes: others.bytes - bytes },

@@ -1,8 +1,8 @@
 import type { ByteReader } from '../bytes.ts';
 import { DICTIONARY_TAGS_MAX } from '../dictionary.ts';
-import { KomError } from '../errors.ts';
 import { type BlockHeader, ENTRY_KIND_MASK, EntryKind } from './block.ts';
-import type { BodyColumns } from './body-reader.ts';
+import { type BodyColumns, readQualities } from './body-reader.ts';
+import { corrupt } from './corrupt.ts';
 import { deltaBack, PreviousValues, readPlanes, xorBack } from './planes.ts';
 
 /*
@@ -61,20 +61,6 @@ function readTimes(reader: ByteReader, header: BlockHeader): Float64Array {
     times[at] = timeUs;
   }
   return times;
-}
-
-function readQualities(reader: ByteReader, count: number): Uint32Array {
-  const qualities = new Uint32Array(count);
-  let at = 0;
-  while (at < count) {
-    const run = reader.varint();
-    const quality = reader.varint();
-    if (run < 1 || run > count - at || quality > 0xffff_ffff)
-      throw corrupt('a run of qualities is out of range');
-    qualities.fill(quality, at, at + run);
-    at += run;
-  }
-  return qualities;
 }
 
 interface KindAndTagColumns {
@@ -140,8 +126,4 @@ function readDeviceTimes(reader: ByteReader, sourceTimesUs: Float64Array): Map<n
     times.set(at, sourceTimeUs + reader.signedVarint());
   }
   return times;
-}
-
-function corrupt(what: string): KomError {
-  return new KomError('KOM_BLOCK_CORRUPT', what);
 }

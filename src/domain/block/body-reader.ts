@@ -1,8 +1,8 @@
 import type { ByteReader } from '../bytes.ts';
 import { DICTIONARY_TAGS_MAX } from '../dictionary.ts';
-import { KomError } from '../errors.ts';
 import { type BlockHeader, type DecodedBlock, ENTRY_KIND_MASK, EntryKind } from './block.ts';
-import { readColumn, readSignedColumn } from './column.ts';
+import { COARSE_UNIT_US, readColumn, readSignedColumn } from './column.ts';
+import { corrupt } from './corrupt.ts';
 import { floatOf, isIntegerClass, isNumberClass } from './number-class.ts';
 import { deltaBack, PreviousValues, readPlanes, xorBack } from './planes.ts';
 import {
@@ -17,7 +17,6 @@ import {
   UNSEEN,
 } from './tag-memory.ts';
 
-const COARSE_UNIT_US = 1000;
 const SYMBOLS_MAX = 256;
 const NONE = new Float64Array(0);
 
@@ -154,7 +153,8 @@ function readBooleans(reader: ByteReader, kinds: Uint8Array, tagIndexes: Uint32A
   }
 }
 
-function readQualities(reader: ByteReader, count: number): Uint32Array {
+/** Runs of equal qualities; the same in both versions. */
+export function readQualities(reader: ByteReader, count: number): Uint32Array {
   const qualities = new Uint32Array(count);
   let at = 0;
   while (at < count) {
@@ -286,8 +286,4 @@ function readDeviceTimes(reader: ByteReader, sourceTimesUs: Float64Array): Map<n
     times.set(at, sourceTimeUs + (differences[index] as number));
   }
   return times;
-}
-
-function corrupt(what: string): KomError {
-  return new KomError('KOM_BLOCK_CORRUPT', what);
 }

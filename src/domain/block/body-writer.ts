@@ -1,6 +1,6 @@
 import type { ByteWriter } from '../bytes.ts';
 import { ENTRY_KIND_MASK, EntryKind } from './block.ts';
-import { writeColumn, writeSignedColumn } from './column.ts';
+import { COARSE_UNIT_US, writeColumn, writeSignedColumn } from './column.ts';
 import { INTEGER_MAGNITUDE_MAX, integerOf, NumberClass, widerClass } from './number-class.ts';
 import { deltaForward, PreviousValues, writePlanes, xorForward } from './planes.ts';
 import {
@@ -31,9 +31,6 @@ export interface EntryColumns {
   /** Source time that the first one is written against. */
   readonly fromUs: number;
 }
-
-/** Times of a whole millisecond are written as such. */
-const COARSE_UNIT_US = 1000;
 
 const memory = new TagMemory();
 const previousValues = new PreviousValues();

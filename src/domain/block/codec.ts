@@ -1,7 +1,7 @@
 import { ByteReader } from '../bytes.ts';
 import { CLOCK_FIX_MAX_US, type ClockFix } from '../clock-fix.ts';
 import { crc32c } from '../crc32c.ts';
-import { invariant, KomError } from '../errors.ts';
+import { invariant } from '../errors.ts';
 import {
   type BlockEntry,
   type Entry,
@@ -28,6 +28,7 @@ import { readBody } from './body-reader.ts';
 import { readBody1 } from './body-reader-1.ts';
 import { BlockBuilder, type SealOptions } from './builder.ts';
 import { decompress } from './compression.ts';
+import { corrupt } from './corrupt.ts';
 import { decodeHeader } from './header.ts';
 
 /** One block of a list of entries. */
@@ -190,8 +191,4 @@ function takeDeviceTimed(kinds: Uint8Array): number[] {
     if (kind >>> ENTRY_CAUSE_SHIFT >= SAMPLE_CAUSES.length) throw corrupt('an entry is of an unknown kind');
   }
   return positions;
-}
-
-function corrupt(what: string): KomError {
-  return new KomError('KOM_BLOCK_CORRUPT', what);
 }

@@ -1,6 +1,9 @@
 import type { ByteReader, ByteWriter } from '../bytes.ts';
-import { KomError } from '../errors.ts';
 import { BitSink, BitSource } from './bits.ts';
+import { corrupt } from './corrupt.ts';
+
+/** Times of a whole millisecond are written as such. */
+export const COARSE_UNIT_US = 1000;
 
 /*
  * A column: n integers, of which the reader knows how many there are; none take no byte. One byte says how
@@ -252,8 +255,4 @@ function readByte(reader: ByteReader): number {
 /** Bits of a number up to 2^53 - 1; 0 for 0. */
 function lengthOf(value: number): number {
   return value < 2 ** 32 ? 32 - Math.clz32(value) : 64 - Math.clz32(value / 2 ** 32);
-}
-
-function corrupt(what: string): KomError {
-  return new KomError('KOM_BLOCK_CORRUPT', what);
 }

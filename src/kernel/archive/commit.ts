@@ -24,11 +24,11 @@ import { writeLate } from './late.ts';
 import { deleteRepaired } from './repair.ts';
 import { createSamplesView } from './schema.ts';
 
-/** What the catalog must learn once the transaction is durable. */
 const STEP_NAMES = ['clock-offset', 'term'] as const satisfies readonly StepName[];
 
 type Steps = Readonly<Record<StepName, ReadonlyMap<string, SequenceSteps>>>;
 
+/** What the catalog must learn once the transaction is durable. */
 interface CatalogChange {
   readonly streams: ReadonlyMap<string, StreamRow>;
   readonly coverage: ReadonlyMap<string, Coverage>;
@@ -180,8 +180,7 @@ async function writeDeviceTimes(writer: TransactionWriter): Promise<ReadonlySet<
     const stream = streamNumber(writer, block.header.streamId);
     for (const [at, deviceUs] of block.deviceTimesUs) {
       const sequence = block.header.firstSequence + at;
-      const isNew = plan.inserts[index]?.some(({ first, last }) => first <= sequence && sequence <= last);
-      if (isNew !== true || deviceUs === block.sourceTimesUs[at]) continue;
+      if (deviceUs === block.sourceTimesUs[at] || !isInserted(plan, index, sequence)) continue;
       rows.push([stream, BigInt(sequence), BigInt(deviceUs)]);
       streams.add(stream);
     }
@@ -222,18 +221,16 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
     if (block.texts.size === 0) continue;
     const { streamId } = block.header;
     const stream = streamNumber(writer, streamId);
-    for (const { first, last } of plan.inserts[index] ?? []) {
-      for (let sequence = first; sequence <= last; sequence++) {
-        const at = sequence - block.header.firstSequence;
-        if (!isTimeGapAt(block, at)) continue;
-        const raw = timeGapAt(block, at);
-        const gap = moveTimeGap(raw, stepAt(offsetsOf(writer, streamId), sequence));
-        const span = [BigInt(gap.fromUs), BigInt(gap.toUs), gap.reason, bigintOrNull(gap.count ?? null)];
-        timeGaps.push([
-          ...[stream, BigInt(sequence), receivedUs, gap.station, JSON.stringify(gap.tags)],
-          ...[...span, BigInt(raw.fromUs), BigInt(raw.toUs)],
-        ]);
-      }
+    for (const at of block.texts.keys()) {
+      const sequence = block.header.firstSequence + at;
+      if (!isTimeGapAt(block, at) || !isInserted(plan, index, sequence)) continue;
+      const raw = timeGapAt(block, at);
+      const gap = moveTimeGap(raw, stepAt(offsetsOf(writer, streamId), sequence));
+      const span = [BigInt(gap.fromUs), BigInt(gap.toUs), gap.reason, bigintOrNull(gap.count ?? null)];
+      timeGaps.push([
+        ...[stream, BigInt(sequence), receivedUs, gap.station, JSON.stringify(gap.tags)],
+        ...[...span, BigInt(raw.fromUs), BigInt(raw.toUs)],
+      ]);
     }
   }
   await database.insert('time_gaps', timeGaps);
@@ -245,6 +242,11 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
       ...[BigInt(gap.fromUs), BigInt(gap.toUs), BigInt(gap.countAtMost)],
     ]),
   );
+}
+
+/** The block of this index brings a number that was not covered. */
+function isInserted({ inserts }: CommitPlan, index: number, sequence: number): boolean {
+  return inserts[index]?.some(({ first, last }) => first <= sequence && sequence <= last) ?? false;
 }
 
 function applyChange(catalog: Catalog, change: CatalogChange): void {

@@ -4,7 +4,7 @@ import type { DecodedBlock } from './block.ts';
  * A decoded block cut in two behind its first `count` entries, sharing its memory. The time span of the
  * header is that of the whole block.
  */
-export function cutBlock(block: DecodedBlock, count: number): readonly [DecodedBlock, DecodedBlock] {
+export function splitBlock(block: DecodedBlock, count: number): readonly [DecodedBlock, DecodedBlock] {
   return [part(block, 0, count), part(block, count, block.header.count)];
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Quality } from '../quality.ts';
 import type { Entry } from '../sample.ts';
 import { decodeBlock, encodeBlock, entryAt } from './codec.ts';
-import { cutBlock } from './slice.ts';
+import { splitBlock } from './split.ts';
 
 test('the parts of a cut block have its entries under its numbers', () => {
   const good = { quality: Quality.good, cause: 'change', tagIndex: 0 } as const;
@@ -15,7 +15,7 @@ test('the parts of a cut block have its entries under its numbers', () => {
   ];
   const options = { streamId: 'a'.repeat(32), dictionaryHash: 'b'.repeat(32), sealedMonotonicUs: 0 };
   const block = decodeBlock(encodeBlock(entries, { ...options, firstSequence: 7 }));
-  const parts = cutBlock(block, 2);
+  const parts = splitBlock(block, 2);
   expect(parts.map(({ header }) => [header.firstSequence, header.count])).toEqual([
     [7, 2],
     [9, 3],
