@@ -62,7 +62,7 @@ export class Faults {
       if (clone.run !== undefined) clone.cutPower();
       network.cut(AGENT_HOST, KERNEL_HOST, 'reset');
       network.heal(AGENT_HOST, KERNEL_HOST);
-    } else if (clone.run === undefined) clone.start();
+    } else clone.startWhenStopped();
   }
 
   #scheduleNext(): void {
