@@ -37,6 +37,16 @@ describe('a chain that omits what the Kernel knows', () => {
     expect(storeLostGaps([cut], said([fresh]), () => 0)).toEqual([]);
   });
 
+  it('has lost the pause before a stream too, if that told of nothing yet', () => {
+    const before = { streamId: 'f'.repeat(32), lastDurableSequence: 7, endedCleanly: true, lostAtMost: 0 };
+    const previous = { ...before, aliveUntilUs: 60 };
+    const silent = { ...known, coverage: [], observedUntilUs: known.startedAtUs, previous };
+    expect(storeLostGaps([silent], said([fresh]), () => 0)).toMatchObject([{ fromUs: 60, toUs: 200 }]);
+    expect(storeLostGaps([silent], said([fresh]), () => 180)).toMatchObject([{ fromUs: 180 }]);
+    const first = { ...silent, previous: null };
+    expect(storeLostGaps([first], said([fresh]), () => 0)).toMatchObject([{ fromUs: 100 }]);
+  });
+
   it('does not know of the pause behind a complete one, and the Kernel does', () => {
     const ended = { ...known, observedUntilUs: 160, endedAtUs: 160, endedSequence: 7 };
     const { streamId } = known;

@@ -93,7 +93,7 @@ export function storeLostGaps(
   const omitted = known.filter((stream) => !isLater(stream) && !named.has(stream.streamId));
   return omitted.flatMap((stream): SequenceGap[] => {
     const { streamId, coverage } = stream;
-    const fromUs = Math.max(stream.observedUntilUs, observedUntilUs(streamId));
+    const fromUs = knownUntilUs(stream, observedUntilUs(streamId));
     const lastSequence = stream.endedSequence ?? OPEN_END;
     const end = contiguousEnd(coverage);
     if (end >= lastSequence) {
@@ -109,6 +109,16 @@ export function storeLostGaps(
       { streamId, firstSequence, lastSequence, reason: 'store-lost', ...span, countAtMost: lastSequence },
     ];
   });
+}
+
+/**
+ * How far a stream is known to be observed. One of which nothing is known yet has not even told of the pause
+ * before it.
+ */
+function knownUntilUs({ startedAtUs, previous, observedUntilUs }: ArchivedStream, claimedUs: number): number {
+  const untilUs = Math.max(observedUntilUs, claimedUs);
+  const isSilent = untilUs <= startedAtUs && previous !== null;
+  return isSilent ? Math.min(untilUs, previous.aliveUntilUs) : untilUs;
 }
 
 /**
