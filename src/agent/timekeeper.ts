@@ -9,7 +9,6 @@ import {
   withChange,
   withOffset,
 } from '../domain/clock-fix.ts';
-import { OPEN_END } from '../domain/gap.ts';
 import type { Now, ReportByException, StationNews } from '../domain/report-by-exception.ts';
 import type { TimeGap } from '../domain/sample.ts';
 import { formatDuration } from '../domain/units.ts';
@@ -88,7 +87,8 @@ export class Timekeeper {
 
   /** What the alive mark keeps of a store's clock. */
   streamClock(store: ClassStore): StreamClock {
-    return { saved: this.#options.clock.saved, eras: this.#kept.get(store)?.eras ?? [] };
+    const eras = this.#kept.get(store)?.eras ?? [];
+    return { saved: this.#options.clock.saved, eras, through: store.producedTo };
   }
 
   /** Numbers what is known of times that were off, and was not told. */
@@ -216,6 +216,6 @@ function lastRunOf(ring: Ring, bootId: string): LastRun | null {
 function earlierOf(ring: Ring, bootId: string): StampedStream[] {
   return ring.streams().flatMap(({ info, clock }) => {
     if (clock === undefined || info.bootId !== bootId || info.streamId === ring.stream.streamId) return [];
-    return [{ streamId: info.streamId, eras: clock.eras, through: OPEN_END }];
+    return [{ streamId: info.streamId, eras: clock.eras, through: clock.through }];
   });
 }

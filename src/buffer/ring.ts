@@ -44,6 +44,8 @@ export interface RingOptions {
 export interface StreamClock {
   readonly saved: SavedClock;
   readonly eras: readonly StampedEra[];
+  /** The last number that was given when this was kept: the time may have been set after it. */
+  readonly through: number;
 }
 
 /** When the last run of a store was alive, integer µs, and its clock; `null` if that was not kept. */
