@@ -8,7 +8,7 @@ import { SimulatedDisk } from '../world/simulated/disk.ts';
 import { createSimulatedRandom } from '../world/simulated/random.ts';
 import { AgentClock } from './agent-clock.ts';
 import { ClassStore } from './class-store.ts';
-import { Timekeeper } from './timekeeper.ts';
+import { pauseSince, Timekeeper } from './timekeeper.ts';
 
 const BOOT = 'b'.repeat(32);
 const HOUR_MS = 3_600_000;
@@ -93,4 +93,17 @@ test('of a run that was cut off, only what was given before its last mark is kno
   second.hearKernel();
   const own = second.fixes.filter(({ streamId }) => streamId === first.streamId);
   expect(own).toMatchObject([{ firstSequence: 1, lastSequence: 5, offsetUs: HOUR_US }]);
+});
+
+test('a run that was cut off before its first mark leaves what it knew of the clock', async () => {
+  const { time, disk, start } = await machine();
+  const first = await start();
+  first.hearKernel();
+  await first.mark();
+  disk.killProcess();
+  await start();
+  disk.killProcess();
+  const third = await start();
+  expect(third.clock.wallUs()).toBe(time.wallUs());
+  expect(pauseSince(third.store.ring, { clock: third.clock, bootId: BOOT })?.isOwnClock).toBe(true);
 });

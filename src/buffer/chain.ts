@@ -23,7 +23,7 @@ export interface StreamRecord {
   readonly nextSequence: number;
   readonly aliveUntilUs: number;
   readonly ended: StreamEnded | null;
-  /** As of the last alive mark. */
+  /** As of the alive mark that `aliveUntilUs` is from, this run's or the one before. */
   readonly clock?: StreamClock;
 }
 

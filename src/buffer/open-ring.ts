@@ -107,7 +107,9 @@ function newStream(others: readonly StreamRecord[], options: RingOptions, start:
     evictedThrough: 0,
     nextSequence: FIRST_SEQUENCE,
     // What was not observed before this run is declared within it, and must be again if it is cut off first.
+    // Until its first alive mark it knows no more than that one did, of its clock as little.
     aliveUntilUs: last?.ended?.atUs ?? stream.startedAtUs,
+    ...(last?.clock && { clock: { saved: last.clock.saved, eras: [], through: 0 } }),
     ended: null,
   };
 }

@@ -65,7 +65,7 @@ export interface RingStream {
   readonly durableThrough: number;
   /** `null` while the stream runs. */
   readonly ended: StreamEnded | null;
-  /** What its last alive mark said of its clock. */
+  /** What its last alive mark said of its clock; before the first, what that of the run before did. */
   readonly clock?: StreamClock;
 }
 
