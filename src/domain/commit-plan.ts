@@ -5,6 +5,7 @@ import {
   countOf,
   coverWithData,
   coverWithGap,
+  isMoreExact,
   type SequenceRange,
   subtract,
 } from './coverage.ts';
@@ -17,7 +18,7 @@ export interface CommitPlan {
   readonly coverage: ReadonlyMap<string, Coverage>;
   /** For each block of the transaction, by position: the numbers whose entries are to be inserted. */
   readonly inserts: readonly (readonly SequenceRange[])[];
-  /** Gap records to keep: one for each run of numbers that was uncovered until now. */
+  /** Gap records to keep: one for each run of numbers of which no more exact word was there. */
   readonly gaps: readonly SequenceGap[];
   /** What is there of these numbers is to be deleted first; `inserts` has all of them again. */
   readonly repairs: readonly RepairedRange[];
@@ -36,7 +37,7 @@ export interface CoverageRequest {
 
 /**
  * Decides what of a transaction is new. Blocks come before gaps: data is never replaced and a gap fills only
- * what nothing covers, so this order leaves the fewest gap records.
+ * what nothing better covers, so this order leaves the fewest gap records.
  */
 export function planCommit(
   coverageOf: (streamId: string) => Coverage,
@@ -74,12 +75,13 @@ export function planCommit(
 }
 
 /**
- * What is left of a kept gap record after data replaced some of its numbers. A record whose numbers are all
- * data is gone; so is one with an open end once as much was delivered as can have been lost at most.
+ * What is left of a kept gap record after data, or what its store told of them, replaced some of its numbers.
+ * A record whose numbers are all replaced is gone; so is one with an open end once that were as many as can
+ * have been lost at most.
  */
 export function remainingGap(gap: SequenceGap, coverage: Coverage): SequenceGap[] {
-  const data = coverage.filter((range) => range.state === 'data');
-  const rest = subtract({ first: gap.firstSequence, last: gap.lastSequence }, data);
+  const known = coverage.filter(({ state }) => state === 'data' || isMoreExact(state, gap.reason));
+  const rest = subtract({ first: gap.firstSequence, last: gap.lastSequence }, known);
   const left = splitGap(gap, rest);
   const delivered = gap.lastSequence === OPEN_END && countOf(rest) < sizeOf(gap);
   return delivered ? left.filter((part) => part.countAtMost > 0) : left;

@@ -16,8 +16,17 @@ import {
 const action = fc.record({
   first: fc.integer({ min: 1, max: 60 }),
   length: fc.integer({ min: 1, max: 15 }),
-  state: fc.constantFrom<CoverageState>('data', 'evicted', 'crash'),
+  state: fc.constantFrom<CoverageState>('data', 'evicted', 'crash', 'store-lost'),
 });
+
+/** A state replaces what stands below it. */
+const RANKS: readonly (readonly (CoverageState | undefined)[])[] = [
+  [undefined],
+  ['crash', 'store-lost'],
+  ['evicted'],
+  ['data'],
+];
+const rankOf = (state: CoverageState | undefined) => RANKS.findIndex((states) => states.includes(state));
 
 /** The same rules, number by number. */
 function modelOf(actions: readonly { first: number; length: number; state: CoverageState }[]) {
@@ -26,8 +35,7 @@ function modelOf(actions: readonly { first: number; length: number; state: Cover
   for (const { first, length, state } of actions) {
     const changed: number[] = [];
     for (let number = first; number < first + length; number++) {
-      const before = model.get(number);
-      if (state === 'data' ? before === 'data' : before !== undefined) continue;
+      if (rankOf(model.get(number)) >= rankOf(state)) continue;
       model.set(number, state);
       changed.push(number);
     }

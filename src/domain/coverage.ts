@@ -1,5 +1,5 @@
 import { invariant } from './errors.ts';
-import type { SequenceGapReason } from './gap.ts';
+import { CONCLUDED_REASONS, type SequenceGapReason } from './gap.ts';
 import { FIRST_SEQUENCE } from './stream.ts';
 
 /** An inclusive range of sequence numbers. */
@@ -32,13 +32,21 @@ export function coverWithData(coverage: Coverage, range: SequenceRange): Coverag
   return cover(coverage, { ...range, state: 'data' }, (state) => state !== 'data');
 }
 
-/** Declares a range lost. A gap fills only numbers that nothing covers. */
+/**
+ * Declares a range lost. A gap fills only numbers that nothing covers, or of which a Kernel had only concluded
+ * that they are lost.
+ */
 export function coverWithGap(
   coverage: Coverage,
   range: SequenceRange,
   reason: SequenceGapReason,
 ): CoverageChange {
-  return cover(coverage, { ...range, state: reason }, () => false);
+  return cover(coverage, { ...range, state: reason }, (state) => isMoreExact(reason, state));
+}
+
+/** What is known of numbers replaces what was concluded of them. */
+export function isMoreExact(state: CoverageState, than: CoverageState): boolean {
+  return CONCLUDED_REASONS.has(than) && !CONCLUDED_REASONS.has(state);
 }
 
 /** The numbers of `range` that nothing covers, ascending. */

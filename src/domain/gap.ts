@@ -11,10 +11,16 @@ export const SEQUENCE_GAP_REASONS = [
 ] as const;
 export type SequenceGapReason = (typeof SEQUENCE_GAP_REASONS)[number];
 
+/** What a Kernel concludes of a stream whose store does not tell; what the store tells is more exact. */
+export const CONCLUDED_REASONS: ReadonlySet<string> = new Set<SequenceGapReason>(['crash', 'store-lost']);
+
 /** The last sequence of a gap whose end nobody knows: after a crash the stream may have run on. */
 export const OPEN_END = Number.MAX_SAFE_INTEGER;
 
-/** A range of a stream that was numbered and is lost. Only the store that made the stream declares it. */
+/**
+ * A range of a stream that was numbered and is lost. Only the store that made the stream declares it, or a
+ * Kernel in its place, for a reason of `CONCLUDED_REASONS`.
+ */
 export interface SequenceGap {
   readonly streamId: string;
   readonly firstSequence: number;

@@ -113,6 +113,12 @@ describe('a stream that a copy of its store took for cut off', () => {
 
   it('is not settled while it runs, and is when it is over', () => {
     expect(settledCoverage(coverage, true)).toEqual([{ first: 1, last: 7, state: 'data' }]);
+    const cut = [
+      { first: 1, last: 3, state: 'refused' },
+      { first: 4, last: 7, state: 'crash' },
+      { first: 8, last: 9, state: 'data' },
+    ] as const;
+    expect(settledCoverage(cut, true)).toEqual([cut[0], cut[2]]);
     expect(settledCoverage(coverage, false)).toEqual(coverage);
   });
 });

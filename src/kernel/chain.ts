@@ -1,5 +1,5 @@
 import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
-import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { CONCLUDED_REASONS, OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { Hello, StreamState } from '../uplink/messages.ts';
 import type { ArchivedStream, ArchiveTransaction, StreamOrigin } from '../world/archive.ts';
@@ -161,11 +161,11 @@ function descendantsOf(
 }
 
 /**
- * What of a stream an agent need not send any more. A stream that runs in its session goes on, so a gap with
- * an open end in it settles nothing: a copy of the store that is used elsewhere took it for cut off.
+ * What of a stream an agent need not send any more. Of a stream that runs in its session nothing is settled
+ * that was only concluded: a copy of the store that is used elsewhere took it for cut off.
  */
 export function settledCoverage(coverage: Coverage, isRunning: boolean): Coverage {
-  return isRunning ? coverage.filter(({ last }) => last !== OPEN_END) : coverage;
+  return isRunning ? coverage.filter(({ state }) => !CONCLUDED_REASONS.has(state)) : coverage;
 }
 
 /** Streams of a Hello that ended cleanly. */

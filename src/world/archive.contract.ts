@@ -131,6 +131,25 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect(await archive.gaps(allOf('P1.a'))).toEqual([]);
     });
 
+    test('what its store tells of a lost number replaces what was only concluded, and not the other way', async () => {
+      const spans = async () =>
+        (await archive.gaps(allOf('P1.a'))).map((gap) =>
+          gap.kind === 'time' ? [] : [gap.reason, gap.firstSequence, gap.lastSequence, gap.toUs - T0],
+        );
+      const crash = gapOf(1, OPEN_END, { reason: 'crash', countAtMost: 100, toUs: T0 + 50 });
+      const refused = gapOf(3, 6, { reason: 'refused', toUs: T0 + 90 });
+      await archive.commit(transactionOf({ gaps: [crash] }));
+      await archive.commit(transactionOf({ gaps: [refused] }));
+      await archive.commit(transactionOf({ gaps: [{ ...crash, reason: 'store-lost' }] }));
+      const left = [
+        ['crash', 1, 2, 50],
+        ['crash', 7, OPEN_END, 50],
+        ['refused', 3, 6, 90],
+      ];
+      expect((await spans()).toSorted()).toEqual(left);
+      expect((await archive.stat()).gaps).toBe(3);
+    });
+
     test('values of every type come back exactly', async () => {
       const values: SampleValue[] = [
         ...[true, false, null, 2n ** 63n - 1n, -(2n ** 63n), 0n, 2n ** 53n + 1n],
