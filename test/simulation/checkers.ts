@@ -247,6 +247,8 @@ export interface StationContext {
   readonly forgotAtMs: readonly number[];
   /** Starts of the agent, ascending, true times. */
   readonly startsMs: readonly number[];
+  /** Streams in the order in which they were started. */
+  readonly streamIds: readonly string[];
   readonly find: Find;
 }
 
@@ -256,7 +258,7 @@ const TOLERANCE_US = 1_000_000;
 /** Every interval in which nobody saw the station is declared for its tags. */
 export function checkObserved(context: StationContext): void {
   const { name, tagIndex, seen, pauseMaxMs, evidence, find } = context;
-  const declared = merged([...(evidence.gapsOfTag[tagIndex] ?? []), ...badIntervals(evidence, tagIndex)]);
+  const declared = merged([...(evidence.gapsOfTag[tagIndex] ?? []), ...badIntervals(context)]);
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
     if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs || to.trueMs > context.untilMs) continue;
@@ -278,13 +280,18 @@ export function checkObserved(context: StationContext): void {
   }
 }
 
-/** A quality that says "nobody saw it" declares the time until the next row. */
-function badIntervals(evidence: Evidence, tagIndex: number): { fromUs: number; toUs: number }[] {
-  const rows = evidence.samplesOfTag[tagIndex] ?? [];
-  return rows.flatMap((row, at) =>
-    isUnobserved(row.quality)
-      ? [{ fromUs: row.sourceTimeUs, toUs: rows[at + 1]?.sourceTimeUs ?? row.sourceTimeUs }]
-      : [],
+/**
+ * A quality that says "nobody saw it" declares the time until the next row: the next that was numbered, since
+ * a device whose clock is wrong puts its rows anywhere.
+ */
+function badIntervals({ evidence, tagIndex, streamIds }: StationContext): { fromUs: number; toUs: number }[] {
+  const places = new Map(streamIds.map((streamId, at) => [streamId, at]));
+  const placeOf = ({ streamId }: { readonly streamId: string }) => places.get(streamId) ?? -1;
+  const rows = (evidence.samplesOfTag[tagIndex] ?? []).toSorted(
+    (a, b) => placeOf(a) - placeOf(b) || a.sequence - b.sequence,
+  );
+  return rows.flatMap(({ quality, sourceTimeUs: fromUs }, at) =>
+    isUnobserved(quality) ? [{ fromUs, toUs: Math.max(fromUs, rows[at + 1]?.sourceTimeUs ?? fromUs) }] : [],
   );
 }
 

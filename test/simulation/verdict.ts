@@ -64,8 +64,12 @@ function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
 }
 
 function checkStations(world: World, { evidence, part, find }: PartCheck): void {
-  const { agent, plant, swarm, untilMs } = world;
+  const { agent, agents, plant, swarm, untilMs } = world;
   const startsMs = agent.runs.map((run) => run.startedMs);
+  const streamIds = agents
+    .flatMap(({ runs }) => runs)
+    .toSorted((a, b) => a.startedMs - b.startedMs)
+    .flatMap((run) => run.streamIds.get(part) ?? []);
   // A bad quality then stands at the time of the device and not of the pause.
   const isUntimely = swarm.faults.has('device-clock');
   const forgotAtMs = agent.forgotAtMs
@@ -81,7 +85,9 @@ function checkStations(world: World, { evidence, part, find }: PartCheck): void 
     const tagIndex = own.find((index) => partOfTag(index, swarm.alarmShare) === part) ?? station.firstTag;
     const { seen } = station;
     const pauseMaxMs = 2 * paceMs + 500;
-    checkObserved({ name, tagIndex, seen, pauseMaxMs, evidence, forgotAtMs, startsMs, untilMs, find });
+    checkObserved({
+      ...{ name, tagIndex, seen, pauseMaxMs, evidence, forgotAtMs, startsMs, streamIds, untilMs, find },
+    });
   }
 }
 
