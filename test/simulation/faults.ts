@@ -30,6 +30,8 @@ export interface FaultSetup {
 export class Faults {
   readonly #setup: FaultSetup;
   readonly counts: Partial<Record<Fault, number>> = {};
+  /** When a fault began or ended, true times. */
+  readonly momentsMs: number[] = [];
   readonly #healers = new Set<() => void>();
   #isOver = false;
   #image: AgentImage = new Map();
@@ -79,6 +81,7 @@ export class Faults {
 
   #make(kind: Fault): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    this.momentsMs.push(this.#setup.clock.monotonicMs());
     this.#setup.history.note(`fault: ${kind}`);
     if (kind.startsWith('link-')) this.#makeLinkFault(kind);
     else if (kind.startsWith('kernel-') || kind === 'archive-unavailable') this.#makeKernelFault(kind);
@@ -280,6 +283,7 @@ export class Faults {
       this.#healers.delete(heal);
       timer.cancel();
       history.note(`fault: ${what} ends`);
+      this.momentsMs.push(clock.monotonicMs());
       end();
     };
     this.#healers.add(heal);

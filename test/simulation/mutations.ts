@@ -71,6 +71,11 @@ export const MUTATIONS = {
     shownBy: { faults: ['link-break'] },
     driver: (driver) => perLink(driver, (batch) => ({ ...batch, readings: batch.readings.toReversed() })),
   }),
+  'gap-storm': () => ({
+    defect: 'a driver tells with each batch of a moment that it did not see',
+    shownBy: { faults: ['link-reset'], faultEveryMs: 8000 },
+    driver: (driver) => perLink(driver, withMomentUnseen),
+  }),
   'crash-undeclared': () => ({
     defect: 'the Kernel does not declare what a crash may have lost',
     shownBy: { faults: ['agent-kill'] },
@@ -104,6 +109,13 @@ function unsynced(store: Awaited<ReturnType<Disk['open']>>) {
 function cleanlyFollowed(stream: RingStream): RingStream {
   const { previous } = stream.info;
   return { ...stream, info: { ...stream.info, previous: previous && { ...previous, endedCleanly: true } } };
+}
+
+function withMomentUnseen(batch: LinkBatch): LinkBatch {
+  const toUs = batch.readings[0]?.sourceTimeUs ?? 0;
+  if (batch.unseen !== undefined || toUs <= 0) return batch;
+  const moment = { tagIndexes: [], fromUs: toUs - 1, toUs, reason: 'station-down' } as const;
+  return { ...batch, unseen: [moment] };
 }
 
 function perLink(driver: Driver, change: (batch: LinkBatch) => LinkBatch): Driver {

@@ -23,7 +23,7 @@ export async function check(world: World, find: (text: string) => void): Promise
     checkReserved({ runs: world.agents.flatMap(({ runs }) => runs), swarm, evidence, find });
   const runs = world.agents.flatMap((each) => each.runs);
   if (swarm.clockMode === 'kernel') checkTimes(runs, evidence, find);
-  checkStorms({ ...world, evidence, find });
+  checkStorms({ ...world, untilMs: world.clock.monotonicMs(), evidence, find });
   // A disk that takes nothing cannot be tidied up; those that are left are well again.
   checkQuarantine({ agents: world.agents.filter(({ run }) => run !== undefined), swarm, find });
   if (mayLoseNothing(swarm)) {
