@@ -1,0 +1,73 @@
+/* What a Hello tells of losses: docs/PROTOCOL.md, section 6. */
+import type { Archive, GapRecord, Transaction } from './archive.ts';
+import { OPEN_END, told } from './coverage.ts';
+import type { Hello, StreamState } from './messages.ts';
+
+/** Makes the streams of a Hello known, and records what went with crashes and with lost stores. */
+export function recordLosses(archive: Archive, { streams, owner, wallUs }: Hello): void {
+  const own = streams.map(({ streamId, startedAtUs, previous }) => {
+    return { streamId, owner, startedAtUs, previous: previous?.streamId ?? null };
+  });
+  const named = new Set(own.map(({ streamId }) => streamId));
+  const forgotten = streams.flatMap(({ previous }) => {
+    if (previous === null || named.has(previous.streamId)) return [];
+    return [{ streamId: previous.streamId, owner, startedAtUs: previous.aliveUntilUs, previous: null }];
+  });
+  const transaction: Transaction = {
+    streams: [...forgotten, ...own],
+    ended: streams.flatMap(({ streamId, producedTo, endedAtUs }) => {
+      return endedAtUs === 0 ? [] : [{ streamId, last: producedTo, atUs: endedAtUs }];
+    }),
+    gaps: crashes(archive, streams),
+  };
+  archive.commit(transaction);
+  const lost = lostStreams(archive, { streams, owner, wallUs });
+  if (lost.length > 0) archive.commit({ gaps: lost });
+}
+
+function crashes(archive: Archive, streams: readonly StreamState[]): GapRecord[] {
+  const gap = (streamId: string, first: number, span: { aliveUs: number; toUs: number; atMost: number }) => {
+    const fromUs = Math.min(span.toUs, Math.max(span.aliveUs, archive.observedUntilUs.get(streamId) ?? 0));
+    const numbers = { first, last: OPEN_END, countAtMost: span.atMost };
+    return { streamId, ...numbers, reason: 'crash', fromUs, toUs: span.toUs };
+  };
+  const cutOff = streams.flatMap(({ previous, startedAtUs: toUs }) => {
+    if (previous === null || previous.endedCleanly) return [];
+    const { streamId, lastDurable, aliveUntilUs: aliveUs, lostAtMost: atMost } = previous;
+    return [gap(streamId, lastDurable + 1, { aliveUs, toUs, atMost })];
+  });
+  const named = new Set(streams.map(({ previous }) => previous?.streamId));
+  const toUs = streams.at(-1)?.startedAtUs ?? 0;
+  const orphans = streams.filter(
+    (each) => !each.running && each.endedAtUs === 0 && !named.has(each.streamId),
+  );
+  return [
+    ...cutOff,
+    ...orphans.map(({ streamId, producedTo, startedAtUs: aliveUs }) => {
+      return gap(streamId, producedTo + 1, { aliveUs, toUs, atMost: OPEN_END });
+    }),
+  ];
+}
+
+function lostStreams(archive: Archive, hello: Pick<Hello, 'streams' | 'owner' | 'wallUs'>): GapRecord[] {
+  const { streams, owner, wallUs } = hello;
+  const last = streams.at(-1);
+  if (last === undefined) return [];
+  const named = new Set(streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
+  const descends = (streamId: string): boolean => {
+    for (let at: string | null = streamId; at !== null; at = archive.streams.get(at)?.previous ?? null) {
+      if (named.has(at)) return true;
+    }
+    return false;
+  };
+  return [...archive.streams.values()].flatMap((stream): GapRecord[] => {
+    const { streamId, startedAtUs } = stream;
+    if (stream.owner !== owner || named.has(streamId)) return [];
+    if (startedAtUs >= wallUs && descends(streamId)) return [];
+    const end = archive.ended.get(streamId) ?? OPEN_END;
+    if (told(archive.coverage(streamId), false).through >= end) return [];
+    const toUs = last.startedAtUs;
+    const fromUs = Math.min(toUs, archive.observedUntilUs.get(streamId) ?? startedAtUs);
+    return [{ streamId, first: 1, last: end, reason: 'store-lost', fromUs, toUs, countAtMost: end }];
+  });
+}
