@@ -2,7 +2,7 @@
  * The archive of this Kernel: a file of JSON lines, one for each transaction, synced before anything is
  * acknowledged. What it says is all that the Kernel knows after a restart.
  */
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { type Cover, covered, type Range } from './coverage.ts';
 import type { Entry } from './entry.ts';
 
@@ -67,16 +67,16 @@ export class Archive {
     return this.#coverage.get(streamId) ?? [];
   }
 
-  /** Durable when it returns. Entries and gaps are trimmed to what is new before they are written. */
-  commit(transaction: Transaction): void {
+  /**
+   * Durable when it returns. Entries and gaps are trimmed to what is new before they are written; tells how
+   * many entries were new.
+   */
+  commit(transaction: Transaction): number {
     const trimmed = { ...transaction, rows: this.#newRows(transaction), gaps: this.#newGaps(transaction) };
     writeSync(this.#file, `${JSON.stringify(trimmed, withoutBigint)}\n`);
     fsyncSync(this.#file);
     this.#apply(trimmed);
-  }
-
-  close(): void {
-    closeSync(this.#file);
+    return trimmed.rows.reduce((sum, { entries }) => sum + entries.length, 0);
   }
 
   #newRows({ rows = [] }: Transaction): NonNullable<Transaction['rows']> {

@@ -2,8 +2,9 @@
  * A Kernel that was written from docs/PROTOCOL.md and src/uplink/kernel.proto alone and imports nothing of the
  * program: what another party can do. Plain TCP, an archive in a file of JSON lines.
  *
- *   node test/third-party/kernel.ts PORT ARCHIVE
+ *   node test/third-party/kernel.ts PORT ARCHIVE [MS]
  *
+ * MS: so long after the transaction an Ack goes out, which gives everything time to come twice.
  * SIGUSR2: it forgets its dictionaries. On its standard output: a line of JSON for each thing that happens.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -23,8 +24,8 @@ const BLOCK_BYTES_MAX = 4 * 1024 * 1024;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 const DICTIONARY_BYTES_MAX = 32 * 1024 * 1024;
 
-const [port, path] = process.argv.slice(2);
-if (port === undefined || path === undefined) throw new Error('usage: kernel.ts PORT ARCHIVE');
+const [port, path, ackDelayMs = '0'] = process.argv.slice(2);
+if (port === undefined || path === undefined) throw new Error('usage: kernel.ts PORT ARCHIVE [MS]');
 const archive = new Archive(path);
 const nowUs = (): number => Math.round(Date.now() * 1000);
 const tell = (what: object): void => void process.stdout.write(`${JSON.stringify(what)}\n`);
@@ -215,7 +216,7 @@ function takeData(session: Session, lane: Lane, said: { number: number; fields: 
   const { number, fields } = said;
   if (number === say.FRAME.bye) lane.socket.end();
   const answer = answerTo(session, number, fields);
-  if (answer !== null) lane.send(answer);
+  if (answer !== null) setTimeout(() => lane.send(answer), Number(ackDelayMs));
   observe(session);
 }
 
@@ -276,7 +277,8 @@ function takeBlock(session: Session, fields: Fields): Uint8Array {
     return refuse(say.NACK.undecodable, String(error));
   }
   const repair = fields.number(2) === 1;
-  archive.commit({ rows: [{ streamId, dictionary, entries, ...(repair ? { repair } : {}) }] });
+  const news = archive.commit({ rows: [{ streamId, dictionary, entries, ...(repair ? { repair } : {}) }] });
+  if (news < count) tell({ trimmed: count - news });
   return say.ack([toldOf(session, streamId)], fields.number(3) === 1 ? [{ streamId, ...range }] : []);
 }
 
