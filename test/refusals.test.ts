@@ -78,6 +78,25 @@ it('a Kernel goes above the epoch that an agent has seen, and refuses a jump', a
   expect(await stage.archive.kernelEpoch(), 'durable').toBe(8);
 });
 
+it('what one agent claims of epochs, however often, locks no other one out', async () => {
+  const stage = new Stage(8);
+  await stage.kernel();
+  const first = await greet(stage, {});
+  if (first.answer?.type !== 'welcome') throw new Error('no Welcome');
+  const seen = first.answer.welcome.kernelEpoch;
+  for (const claimed of [COUNTER_JUMP_MAX - 1, COUNTER_JUMP_MAX, 2 * COUNTER_JUMP_MAX]) {
+    const { channel } = await greet(stage, { process: 'KomC', highestKernelEpoch: claimed });
+    channel.destroy();
+  }
+  const last = await greet(stage, { process: 'KomD' });
+  if (last.answer?.type !== 'welcome') throw new Error('no Welcome');
+  const disk = new SimulatedDisk(stage.clock, stage.random);
+  const other = await SeenEpochs.load(new SideStore(disk, 'notes'), stage.log);
+  await other.met(seen);
+  await other.met(last.answer.welcome.kernelEpoch);
+  expect(other.highest).toBe(COUNTER_JUMP_MAX);
+});
+
 it('an agent remembers the highest epoch, and refuses a Kernel that was overtaken, or jumps', async () => {
   const stage = new Stage(7);
   const disk = new SimulatedDisk(stage.clock, stage.random);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   CONNECTIONS_PER_ADDRESS_MAX,
+  COUNTER_JUMP_MAX,
   GAPS_BURST_MAX,
   GAPS_PER_S_MAX,
   GREETINGS_PER_ADDRESS_MAX,
@@ -10,6 +11,8 @@ import {
 } from '../uplink/limits.ts';
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { Admission, GapPace, ProcessQuotas } from './admission.ts';
+
+const AGENT = { site: 'S', process: 'A', highestTerm: 0, streams: [] };
 
 describe('admission of connections', () => {
   it('refuses an address that opens many without saying who it is, and no other address', () => {
@@ -37,11 +40,21 @@ describe('admission of connections', () => {
 describe('quotas of processes', () => {
   it('bound the streams that a process may ever name; those it named before are free', () => {
     const quotas = new ProcessQuotas();
-    const ids = Array.from({ length: STREAMS_PER_PROCESS_MAX }, (_, at) => String(at));
-    quotas.greet('S', 'A', ids);
-    quotas.greet('S', 'A', ids);
-    quotas.greet('S', 'B', ['new']);
-    expect(() => quotas.greet('S', 'A', ['new'])).toThrow(/names more than/);
+    const streams = Array.from({ length: STREAMS_PER_PROCESS_MAX }, (_, at) => ({ streamId: String(at) }));
+    quotas.greet({ ...AGENT, streams });
+    quotas.greet({ ...AGENT, streams });
+    quotas.greet({ ...AGENT, process: 'B', streams: [{ streamId: 'new' }] });
+    expect(() => quotas.greet({ ...AGENT, streams: [{ streamId: 'new' }] })).toThrow(/names more than/);
+  });
+
+  it('bound how far a process takes its terms at once', () => {
+    const quotas = new ProcessQuotas();
+    quotas.greet({ ...AGENT, highestTerm: 7 });
+    expect(() => quotas.greet({ ...AGENT, highestTerm: 8 + COUNTER_JUMP_MAX })).toThrow(/term of S\/A/);
+    quotas.greet({ ...AGENT, highestTerm: 7 + COUNTER_JUMP_MAX });
+    quotas.greet({ ...AGENT, highestTerm: 8 + COUNTER_JUMP_MAX });
+    quotas.greet(AGENT);
+    expect(() => quotas.greet({ ...AGENT, process: 'B', highestTerm: 1 + COUNTER_JUMP_MAX })).toThrow();
   });
 
   it('bound the new dictionaries of a session, and of all sessions of a process', () => {

@@ -2,6 +2,7 @@ import { KomError } from '../domain/errors.ts';
 import {
   CONNECTIONS_MAX,
   CONNECTIONS_PER_ADDRESS_MAX,
+  checkedCounter,
   GAPS_BURST_MAX,
   GAPS_PER_S_MAX,
   GREETINGS_PER_ADDRESS_MAX,
@@ -12,6 +13,7 @@ import {
   PROCESSES_MAX,
   STREAMS_PER_PROCESS_MAX,
 } from '../uplink/limits.ts';
+import type { Hello, StreamState } from '../uplink/messages.ts';
 import type { Clock } from '../world/clock.ts';
 
 /** Who is connected and who may be: counts by remote address, see uplink/limits.ts. */
@@ -60,22 +62,31 @@ function hostOf(remote: string): string {
 /** What one process has brought since the Kernel started. */
 interface Brought {
   readonly streamIds: Set<string>;
+  /** The highest activation term that an agent of it claimed to have seen. */
+  highestTerm: number;
   dictionaries: number;
   dictionaryBytes: number;
 }
+
+/** What of a Hello is counted. */
+type GreetingAgent = Pick<Hello, 'site' | 'process' | 'highestTerm'> & {
+  readonly streams: readonly Pick<StreamState, 'streamId'>[];
+};
 
 /** What the processes that this Kernel hears of bring, see uplink/limits.ts. */
 export class ProcessQuotas {
   readonly #brought = new Map<string, Brought>();
 
   /** A Hello. @throws KomError KOM_LIMIT_EXCEEDED */
-  greet(site: string, process: string, streamIds: readonly string[]): void {
+  greet({ site, process, streams, highestTerm }: GreetingAgent): void {
     const brought = this.#of(site, process);
-    const fresh = streamIds.filter((streamId) => !brought.streamIds.has(streamId));
+    const term = checkedCounter(`term of ${site}/${process}`, highestTerm, brought.highestTerm);
+    const fresh = streams.map(({ streamId }) => streamId).filter((id) => !brought.streamIds.has(id));
     if (brought.streamIds.size + fresh.length > STREAMS_PER_PROCESS_MAX) {
       throw exceeded(`${site}/${process} names more than ${STREAMS_PER_PROCESS_MAX} streams`);
     }
     for (const streamId of fresh) brought.streamIds.add(streamId);
+    brought.highestTerm = Math.max(brought.highestTerm, term);
   }
 
   /** A session of a process, to count what it brings. */
@@ -88,7 +99,7 @@ export class ProcessQuotas {
     const known = this.#brought.get(key);
     if (known !== undefined) return known;
     if (this.#brought.size >= PROCESSES_MAX) throw exceeded(`more than ${PROCESSES_MAX} processes`);
-    const brought = { streamIds: new Set<string>(), dictionaries: 0, dictionaryBytes: 0 };
+    const brought = { streamIds: new Set<string>(), highestTerm: 0, dictionaries: 0, dictionaryBytes: 0 };
     this.#brought.set(key, brought);
     return brought;
   }

@@ -1,4 +1,3 @@
-import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { decodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, KomError } from '../domain/errors.ts';
@@ -14,6 +13,7 @@ import { decode, rangeOf, takeIn } from './block-intake.ts';
 import { settledCoverage } from './chain.ts';
 import type { Contribution, Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
+import { toldCoverage } from './told-coverage.ts';
 
 /**
  * Bytes taken from one agent and not yet committed; then the lane is not read, which is the back-pressure.
@@ -191,10 +191,9 @@ export class DataLane {
     const { archive, presence, channel, runningIds } = this.#options;
     const coverage = settledCoverage(await archive.coverage(streamId), runningIds.has(streamId));
     presence.covered(streamId, coverage);
-    const throughSequence = contiguousEnd(coverage);
     await channel.send({
       type: 'ack',
-      coverage: [{ streamId, throughSequence, held: heldBeyond(coverage).slice(0, RANGES_MAX) }],
+      coverage: toldCoverage([{ streamId, coverage }], RANGES_MAX),
       ...(confirm === undefined ? {} : { archived: [confirm] }),
     });
   }

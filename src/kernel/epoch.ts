@@ -5,11 +5,15 @@ import type { Log } from '../world/log.ts';
 /**
  * The epoch of this Kernel: durable in its archive and never lowered. A Kernel that meets an agent which has
  * seen a higher one, because its archive was restored or made anew, goes above it before it welcomes anybody.
+ * In one run it goes no further than an agent follows which knew the epoch of the beginning: what one agent
+ * claims, however often, locks no other one out.
  */
 export class KernelEpoch {
   readonly #archive: Archive;
   readonly #log: Log;
   #turn: Promise<number> = Promise.resolve(0);
+  /** What the archive had when this run first asked. */
+  #first: number | null = null;
 
   constructor(options: { readonly archive: Archive; readonly log: Log }) {
     this.#archive = options.archive;
@@ -31,7 +35,8 @@ export class KernelEpoch {
 
   async #raise(claimed: number): Promise<number> {
     const known = await this.#archive.kernelEpoch();
-    checkedCounter('epoch of a Kernel', claimed, known);
+    this.#first ??= known;
+    checkedCounter('epoch of a Kernel', claimed + 1, this.#first);
     if (known > 0 && claimed <= known) return known;
     const epoch = Math.max(known, claimed) + 1;
     await this.#archive.raiseKernelEpoch(epoch);

@@ -1,9 +1,8 @@
-import { contiguousEnd, heldBeyond } from '../domain/coverage.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Audit } from '../ops/audit.ts';
 import { Channel } from '../uplink/channel.ts';
-import { HELLO_TIMEOUT_MS, RANGES_MAX } from '../uplink/limits.ts';
-import type { ClockEcho, Hello, StreamCoverage, Welcome } from '../uplink/messages.ts';
+import { HELLO_TIMEOUT_MS, WELCOME_RANGES_MAX } from '../uplink/limits.ts';
+import type { ClockEcho, Hello, Welcome } from '../uplink/messages.ts';
 import { agreedPace, type Pace } from '../uplink/silence.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock, Timer } from '../world/clock.ts';
@@ -20,6 +19,7 @@ import { agreedProtocol, byeReason, checkIdentity, helloOf } from './hello.ts';
 import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
+import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
 /** So long the data lane of an agent that stops may go on. */
 const FAREWELL_MAX_MS = 5000;
@@ -156,11 +156,7 @@ export class KernelServer {
     const { archive, random, clock, log } = this.#options;
     const { site, process, instance } = hello;
     checkIdentity(hello);
-    this.#quotas.greet(
-      site,
-      process,
-      hello.streams.map(({ streamId }) => streamId),
-    );
+    this.#quotas.greet(hello);
     const kernelEpoch = await this.#epoch.met(hello.highestKernelEpoch);
     const presence = this.presence.of(site, process);
     this.#replace(hello);
@@ -180,15 +176,11 @@ export class KernelServer {
     const known = (await archive.streams(site, process)).filter((each) => each.instance === instance);
     const lost = storeLostGaps(known, hello, observed);
     if (lost.length > 0) await this.#ingest.commit({ gaps: lost, bytes: 64 * lost.length });
-    const coverage: StreamCoverage[] = [];
+    const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
-      const ranges = settledCoverage(await archive.coverage(streamId), running);
-      coverage.push({
-        streamId,
-        throughSequence: contiguousEnd(ranges),
-        held: heldBeyond(ranges).slice(0, RANGES_MAX),
-      });
+      covered.push({ streamId, coverage: settledCoverage(await archive.coverage(streamId), running) });
     }
+    const coverage = toldCoverage(covered, WELCOME_RANGES_MAX);
     const sessionId = mintId(random);
     const streamIds = new Set(
       hello.streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId ?? streamId]),

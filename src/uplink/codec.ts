@@ -136,7 +136,8 @@ function fromWire(wire: WireReader): Message {
     const bye = wire.message('bye');
     return {
       type: 'bye',
-      reason: bye.choice('reason', BYE_REASONS),
+      // It is understood before a version is agreed upon, so also with a reason of a later one.
+      reason: BYE_REASONS[bye.number('reason')] ?? 'unspecified',
       text: bye.text('text').slice(0, REASON_CHARACTERS_MAX),
     };
   }

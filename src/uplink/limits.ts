@@ -20,6 +20,8 @@ export const FRAME_FIELDS_MAX = 500_000;
 /** Entries of lists in one message. */
 export const STREAMS_MAX = 10_000;
 export const RANGES_MAX = 100_000;
+/** Ranges of all streams in a Welcome, which has to fit into a frame of FRAME_BYTES_MAX_BEFORE_WELCOME. */
+export const WELCOME_RANGES_MAX = 20_000;
 export const LIVE_VALUES_MAX = 10_000;
 /** Dictionaries that a Hello or a Welcome names. */
 export const NAMED_DICTIONARIES_MAX = 1000;

@@ -83,6 +83,11 @@ describe('limits on what another machine says', () => {
     expect(decodeMessage(later)).toEqual({ type: 'bye', reason: 'timeout', text: 'x' });
   });
 
+  it('a goodbye is understood though its reason is one of a later version', () => {
+    const later = wire({ bye: { reason: 99, text: 'x' } });
+    expect(decodeMessage(later)).toEqual({ type: 'bye', reason: 'unspecified', text: 'x' });
+  });
+
   it('a counter may jump by a million and no more', () => {
     expect(checkedCounter('term', 7 + COUNTER_JUMP_MAX, 7)).toBe(7 + COUNTER_JUMP_MAX);
     expect(() => checkedCounter('term', 8 + COUNTER_JUMP_MAX, 7)).toThrow(/claimed term is too far ahead/);
