@@ -8,4 +8,5 @@ it('damaged traffic of a fixed seed crashes and hangs nothing, and disturbs no h
   expect(result.inputs).toMatchObject({ frames: 600, messages: 600, blocks: 600 });
   expect(result.inputs['kernel']).toBeGreaterThanOrEqual(40);
   expect(result.inputs['agent']).toBeGreaterThanOrEqual(40);
+  expect(result.inputs['hello']).toBeGreaterThanOrEqual(40);
 });

@@ -59,6 +59,38 @@ it('a refused block is kept aside, its numbers are a gap, and a retry replaces t
   expect(stage.bugs).toEqual([]);
 });
 
+it('numbers that an agent gave and that nobody has are shown, and of an honest agent there are none', async () => {
+  const stage = new Stage(9);
+  const kernel = await stage.kernel();
+  const agent = await stage.agent('KomA');
+  const streamId = 'cd'.repeat(16);
+  const state: StreamState = {
+    ...{ streamId, bootId: streamId, startedAtUs: 1, previous: null, held: [{ first: 11, last: 20 }] },
+    ...{ heldFromUs: 1, producedTo: 50, endedAtUs: null, running: true },
+  };
+  const { channel } = await greet(stage, { streams: [state], heartbeatMs: 1000, silenceMaxMs: 60_000 });
+  const unresolved = async (process: string): Promise<unknown[]> => {
+    const found = kernel.presence.of('S', process).unresolved((id) => stage.archive.coverage(id));
+    return (await found).map(({ first, last }) => [first, last]);
+  };
+  for (let second = 0; second < 40; second++) {
+    const heartbeat = { wallUs: 1, streams: [state], observedUntilUs: 1, uplinkState: 'online' as const };
+    void channel.send({ type: 'heartbeat', heartbeat: { ...heartbeat, receivedBytes: 0, isPartial: false } });
+    if (second === 10) stage.network.cut('KomA', KERNEL.host, 'reset');
+    if (second === 25) stage.network.heal('KomA', KERNEL.host);
+    await stage.clock.advance(1000);
+    if (second === 5) expect(await unresolved('KomB'), 'too early to tell').toEqual([]);
+    expect(await unresolved('KomA')).toEqual([]);
+  }
+  expect(await unresolved('KomB')).toEqual([
+    [1, 10],
+    [21, 50],
+  ]);
+  channel.destroy();
+  await agent.stop(stage.clock);
+  expect(stage.bugs).toEqual([]);
+});
+
 it('a Kernel goes above the epoch that an agent has seen, and refuses a jump', async () => {
   const stage = new Stage(6);
   await stage.kernel();

@@ -1,8 +1,7 @@
 import { Command } from 'commander';
 import { KomError } from '../domain/errors.ts';
 import { formatSize, formatTimeUs } from '../domain/units.ts';
-import type { QueryLine } from '../kernel/archive/query.ts';
-import type { ArchiveStat } from '../world/archive.ts';
+import type { QueryLine, StatAnswer } from '../kernel/archive/query.ts';
 import { type ArchiveSource, type OpenArchiveQueries, withSource } from './archive-access.ts';
 import { addCompleteness } from './archive-completeness.ts';
 import { addExport } from './archive-export.ts';
@@ -141,7 +140,7 @@ function tableRow(cells: readonly string[]): string {
 }
 
 /** Sizes for a person, or as one JSON line. */
-export function renderStat(stat: ArchiveStat, json: boolean): string[] {
+export function renderStat(stat: StatAnswer, json: boolean): string[] {
   if (json) return [JSON.stringify(stat)];
   const time = (timeUs: number | null): string => (timeUs === null ? 'none' : formatTimeUs(timeUs));
   return [
@@ -152,5 +151,8 @@ export function renderStat(stat: ArchiveStat, json: boolean): string[] {
     `size     ${formatSize(stat.sizeBytes)}`,
     `oldest   ${time(stat.oldestUs)}`,
     `newest   ${time(stat.newestUs)}`,
+    ...(stat.unresolved ?? []).map(({ site, process, streamId, first, last }) => {
+      return `unresolved  ${site}/${process}: ${first} to ${last} of stream ${streamId}; nobody has them`;
+    }),
   ];
 }

@@ -6,6 +6,7 @@ import { isUsable, Quality } from '../domain/quality.ts';
 import type { SampleValue } from '../domain/sample.ts';
 import type { Heartbeat, Live, StreamState, UplinkState } from '../uplink/messages.ts';
 import type { Clock } from '../world/clock.ts';
+import { SettledNumbers, type Unresolved, unresolvedRanges } from './unresolved.ts';
 
 /** An agent that is silent for this long leaves its values as "last usable". */
 const SILENCE_MS = 3000;
@@ -54,11 +55,13 @@ export class ProcessPresence {
   #isConnected = false;
   #claims: Claim[] = [];
   readonly #observedUntilUs = new Map<string, number>();
+  readonly #settled: SettledNumbers;
 
   constructor(site: string, process: string, clock: Clock) {
     this.site = site;
     this.process = process;
     this.#clock = clock;
+    this.#settled = new SettledNumbers(clock);
   }
 
   /** A control connection greeted with these streams, oldest first. */
@@ -83,6 +86,7 @@ export class ProcessPresence {
   heartbeat(heartbeat: Heartbeat): void {
     this.#heard();
     this.#streams = heartbeat.isPartial ? merged(this.#streams, heartbeat.streams) : heartbeat.streams;
+    this.#settled.note(this.#streams);
     this.#uplinkState = heartbeat.uplinkState;
     for (const { streamId, producedTo, running } of heartbeat.streams) {
       if (running) this.#claim({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
@@ -117,6 +121,17 @@ export class ProcessPresence {
   /** How far a stream is known to be complete, integer µs; 0 if nothing is known here. */
   observedUntilUs(streamId: string): number {
     return this.#observedUntilUs.get(streamId) ?? 0;
+  }
+
+  /** Numbers that were given and are neither archived nor declared nor held, as of the last heartbeat. */
+  async unresolved(coverageOf: (streamId: string) => Promise<Coverage>): Promise<Unresolved[]> {
+    const { site, process } = this;
+    const found = this.#streams.map(async ({ streamId, held }) => {
+      const through = this.#settled.through(streamId);
+      const ranges = unresolvedRanges(through, { held, coverage: await coverageOf(streamId) });
+      return ranges.map((range): Unresolved => ({ site, process, streamId, ...range }));
+    });
+    return (await Promise.all(found)).flat();
   }
 
   archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {

@@ -36,7 +36,9 @@ export function queryHandlers(
       yield* queries.query(tagQuery(params));
     },
     stat: async function* () {
-      yield await queries.stat();
+      const coverageOf = (streamId: string) => archive.coverage(streamId);
+      const unresolved = server.presence.all().map((process) => process.unresolved(coverageOf));
+      yield { ...(await queries.stat()), unresolved: (await Promise.all(unresolved)).flat() };
     },
     tags: async function* ({ site }) {
       yield* await queries.tags(typeof site === 'string' ? site : undefined);

@@ -168,7 +168,8 @@ export class KernelServer {
       Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
     await this.#ingest.commit({
       streams: streamsOf(own, { site, process, instance }),
-      gaps: crashGaps(own, observed),
+      // A chain speaks of the streams of its own store only.
+      gaps: crashGaps(own, observed).filter(({ streamId }) => !this.#isForeign(streamId, hello)),
       ended: endedStreams(own),
       bytes: 64 * hello.streams.length,
     });

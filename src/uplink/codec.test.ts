@@ -32,7 +32,7 @@ const MESSAGES: Message[] = [
           startedAtUs: 5,
           previous: {
             streamId: B,
-            lastDurableSequence: 2 ** 53 - 1,
+            lastDurableSequence: 2 ** 53 - 2,
             endedCleanly: false,
             aliveUntilUs: 4,
             lostAtMost: 1000,

@@ -128,7 +128,7 @@ function fromWire(wire: WireReader): Message {
     return {
       type: 'streamEnd',
       streamId: end.id('streamId'),
-      lastSequence: end.number('lastSequence'),
+      lastSequence: end.sequence('lastSequence'),
       endedAtUs: end.timeUs('endedAtUs'),
     };
   }
@@ -218,7 +218,7 @@ function streamFromWire(wire: WireReader): StreamState {
     previous: wire.has('previous') ? previousFromWire(wire.message('previous')) : null,
     held: wire.ranges('held'),
     heldFromUs: wire.timeUs('heldFromUs'),
-    producedTo: wire.number('producedTo'),
+    producedTo: wire.sequence('producedTo'),
     endedAtUs: wire.timeUs('endedAtUs') || null,
     running: wire.bool('running'),
   };
@@ -231,7 +231,7 @@ function previousToWire(previous: PreviousStream): Wire {
 function previousFromWire(wire: WireReader): PreviousStream {
   return {
     streamId: wire.id('streamId'),
-    lastDurableSequence: wire.number('lastDurableSequence'),
+    lastDurableSequence: wire.sequence('lastDurableSequence'),
     endedCleanly: wire.bool('endedCleanly'),
     aliveUntilUs: wire.timeUs('aliveUntilUs'),
     lostAtMost: wire.number('lostAtMost'),
@@ -329,7 +329,7 @@ function liveFromWire(wire: WireReader): Live {
     values: wire.list('values', LIVE_VALUES_MAX).map(
       (value): LiveValue => ({
         tagIndex: value.number('tagIndex'),
-        sequence: value.number('sequence'),
+        sequence: value.sequence('sequence'),
         sourceTimeUs: value.timeUs('sourceTimeUs'),
         quality: value.number('quality'),
         value: valueFromWire(value),

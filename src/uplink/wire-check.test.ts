@@ -59,6 +59,11 @@ describe('limits on what another machine says', () => {
       /out of order/,
     ],
     [
+      'a last number that is none',
+      wire({ hello: { ...HELLO, streams: [{ streamId: ID, producedTo: Number.MAX_SAFE_INTEGER }] } }),
+      /producedTo is no sequence number/,
+    ],
+    [
       'a Nack of more than a block',
       wire({ nack: { streamId: ID, firstSequence: 1, lastSequence: 70_000 } }),
       /no block can have/,

@@ -1,5 +1,6 @@
 import type { SequenceRange } from '../domain/coverage.ts';
 import { KomError } from '../domain/errors.ts';
+import { OPEN_END } from '../domain/gap.ts';
 import { NAME_CHARACTERS_MAX, RANGES_MAX, TIME_MAX_US } from './limits.ts';
 
 /** Fields of a message by their names in `kernel.proto`, in camel case. */
@@ -26,6 +27,13 @@ export class WireReader {
       throw invalid(`field ${name} is not a whole number below 2^53`);
     }
     return value;
+  }
+
+  /** A sequence number that was given, or 0 for none; `OPEN_END` is an end that nobody knows, and no number. */
+  sequence(name: string): number {
+    const sequence = this.number(name);
+    if (sequence >= OPEN_END) throw invalid(`field ${name} is no sequence number`);
+    return sequence;
   }
 
   /** Integer µs since 1970 that some clock can have shown. */

@@ -3,9 +3,11 @@ import type { KernelServer } from '../../src/kernel/server.ts';
 import { Channel } from '../../src/uplink/channel.ts';
 import { decodeMessage } from '../../src/uplink/codec.ts';
 import { frame } from '../../src/uplink/frame.ts';
+import { COUNTER_JUMP_MAX } from '../../src/uplink/limits.ts';
 import type { Hello } from '../../src/uplink/messages.ts';
 import type { Connection } from '../../src/world/transport.ts';
 import { type Corpus, RECORDED_PROCESS } from './corpus.ts';
+import { floodOfSilence, hostileHello, sayHello } from './hellos.ts';
 import { mutate, pick } from './mutate.ts';
 import { KERNEL, Stage } from './stage.ts';
 
@@ -16,7 +18,11 @@ const ROUNDS = 20;
 const SETTLE_MS = 20_000;
 const TIMERS_LEFT_MAX = 4;
 
-export const CAMPAIGNS: Readonly<Record<string, Campaign>> = { kernel: attackKernel, agent: attackAgent };
+export const CAMPAIGNS: Readonly<Record<string, Campaign>> = {
+  kernel: attackKernel,
+  agent: attackAgent,
+  hello: attackWithHellos,
+};
 
 /** A whole Kernel with one honest agent, and another that says damaged things. */
 async function attackKernel(corpus: Corpus, seed: number): Promise<number> {
@@ -80,6 +86,33 @@ async function attackOnce(stage: Stage, corpus: Corpus): Promise<void> {
   const end = random.below(3);
   if (end === 0) control.destroy();
   if (end === 1) control.close();
+}
+
+/** A whole Kernel with one honest agent, and others whose Hellos are well formed and hostile. */
+async function attackWithHellos(_corpus: Corpus, seed: number): Promise<number> {
+  const stage = new Stage(seed);
+  const server = await stage.kernel();
+  const honest = await stage.agent('KomA');
+  await stage.clock.advance(3000);
+  const { opened } = honest;
+  const timersBefore = stage.clock.pendingTimers.length;
+  for (let round = 0; round < ROUNDS; round++) {
+    const said = sayHello(stage, hostileHello(stage.random));
+    if (stage.random.below(2) === 0) await stage.clock.advance(stage.random.below(3000));
+    await stage.clock.runUntil(said, SETTLE_MS);
+  }
+  await stage.clock.runUntil(floodOfSilence(stage, server), SETTLE_MS);
+  await stage.clock.advance(SETTLE_MS);
+  if (honest.opened !== opened) throw new Error('an honest session was disturbed');
+  const timers = stage.clock.pendingTimers;
+  if (timers.length > timersBefore + TIMERS_LEFT_MAX)
+    throw new Error(`timers are left: ${timers.join(', ')}`);
+  const epoch = await stage.archive.kernelEpoch();
+  if (epoch > COUNTER_JUMP_MAX) throw new Error(`the epoch was taken to ${epoch}`);
+  await honest.stop(stage.clock);
+  await demandDelivered(stage, honest.store.ring.stream.streamId, honest.store.producedTo);
+  await closed(stage, server);
+  return ROUNDS;
 }
 
 /** A whole agent whose Kernel says damaged things, until it is an honest one again. */

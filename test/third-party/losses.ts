@@ -55,8 +55,11 @@ function lostStreams(archive: Archive, hello: Pick<Hello, 'streams' | 'owner' | 
   if (last === undefined) return [];
   const named = new Set(streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
   const descends = (streamId: string): boolean => {
+    const seen = new Set<string>();
     for (let at: string | null = streamId; at !== null; at = archive.streams.get(at)?.previous ?? null) {
       if (named.has(at)) return true;
+      if (seen.has(at)) return false;
+      seen.add(at);
     }
     return false;
   };

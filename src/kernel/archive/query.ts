@@ -13,6 +13,7 @@ import type {
   ExportQuery,
   TagInterval,
 } from '../../world/archive.ts';
+import type { Unresolved } from '../unresolved.ts';
 import { type CompletenessQuery, completeness, type StationCompleteness } from './completeness.ts';
 import { type PresenceOf, segmentsOf } from './segments.ts';
 
@@ -113,10 +114,15 @@ export type QueryLine =
       readonly sequence: number;
     };
 
+/** Sizes, and from a running Kernel what the connected agents' heartbeats leave open. */
+export interface StatAnswer extends ArchiveStat {
+  readonly unresolved?: readonly Unresolved[];
+}
+
 /** What can be asked of an archive, whether it is open here or a running Kernel has it. */
 export interface ArchiveQueries {
   query(query: TagQuery): AsyncIterable<QueryLine>;
-  stat(): Promise<ArchiveStat>;
+  stat(): Promise<StatAnswer>;
   tags(site?: string): Promise<ArchivedTag[]>;
   /** Shares of the states, by station. */
   completeness(query: CompletenessQuery): AsyncIterable<StationCompleteness>;
