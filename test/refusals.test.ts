@@ -59,7 +59,7 @@ it('a refused block is kept aside, its numbers are a gap, and a retry replaces t
   expect(stage.bugs).toEqual([]);
 });
 
-it('numbers that an agent gave and that nobody has are shown, and of an honest agent there are none', async () => {
+it('numbers that were given and nobody has are shown, and of an honest agent there are none', async () => {
   const stage = new Stage(9);
   const kernel = await stage.kernel();
   const agent = await stage.agent('KomA');

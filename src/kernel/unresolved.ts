@@ -6,7 +6,7 @@ import type { Clock } from '../world/clock.ts';
 /** A number is in a block that is not closed yet for 5 s at most, and then on its way; in ms. */
 const SETTLE_MS = 15_000;
 
-/** Numbers of a stream that were given and are in nobody's hands: neither archived, nor declared, nor held. */
+/** Numbers that were given and are in nobody's hands: neither archived, nor declared, nor held. */
 export interface Unresolved extends SequenceRange {
   readonly site: string;
   readonly process: string;

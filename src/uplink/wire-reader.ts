@@ -29,7 +29,7 @@ export class WireReader {
     return value;
   }
 
-  /** A sequence number that was given, or 0 for none; `OPEN_END` is an end that nobody knows, and no number. */
+  /** A sequence number, or 0 for none. `OPEN_END`, an end that nobody knows, is no number. */
   sequence(name: string): number {
     const sequence = this.number(name);
     if (sequence >= OPEN_END) throw invalid(`field ${name} is no sequence number`);

@@ -1,6 +1,6 @@
 /*
- * A Kernel that was written from docs/PROTOCOL.md and src/uplink/kernel.proto alone and imports nothing of the
- * program: what another party can do. Plain TCP, an archive in a file of JSON lines.
+ * A Kernel that was written from docs/PROTOCOL.md and src/uplink/kernel.proto alone, and imports nothing of
+ * the program: what another party can do. Plain TCP, an archive in a file of JSON lines.
  *
  *   node test/third-party/kernel.ts PORT ARCHIVE [MS]
  *

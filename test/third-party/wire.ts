@@ -82,7 +82,7 @@ function contentOf(bytes: Uint8Array, cursor: { at: number }, wireType: number):
 
 type Value = number | boolean | string | Uint8Array;
 
-/** A message of its fields; what is 0, false or empty is left out, but for a message (bytes) that was given. */
+/** A message of its fields. Numbers that are 0 and false are left out. */
 export function message(fields: readonly (readonly [number, Value])[]): Uint8Array {
   const parts = fields.flatMap(([field, value]): Uint8Array[] => {
     if (typeof value === 'number' || typeof value === 'boolean') {
