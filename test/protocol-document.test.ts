@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { blockEntryAt, decodeBlock, encodeBlock, readBlock } from '../src/domain/block/codec.ts';
+import { type CoverageState, coverWithData, coverWithGap, EMPTY_COVERAGE } from '../src/domain/coverage.ts';
 import { encodeDictionary } from '../src/domain/dictionary-codec.ts';
 import {
   type BlockEntry,
@@ -12,8 +13,11 @@ import {
   type SampleValue,
   TIME_GAP_REASONS,
 } from '../src/domain/sample.ts';
+import { settledCoverage } from '../src/kernel/chain.ts';
+import { toldCoverage } from '../src/kernel/told-coverage.ts';
 import { encodeMessage } from '../src/uplink/codec.ts';
 import { crc32c, decodeBlock as decodeElsewhere, openBlock } from './third-party/block.ts';
+import { type Cover, covered, told } from './third-party/coverage.ts';
 import type { Entry } from './third-party/entry.ts';
 import { FRAME } from './third-party/messages.ts';
 
@@ -156,6 +160,31 @@ it('a decoder that was written from the documents reads every block as the progr
       expect(decodeElsewhere(openBlock(bytes)).map(shown)).toEqual(entriesOf(bytes));
     }),
     { numRuns: 200 },
+  );
+});
+
+const RANGE = fc.record({
+  first: fc.integer({ min: 1, max: 60 }),
+  length: fc.integer({ min: 1, max: 15 }),
+  state: fc.constantFrom<CoverageState>('data', 'evicted', 'crash', 'store-lost'),
+});
+
+it('coverage that was written from the documents is that of the program', () => {
+  fc.assert(
+    fc.property(fc.array(RANGE, { maxLength: 40 }), fc.boolean(), (ranges, isRunning) => {
+      let ours = EMPTY_COVERAGE;
+      let theirs: readonly Cover[] = [];
+      for (const { first, length, state } of ranges) {
+        const range = { first, last: first + length - 1 };
+        ours = (state === 'data' ? coverWithData(ours, range) : coverWithGap(ours, range, state)).coverage;
+        theirs = covered(theirs, { ...range, state }).coverage;
+      }
+      expect(theirs).toEqual(ours);
+      const [settled] = toldCoverage([{ streamId: '', coverage: settledCoverage(ours, isRunning) }], 100);
+      const { through, held } = told(theirs, isRunning);
+      expect({ streamId: '', throughSequence: through, held }).toEqual(settled);
+    }),
+    { numRuns: 300 },
   );
 });
 

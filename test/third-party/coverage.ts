@@ -13,12 +13,20 @@ export interface Cover extends Range {
 
 export const OPEN_END = 2 ** 53 - 1;
 
-/** Lays a range on: data replaces gaps, a gap fills only what nothing covers. Tells what of it was laid. */
+/** What a Kernel concludes; what a store tells is more exact. */
+const CONCLUDED = new Set(['crash', 'store-lost']);
+
+/** A state replaces those of a lower rank. */
+function rankOf(state: string): number {
+  return state === 'data' ? 2 : CONCLUDED.has(state) ? 0 : 1;
+}
+
+/** Lays a range on what nothing covers, or something of a lower rank. Tells what of it was laid. */
 export function covered(
   coverage: readonly Cover[],
   range: Cover,
 ): { readonly coverage: readonly Cover[]; readonly changed: readonly Range[] } {
-  const firm = coverage.filter(({ state }) => range.state !== 'data' || state === 'data');
+  const firm = coverage.filter(({ state }) => rankOf(state) >= rankOf(range.state));
   const changed = without(range, firm);
   const kept = coverage.flatMap((each) => {
     return without(each, changed).map((part) => ({ ...part, state: each.state }));
@@ -56,8 +64,8 @@ export function told(
 ): { readonly through: number; readonly held: readonly Range[] } {
   let through = 0;
   const held: { first: number; last: number }[] = [];
-  for (const { first, last } of coverage) {
-    if (isRunning && last === OPEN_END) continue;
+  for (const { first, last, state } of coverage) {
+    if (isRunning && CONCLUDED.has(state)) continue;
     const before = held.at(-1);
     if (first === through + 1) through = last;
     else if (before?.last === first - 1) before.last = last;
