@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { termOf } from '../domain/term.ts';
 import {
   CONNECTIONS_PER_ADDRESS_MAX,
   COUNTER_JUMP_MAX,
@@ -12,6 +13,7 @@ import {
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { Admission, GapPace, ProcessQuotas } from './admission.ts';
 
+const KERNEL = 'kernel';
 const AGENT = { site: 'S', process: 'A', highestTerm: 0, streams: [] };
 
 describe('admission of connections', () => {
@@ -49,12 +51,16 @@ describe('quotas of processes', () => {
 
   it('bound how far a process takes its terms at once', () => {
     const quotas = new ProcessQuotas();
-    quotas.greet({ ...AGENT, highestTerm: 7 });
-    expect(() => quotas.greet({ ...AGENT, highestTerm: 8 + COUNTER_JUMP_MAX })).toThrow(/term of S\/A/);
-    quotas.greet({ ...AGENT, highestTerm: 7 + COUNTER_JUMP_MAX });
-    quotas.greet({ ...AGENT, highestTerm: 8 + COUNTER_JUMP_MAX });
+    quotas.greet({ ...AGENT, highestTerm: termOf(7, KERNEL) });
+    expect(() => quotas.greet({ ...AGENT, highestTerm: termOf(8 + COUNTER_JUMP_MAX, KERNEL) })).toThrow(
+      /term of S\/A/,
+    );
+    quotas.greet({ ...AGENT, highestTerm: termOf(7 + COUNTER_JUMP_MAX, KERNEL) });
+    quotas.greet({ ...AGENT, highestTerm: termOf(8 + COUNTER_JUMP_MAX, KERNEL) });
     quotas.greet(AGENT);
-    expect(() => quotas.greet({ ...AGENT, process: 'B', highestTerm: 1 + COUNTER_JUMP_MAX })).toThrow();
+    expect(() =>
+      quotas.greet({ ...AGENT, process: 'B', highestTerm: termOf(1 + COUNTER_JUMP_MAX, KERNEL) }),
+    ).toThrow();
   });
 
   it('bound the new dictionaries of a session, and of all sessions of a process', () => {

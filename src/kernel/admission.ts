@@ -1,4 +1,5 @@
 import { KomError } from '../domain/errors.ts';
+import { counterOf } from '../domain/term.ts';
 import {
   CONNECTIONS_MAX,
   CONNECTIONS_PER_ADDRESS_MAX,
@@ -62,8 +63,8 @@ function hostOf(remote: string): string {
 /** What one process has brought since the Kernel started. */
 interface Brought {
   readonly streamIds: Set<string>;
-  /** The highest activation term that an agent of it claimed to have seen. */
-  highestTerm: number;
+  /** Counter of the highest term that an agent of it claimed to have seen. */
+  activations: number;
   dictionaries: number;
   dictionaryBytes: number;
 }
@@ -80,13 +81,17 @@ export class ProcessQuotas {
   /** A Hello. @throws KomError KOM_LIMIT_EXCEEDED */
   greet({ site, process, streams, highestTerm }: GreetingAgent): void {
     const brought = this.#of(site, process);
-    const term = checkedCounter(`term of ${site}/${process}`, highestTerm, brought.highestTerm);
+    const activations = checkedCounter(
+      `term of ${site}/${process}`,
+      counterOf(highestTerm),
+      brought.activations,
+    );
     const fresh = streams.map(({ streamId }) => streamId).filter((id) => !brought.streamIds.has(id));
     if (brought.streamIds.size + fresh.length > STREAMS_PER_PROCESS_MAX) {
       throw exceeded(`${site}/${process} names more than ${STREAMS_PER_PROCESS_MAX} streams`);
     }
     for (const streamId of fresh) brought.streamIds.add(streamId);
-    brought.highestTerm = Math.max(brought.highestTerm, term);
+    brought.activations = Math.max(brought.activations, activations);
   }
 
   /** A session of a process, to count what it brings. */
@@ -99,7 +104,7 @@ export class ProcessQuotas {
     const known = this.#brought.get(key);
     if (known !== undefined) return known;
     if (this.#brought.size >= PROCESSES_MAX) throw exceeded(`more than ${PROCESSES_MAX} processes`);
-    const brought = { streamIds: new Set<string>(), highestTerm: 0, dictionaries: 0, dictionaryBytes: 0 };
+    const brought = { streamIds: new Set<string>(), activations: 0, dictionaries: 0, dictionaryBytes: 0 };
     this.#brought.set(key, brought);
     return brought;
   }

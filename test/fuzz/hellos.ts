@@ -19,6 +19,7 @@ import { KERNEL, type Stage } from './stage.ts';
 const SAFE = Number.MAX_SAFE_INTEGER;
 /** Numbers on both sides of what a limit allows. */
 const COUNTERS = [0, 1, COUNTER_JUMP_MAX - 1, COUNTER_JUMP_MAX, COUNTER_JUMP_MAX + 1, 2 ** 40, SAFE];
+const TERMS = COUNTERS.map((counter) => Math.min(SAFE, 16 * counter));
 const TIMES_ALLOWED = [0, 1, 1_795_000_000_000_000, TIME_MAX_US];
 const TIMES = [...TIMES_ALLOWED, TIME_MAX_US + 1, SAFE];
 
@@ -52,7 +53,7 @@ export function hostileHello(random: SimulatedRandom): Hello {
     heartbeatMs: pick(random, [0, 1, 400, SAFE]),
     silenceMaxMs: pick(random, [0, 1, 1200, SAFE]),
     dictionaryHashes: Array.from({ length: dictionaries }, () => id(random)),
-    highestTerm: seldom(random, COUNTERS, 0),
+    highestTerm: seldom(random, TERMS, 0),
     highestKernelEpoch: seldom(random, COUNTERS, 0),
   };
 }
