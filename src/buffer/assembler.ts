@@ -11,6 +11,7 @@ import {
   type TimeGap,
 } from '../domain/sample.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import { NO_TERM, type Term } from '../domain/term.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 
 /** A block is sealed at this many entries or this size before compression, whatever its age. */
@@ -60,6 +61,7 @@ export class Assembler {
   #sealTimer: Timer | null = null;
   #overload: Overload | null = null;
   #isClockUncertain: boolean;
+  #term: Term = NO_TERM;
 
   constructor(options: AssemblerOptions) {
     this.#options = options;
@@ -84,6 +86,13 @@ export class Assembler {
   /** Numbers corrections of times. Call only while there is room: they are for the next time otherwise. */
   acceptFixes(fixes: readonly ClockFix[]): void {
     for (const fix of fixes) this.#number(fix);
+  }
+
+  /** What is numbered from now on is so under another term: the block ends here. */
+  termChanged(term: Term): void {
+    if (term === this.#term) return;
+    this.flush();
+    this.#term = term;
   }
 
   /** The clock was set by so much, µs: the block ends here, and times that are remembered go along. */
@@ -135,6 +144,7 @@ export class Assembler {
       firstSequence: this.#firstInBlock,
       sealedMonotonicUs: Math.round(clock.monotonicMs() * 1000),
       ...(this.#isClockUncertain ? { isClockUncertain: true as const } : {}),
+      term: this.#term,
     });
     this.#firstInBlock = this.#nextSequence;
     this.#options.seal(block);

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { DICTIONARY_BYTES_MAX, DICTIONARY_TAGS_MAX } from '../domain/dictionary.ts';
 import { SMALL_SEGMENT_BYTES } from '../domain/segment-size.ts';
 import { parseSizeBytes } from '../domain/units.ts';
+import { dictionaryOf } from './dictionary.ts';
 import { fillText } from './expression.ts';
 import type { FileContext } from './files.ts';
 import { type LineScope, makeLine } from './lines.ts';
@@ -65,7 +66,7 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
     return makeProcess(name, process, base);
   });
   checkTagNames(processes, context);
-  checkDictionaries(processes, context.problems);
+  checkDictionaries(input.site, processes, context.problems);
   checkListeners(processes, context.problems);
   checkSerialNames(input, context);
   if (options.server !== undefined && !Object.hasOwn(input.servers, options.server)) {
@@ -252,19 +253,16 @@ function checkTagNames(processes: readonly Process[], context: FileContext): voi
 }
 
 /** A Kernel refuses a dictionary beyond its bounds, and with it every sample of the process. */
-function checkDictionaries(processes: readonly Process[], problems: ProblemList): void {
-  for (const { name: process, lines } of processes) {
-    let bytes = 0;
-    for (const line of lines) {
-      for (const station of line.stations) {
-        for (const { name, class: tagClass, type, engineeringUnit: unit, formerly } of station.tags) {
-          const tag = { name, station: station.name, class: tagClass, type, unit, formerly };
-          bytes += Buffer.byteLength(JSON.stringify(tag)) + 1;
-        }
-      }
-    }
+function checkDictionaries(
+  site: string,
+  processes: readonly Pick<Process, 'name' | 'lines'>[],
+  problems: ProblemList,
+): void {
+  for (const process of processes) {
+    const { tags } = dictionaryOf({ name: site }, process);
+    const bytes = tags.reduce((sum, tag) => sum + Buffer.byteLength(JSON.stringify(tag)) + 1, 0);
     if (bytes < DICTIONARY_BYTES_MAX - DICTIONARY_FRAME_BYTES) continue;
-    problems.add(['processes', process, 'lines'], 'the names of the tags are too long, all together', {
+    problems.add(['processes', process.name, 'lines'], 'the names of the tags are too long, all together', {
       expected: `less than ${DICTIONARY_BYTES_MAX} bytes`,
       got: String(bytes),
     });

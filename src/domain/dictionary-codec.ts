@@ -18,13 +18,14 @@ export function encodeDictionary(dictionary: Dictionary): EncodedDictionary {
   const canonical = {
     site: dictionary.site,
     process: dictionary.process,
-    tags: dictionary.tags.map(({ name, station, class: tagClass, type, unit, formerly }) => ({
+    tags: dictionary.tags.map(({ name, station, class: tagClass, type, unit, formerly, scanMs }) => ({
       name,
       station,
       class: tagClass,
       type,
       unit,
       formerly,
+      ...(scanMs === undefined ? {} : { scanMs }),
     })),
   };
   const bytes = new Uint8Array(Buffer.from(JSON.stringify(canonical), 'utf8'));
@@ -82,7 +83,8 @@ function isTag(value: unknown): value is DictionaryTag {
     VALUE_TYPES.some((each) => each === tag.type) &&
     typeof tag.unit === 'string' &&
     Array.isArray(tag.formerly) &&
-    tag.formerly.every((name) => typeof name === 'string')
+    tag.formerly.every((name) => typeof name === 'string') &&
+    (tag.scanMs === undefined || (Number.isFinite(tag.scanMs) && tag.scanMs > 0))
   );
 }
 

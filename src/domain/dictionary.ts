@@ -15,6 +15,8 @@ export interface DictionaryTag {
   readonly unit: string;
   /** Former full names, newest first, whose history belongs to this tag. */
   readonly formerly: readonly string[];
+  /** Scan period of a polled tag; not given: it is subscribed, or an older agent did not say. */
+  readonly scanMs?: number;
 }
 
 /** The tags of an instance; the index in this list is the tag's index in a block. */

@@ -140,6 +140,9 @@ export class KernelServer {
     const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
     checkClaim(channel.peerCertificate, hello, { ...this.#options, control });
     this.#dialled.get(channel)?.check(hello);
+    if (hello.lane === 'peer') {
+      throw new KomError('KOM_PROTOCOL_STATE', 'a peer link goes to another comm server, not to a Kernel');
+    }
     channel.established();
     if (hello.lane === 'probe') await this.#answerProbe(channel, protocol);
     else if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);

@@ -169,6 +169,7 @@ describe('messages of the uplink', () => {
       codec: 1,
       bodyBytes: 999,
       isClockUncertain: true as const,
+      term: 47,
     };
     const read = BlockHeaderType.toObject(BlockHeaderType.decode(encodeHeader(header)));
     expect({ ...read, streamId: undefined, dictionaryHash: undefined }).toEqual({
@@ -182,6 +183,7 @@ describe('messages of the uplink', () => {
       codec: 1,
       bodyBytes: 999,
       isClockUncertain: true,
+      term: 47,
     });
     expect(Buffer.from(read['streamId'] as Uint8Array).toString('hex')).toBe(A);
   });

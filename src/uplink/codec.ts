@@ -4,7 +4,6 @@ import { DICTIONARY_BYTES_MAX } from '../domain/dictionary.ts';
 import { describeError, KomError } from '../domain/errors.ts';
 import { SEQUENCE_GAP_REASONS, type SequenceGap } from '../domain/gap.ts';
 import type { SampleValue } from '../domain/sample.ts';
-import type { PreviousStream } from '../domain/stream.ts';
 import {
   ackFromWire,
   ackToWire,
@@ -32,11 +31,12 @@ import {
   type Live,
   type LiveValue,
   type Message,
-  type StreamState,
   UPLINK_STATES,
   type Welcome,
 } from './messages.ts';
 import { FrameType } from './protobuf.ts';
+import { redundancyFromWire, redundancyToWire } from './redundancy-codec.ts';
+import { streamFromWire, streamToWire } from './stream-codec.ts';
 import { checkWire } from './wire-check.ts';
 import { invalid, type Wire, WireReader } from './wire-reader.ts';
 
@@ -97,6 +97,8 @@ function toWire(message: Message): Wire {
       return { command: commandToWire(message.command) };
     case 'commandResult':
       return { commandResult: resultToWire(message.result) };
+    default:
+      return redundancyToWire(message);
   }
 }
 
@@ -144,7 +146,9 @@ function fromWire(wire: WireReader): Message {
   if (wire.has('command')) return { type: 'command', command: commandFromWire(wire.message('command')) };
   if (wire.has('commandResult'))
     return { type: 'commandResult', result: resultFromWire(wire.message('commandResult')) };
-  throw invalid('it holds no message that this version knows');
+  const message = redundancyFromWire(wire);
+  if (message === null) throw invalid('it holds no message that this version knows');
+  return message;
 }
 
 function dictionaryToWire(hash: string, content: Uint8Array): Wire {
@@ -197,44 +201,6 @@ function helloFromWire(wire: WireReader): Hello {
     dictionaryHashes: wire.ids('dictionaryHashes', NAMED_DICTIONARIES_MAX),
     highestTerm: wire.number('highestTerm'),
     highestKernelEpoch: wire.number('highestKernelEpoch'),
-  };
-}
-
-function streamToWire(stream: StreamState): Wire {
-  return {
-    ...stream,
-    streamId: id(stream.streamId),
-    bootId: id(stream.bootId),
-    previous: stream.previous === null ? null : previousToWire(stream.previous),
-    endedAtUs: stream.endedAtUs ?? 0,
-  };
-}
-
-function streamFromWire(wire: WireReader): StreamState {
-  return {
-    streamId: wire.id('streamId'),
-    bootId: wire.id('bootId', true),
-    startedAtUs: wire.timeUs('startedAtUs'),
-    previous: wire.has('previous') ? previousFromWire(wire.message('previous')) : null,
-    held: wire.ranges('held'),
-    heldFromUs: wire.timeUs('heldFromUs'),
-    producedTo: wire.sequence('producedTo'),
-    endedAtUs: wire.timeUs('endedAtUs') || null,
-    running: wire.bool('running'),
-  };
-}
-
-function previousToWire(previous: PreviousStream): Wire {
-  return { ...previous, streamId: id(previous.streamId) };
-}
-
-function previousFromWire(wire: WireReader): PreviousStream {
-  return {
-    streamId: wire.id('streamId'),
-    lastDurableSequence: wire.sequence('lastDurableSequence'),
-    endedCleanly: wire.bool('endedCleanly'),
-    aliveUntilUs: wire.timeUs('aliveUntilUs'),
-    lostAtMost: wire.number('lostAtMost'),
   };
 }
 

@@ -1,5 +1,7 @@
 import type { SequenceRange } from '../domain/coverage.ts';
 import type { SequenceGap } from '../domain/gap.ts';
+import type { LeaseAnswer, LeaseClaim } from '../domain/lease.ts';
+import type { HandoverRequest, PeerState } from '../domain/peer-state.ts';
 import type { SampleValue } from '../domain/sample.ts';
 import type { PreviousStream } from '../domain/stream.ts';
 
@@ -31,14 +33,29 @@ export type Message =
       readonly lastSequence: number;
       readonly endedAtUs: number;
     }
+  | RedundancyMessage
   | { readonly type: 'command'; readonly command: Command }
   | { readonly type: 'commandResult'; readonly result: CommandResult };
 
+/** Of the activation of instances; never sent to a side that agreed on an older version. */
+export type RedundancyMessage =
+  | { readonly type: 'leaseRenewal'; readonly echoUs: number; readonly claim: LeaseClaim }
+  | { readonly type: 'lease'; readonly echoUs: number; readonly answer: LeaseAnswer }
+  | { readonly type: 'peerState'; readonly state: PeerWord }
+  | { readonly type: 'handover'; readonly request: HandoverRequest }
+  | { readonly type: 'mirrorBlock'; readonly bytes: Uint8Array; readonly isSpilled: boolean }
+  | { readonly type: 'mirrorStreams'; readonly streams: readonly StreamState[] }
+  | { readonly type: 'spilled'; readonly streamId: string; readonly throughSequence: number }
+  | { readonly type: 'mirrorAck'; readonly coverage: readonly StreamCoverage[] }
+  | { readonly type: 'deliveryRight'; readonly streamIds: readonly string[] };
+
 export const PROTOCOL_VERSION_MIN = 1;
-export const PROTOCOL_VERSION_MAX = 1;
+export const PROTOCOL_VERSION_MAX = 2;
+/** The first version with activation: leases, the peer link and mirrors. */
+export const PROTOCOL_WITH_ACTIVATION = 2;
 export const HELLO_MAGIC = 0x314d_4f4b;
 
-export const LANES = ['control', 'data', 'probe'] as const;
+export const LANES = ['control', 'data', 'probe', 'peer'] as const;
 export type Lane = (typeof LANES)[number];
 
 export interface Hello {
@@ -78,6 +95,8 @@ export interface StreamState {
   readonly endedAtUs: number | null;
   /** It is the stream of this run of its store. */
   readonly running: boolean;
+  /** It is mirrored for this instance of the process; not given: it is the sender's own. */
+  readonly ownerInstance?: number;
 }
 
 export interface Welcome {
@@ -163,6 +182,16 @@ export interface LiveValue {
   readonly sourceTimeUs: number;
   readonly quality: number;
   readonly value: SampleValue;
+}
+
+/** What goes over the peer link of a `PeerState`; the Hello says whose it is. */
+export interface PeerWord extends Omit<PeerState, 'instance'> {
+  /** Bytes of the sender's own stores that the other side does not have yet. */
+  readonly mirrorLagBytes: number;
+  /** Monotonic clock of the sender when it sent this, integer µs above 0. */
+  readonly sentUs: number;
+  /** That of the last word of the other side; 0: none came yet. */
+  readonly echoUs: number;
 }
 
 export interface Command {

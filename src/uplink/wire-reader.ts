@@ -1,7 +1,7 @@
 import type { SequenceRange } from '../domain/coverage.ts';
 import { KomError } from '../domain/errors.ts';
 import { OPEN_END } from '../domain/gap.ts';
-import { NAME_CHARACTERS_MAX, RANGES_MAX, TIME_MAX_US } from './limits.ts';
+import { INSTANCES_MAX, NAME_CHARACTERS_MAX, RANGES_MAX, TIME_MAX_US } from './limits.ts';
 
 /** Fields of a message by their names in `kernel.proto`, in camel case. */
 export type Wire = Readonly<Record<string, unknown>>;
@@ -76,6 +76,13 @@ export class WireReader {
     if (bytes.length !== 16 && !(optional && bytes.length === 0))
       throw invalid(`field ${name} is not 128 bits long`);
     return Buffer.from(bytes).toString('hex');
+  }
+
+  /** Number of an instance; 0 where nobody is a meaning, too. */
+  instance(name: string): number {
+    const instance = this.number(name);
+    if (instance > INSTANCES_MAX) throw invalid(`field ${name} is no number of an instance`);
+    return instance;
   }
 
   /** Identities of 128 bits. */

@@ -43,7 +43,7 @@ export async function recordCorpus(seed: number): Promise<Corpus> {
   const [kernelControl, kernelData] = [of('kernel', 0), of('kernel', 1)];
   kernelControl.push(...RARE_CONTROL.map(payloadOf));
   kernelData.push(...RARE_DATA.map(payloadOf));
-  agentControl.push(payloadOf(RESULT));
+  agentControl.push(payloadOf(RESULT), payloadOf(RENEWAL));
   const all = [agentControl, agentData, kernelControl, kernelData].flat();
   const blocks = agentData.flatMap((payload) => {
     const message = decodeMessage(payload);
@@ -59,6 +59,12 @@ const RESULT: Message = {
   result: { commandId: ID, outcome: 'done', text: 'well', items: [{ streams: [1, 2, 3] }] },
 };
 
+const RENEWAL: Message = {
+  type: 'leaseRenewal',
+  echoUs: 77,
+  claim: { role: 'standby', ownTerm: 31, highestTerm: 47, unfit: 'no line answers' },
+};
+
 /** What the recorded session has no reason to say. */
 const RARE_CONTROL: readonly Message[] = [
   {
@@ -68,6 +74,12 @@ const RARE_CONTROL: readonly Message[] = [
       ...{ operator: 'anna', host: 'kernel-1', givenAtUs: 5, timeoutMs: 10_000 },
     },
   },
+  {
+    type: 'lease',
+    echoUs: 77,
+    answer: { kind: 'held-by-other', term: 47, holder: 2, durationMs: 1200, reason: 'switch' },
+  },
+  { type: 'deliveryRight', streamIds: [ID] },
 ];
 
 const RARE_DATA: readonly Message[] = [

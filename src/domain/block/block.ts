@@ -1,3 +1,5 @@
+import type { Term } from '../term.ts';
+
 /**
  * The block: an immutable run of entries of one stream, encoded once; the unit of storing and sending.
  * The same bytes are in the ring, on the wire and at the Kernel.
@@ -47,6 +49,8 @@ export interface BlockHeader {
   readonly bodyBytes: number;
   /** The agent did not know how right its clock was when it stamped these entries. */
   readonly isClockUncertain?: true;
+  /** The term under which these entries were numbered; not given: none. */
+  readonly term?: Term;
 }
 
 /** A sealed block: its bytes and what they say. */

@@ -11,6 +11,7 @@ import {
   type SampleCause,
   type TimeGap,
 } from '../sample.ts';
+import { NO_TERM } from '../term.ts';
 import {
   BLOCK_ENTRIES_MAX,
   BLOCK_MAGIC_0,
@@ -34,7 +35,7 @@ const CAUSE_BITS = Object.fromEntries(
 /** What a block gets when it is sealed. */
 export type SealOptions = Pick<
   BlockHeader,
-  'streamId' | 'firstSequence' | 'dictionaryHash' | 'sealedMonotonicUs' | 'isClockUncertain'
+  'streamId' | 'firstSequence' | 'dictionaryHash' | 'sealedMonotonicUs' | 'isClockUncertain' | 'term'
 >;
 
 /** Collects entries by column and seals them into a block. Used again and again: its memory stays. */
@@ -86,6 +87,7 @@ export class BlockBuilder {
       codec,
       bodyBytes: body.length,
       ...(options.isClockUncertain === true ? { isClockUncertain: true as const } : {}),
+      ...(options.term === undefined || options.term === NO_TERM ? {} : { term: options.term }),
     };
     const block = { header, bytes: wrap(encodeHeader(header), bytes) };
     this.#count = 0;

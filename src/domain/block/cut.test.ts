@@ -7,6 +7,7 @@ import { cutBlock } from './cut.ts';
 const IDS = {
   ...{ streamId: 'a'.repeat(32), dictionaryHash: 'b'.repeat(32), sealedMonotonicUs: 77 },
   isClockUncertain: true,
+  term: 31,
 } as const;
 
 function entriesOf(block: Block): BlockEntry[] {

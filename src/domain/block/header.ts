@@ -1,6 +1,7 @@
 import { ByteReader, ByteWriter } from '../bytes.ts';
 import { KomError } from '../errors.ts';
 import { FIRST_SEQUENCE } from '../stream.ts';
+import { NO_TERM } from '../term.ts';
 import { BLOCK_BODY_BYTES_MAX, BLOCK_ENTRIES_MAX, type BlockHeader } from './block.ts';
 
 /*
@@ -23,6 +24,7 @@ export function encodeHeader(header: BlockHeader): Uint8Array {
   writeNumber(writer, 8, header.codec);
   writeNumber(writer, 9, header.bodyBytes);
   writeNumber(writer, 10, header.isClockUncertain === true ? 1 : 0);
+  writeNumber(writer, 11, header.term ?? NO_TERM);
   return writer.view().slice();
 }
 
@@ -40,6 +42,7 @@ export function decodeHeader(bytes: Uint8Array): BlockHeader {
     else throw new KomError('KOM_BLOCK_CORRUPT', `field ${field} of the header has an unknown wire type`);
   }
   const fromUs = numbers.get(4) ?? 0;
+  const term = numbers.get(11) ?? NO_TERM;
   const header: BlockHeader = {
     streamId: texts.get(1) ?? '',
     firstSequence: numbers.get(2) ?? 0,
@@ -51,6 +54,7 @@ export function decodeHeader(bytes: Uint8Array): BlockHeader {
     codec: numbers.get(8) ?? 0,
     bodyBytes: numbers.get(9) ?? 0,
     ...((numbers.get(10) ?? 0) === 1 ? { isClockUncertain: true as const } : {}),
+    ...(term === NO_TERM ? {} : { term }),
   };
   checkHeader(header);
   return header;
