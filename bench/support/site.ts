@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ModbusLine, ModbusTag, Process, Server, Site } from '../../src/config/model.ts';
+import { COLD, UNSAID } from '../../src/config/redundancy.fixture.ts';
 import type { Address } from '../../src/world/transport.ts';
 import { Plant } from './workload.ts';
 
@@ -16,6 +17,7 @@ export function benchSite(
   const line: ModbusLine = {
     ...{ name: 'L1', driver: 'modbus', responseTimeoutMs: 1000, retries: 0, requestGapMs: 0 },
     ...{ degradeAfterCycles: 3, probeIntervalMs: 1000, reconnectDelayMinMs: 100, reconnectDelayMaxMs: 1000 },
+    failover: COLD,
     channel: { kind: 'tcp', address: { host: '127.0.0.1', port: 1 } },
     stations,
   };
@@ -31,8 +33,9 @@ export function benchSite(
       ...{ heartbeatMs: 300, silenceMaxMs: 3000, connectTimeoutMs: 3000, liveIntervalMs: 500 },
       ...{ reconnectDelayMinMs: 100, reconnectDelayMaxMs: 1000, stableAfterMs: 10_000, holdMaxMs: 30_000 },
       ...{ probeIntervalMs: 60_000, returnAfterMs: 60_000 },
-      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
+      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY, leaseRenewMs: 300, leaseMs: 1200 },
     },
+    redundancy: UNSAID,
     lines: [line],
   };
   const server: Server = {
@@ -41,6 +44,7 @@ export function benchSite(
       instance: 1,
       dataDirectory: directory,
       controlSocket: join(directory, 'sock'),
+      peers: [],
       tls: null,
     },
   };

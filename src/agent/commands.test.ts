@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { BufferSettings } from '../config/model.ts';
+import { UNSAID } from '../config/redundancy.fixture.ts';
 import { WIRED } from '../config/uplink.fixture.ts';
 import { COMMANDS_ALLOWED_BY_DEFAULT, type CommandName } from '../domain/commands.ts';
 import { KomError } from '../domain/errors.ts';
@@ -22,7 +23,7 @@ function commandsOn(disk: SimulatedDisk, allowed: readonly CommandName[]) {
   let calls = 0;
   const notes = new SideStore(disk, 'notes');
   const field = new Field({
-    process: { name: 'KomA', servers: [], lines: [], buffer: BUFFER, uplink: UPLINK },
+    process: { name: 'KomA', servers: [], lines: [], buffer: BUFFER, uplink: UPLINK, redundancy: UNSAID },
     report: new ReportByException([], null),
     createDriver: () => Promise.reject(new KomError('KOM_USAGE', 'no line')),
     accept: () => {},

@@ -46,6 +46,22 @@ describe('kom check', () => {
     }
   });
 
+  it('prints who runs a process and what a standby does', async () => {
+    const { code, lines, notes } = await run('check', 'examples/site-redundant.json');
+    expect([code, notes]).toEqual([0, []]);
+    const text = lines.join('\n');
+    for (const line of [
+      '  peer 192.168.50.11:3120: the others reach ServerKom1 there',
+      '  instances    1 on ServerKom1 (preferred, after 10.0 s), 2 on ServerKom2',
+      '  peer link    2 networks, heartbeat 250 ms; without a Kernel a silence of 1.0 s on all',
+      '  mirror       the peer holds what the Kernel does not have yet',
+      '  standby      line pumps hot',
+      '  standby      line bus cold, one client: alone in the dark it is let go',
+    ]) {
+      expect(text).toContain(line);
+    }
+  });
+
   it('prints the origin of each value', async () => {
     const { lines } = await run('check', 'examples/site.json', '--expand');
     const text = lines.join('\n');

@@ -24,6 +24,7 @@ import { ExitCode } from './exit-codes.ts';
 import { siteLinkLines, uplinkSettingLines } from './link-report.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
+import { peerLines, redundancyLines } from './redundancy-report.ts';
 import { type Column, formatTable } from './table.ts';
 
 interface CheckOptions {
@@ -176,15 +177,17 @@ function describeSite(
 ): string[] {
   const servers = site.servers.filter(({ name }) => server === undefined || name === server);
   const lines = [`site ${site.name}, hash ${site.hash}`];
-  for (const { name, instance, dataDirectory, tls } of servers) {
+  for (const server of servers) {
+    const { name, instance, dataDirectory, tls } = server;
     lines.push(`server ${name}: instance ${instance}, data in ${dataDirectory}`);
     if (tls !== null) lines.push(`  certificate ${tls.certificate}, key ${tls.key}`);
+    lines.push(...peerLines(server));
   }
   lines.push(...siteLinkLines(site, servers));
   for (const forecast of forecasts) {
     lines.push('', ...describeProcess(forecast));
     const process = site.processes.find((each) => each.name === forecast.name);
-    if (process !== undefined) lines.push(...uplinkSettingLines(process));
+    if (process !== undefined) lines.push(...redundancyLines(process, site), ...uplinkSettingLines(process));
     for (const { name, flashTbwBytes } of servers) {
       if (flashTbwBytes === undefined) continue;
       const { online, outage } = forecast.store.flashBytesPerDay;

@@ -1,13 +1,21 @@
 import { resolve } from 'node:path';
-import { parseDurationMs } from '../domain/units.ts';
 import type { ParameterValues } from './expression.ts';
 import { type FileContext, readSecret } from './files.ts';
 import { listStations, listTags, type Named, type StationInput } from './lists.ts';
-import type { Line, ModbusChannel, ModbusLine, ModbusTag, OpcuaLine, OpcuaTag } from './model.ts';
+import type {
+  Line,
+  LineFailover,
+  ModbusChannel,
+  ModbusLine,
+  ModbusTag,
+  OpcuaLine,
+  OpcuaTag,
+} from './model.ts';
 import { type JsonPath, type ProblemList, suggestion } from './problems.ts';
+import { makeFailover } from './redundancy.ts';
 import type { SiteInput } from './schema.ts';
 import type { LineInput, ModbusLineInput, OpcuaLineInput } from './schema-line.ts';
-import { parseAddress } from './schema-parts.ts';
+import { milliseconds, parseAddress } from './schema-parts.ts';
 import { type TagInput, tagDefaultsShape } from './schema-tag.ts';
 import { type Explained, type Layer, makeModbusTag, makeOpcuaTag, TagReader, type TagScope } from './tags.ts';
 import { parametersOf, type Template, templateOf } from './templates.ts';
@@ -30,11 +38,6 @@ export interface LineScope {
   readonly dataDirectory: string;
 }
 
-/** Milliseconds of a text that the schema has accepted. */
-export function milliseconds(text: string): number {
-  return parseDurationMs(text) ?? 0;
-}
-
 /** Makes a line. */
 export function makeLine(name: string, input: LineInput, scope: LineScope): Line {
   const { firstIndex } = scope;
@@ -43,6 +46,7 @@ export function makeLine(name: string, input: LineInput, scope: LineScope): Line
     name,
     reconnectDelayMinMs: milliseconds(input.reconnectDelayMin),
     reconnectDelayMaxMs: milliseconds(input.reconnectDelayMax),
+    failover: makeFailover(input, path, scope.context.problems),
   };
   if (base.reconnectDelayMaxMs < base.reconnectDelayMinMs) {
     scope.context.problems.add([...path, 'reconnectDelayMax'], 'shorter than reconnectDelayMin');
@@ -56,6 +60,7 @@ interface LineBase {
   readonly name: string;
   readonly reconnectDelayMinMs: number;
   readonly reconnectDelayMaxMs: number;
+  readonly failover: LineFailover;
 }
 
 interface LinePlace {

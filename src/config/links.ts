@@ -1,9 +1,8 @@
 import type { FileContext } from './files.ts';
-import { milliseconds } from './lines.ts';
-import type { DialledAgent, KernelAddress, UplinkListen, UplinkSettings } from './model.ts';
+import type { DialledAgent, KernelAddress, Server, UplinkListen, UplinkSettings } from './model.ts';
 import { type JsonPath, type ProblemList, suggestion } from './problems.ts';
 import type { KernelInput, ProcessInput, SiteInput } from './schema.ts';
-import { isLoopback, parseAddress, parseByteRate } from './schema-parts.ts';
+import { isLoopback, milliseconds, parseAddress, parseByteRate } from './schema-parts.ts';
 import { checkLink } from './tls.ts';
 
 /** Where problems and warnings of links go. */
@@ -49,8 +48,14 @@ function checkServerNames(
 }
 
 const PACES = {
-  wired: { heartbeat: '400ms', silenceMax: '1200ms', connectTimeout: '5s' },
-  radio: { heartbeat: '2s', silenceMax: '10s', connectTimeout: '20s' },
+  wired: {
+    heartbeat: '400ms',
+    silenceMax: '1200ms',
+    connectTimeout: '5s',
+    leaseRenew: '300ms',
+    lease: '1200ms',
+  },
+  radio: { heartbeat: '2s', silenceMax: '10s', connectTimeout: '20s', leaseRenew: '2s', lease: '10s' },
 } as const;
 
 /** How a process talks to its Kernel. */
@@ -80,11 +85,19 @@ export function makeUplink(
         ? Number.POSITIVE_INFINITY
         : (parseByteRate(uplink.maxRate) ?? Number.POSITIVE_INFINITY),
     liveIntervalMs: milliseconds(uplink.liveInterval),
+    leaseRenewMs: milliseconds(uplink.leaseRenew ?? pace.leaseRenew),
+    leaseMs: milliseconds(uplink.lease ?? pace.lease),
   };
   if (settings.silenceMaxMs < 2 * settings.heartbeatMs) {
     problems.add([...path, 'silenceMax'], 'one late heartbeat would count as an outage', {
       expected: `at least twice the heartbeat of ${heartbeat}`,
       got: silenceMax,
+    });
+  }
+  if (settings.leaseMs < 3 * settings.leaseRenewMs) {
+    problems.add([...path, 'lease'], 'two late renewals would cost the lease', {
+      expected: `at least three times leaseRenew of ${uplink.leaseRenew ?? pace.leaseRenew}`,
+      got: uplink.lease ?? pace.lease,
     });
   }
   if (settings.reconnectDelayMaxMs < settings.reconnectDelayMinMs) {
@@ -122,32 +135,32 @@ function makeListen(
   return { address, serverAddresses, allowFrom, insecure };
 }
 
-/** Processes of one server must not listen on one address. */
+/** Nothing that one server listens on has the port of something else. */
 export function checkListeners(
   processes: readonly {
     readonly name: string;
     readonly servers: readonly string[];
     readonly uplink: UplinkSettings;
   }[],
+  servers: readonly Pick<Server, 'name' | 'peers'>[],
   problems: ProblemList,
 ): void {
   const taken = new Map<string, string>();
-  for (const { name, servers, uplink } of processes) {
-    for (const server of servers) {
+  for (const { name, peers } of servers) {
+    for (const { listen } of peers) taken.set(`${name} ${listen.port}`, 'the peer link');
+  }
+  for (const { name, servers: own, uplink } of processes) {
+    for (const server of own) {
       const address = uplink.listen?.serverAddresses[server] ?? uplink.listen?.address;
       if (address === undefined) continue;
       const place = `${server} ${address.port}`;
       const other = taken.get(place);
-      taken.set(place, name);
+      taken.set(place, `process ${name}`);
       if (other === undefined) continue;
-      problems.add(
-        ['processes', name, 'uplink', 'listen'],
-        `process ${other} listens there on ${server}, too`,
-        {
-          expected: 'a port of its own for each process of a server',
-          got: String(address.port),
-        },
-      );
+      problems.add(['processes', name, 'uplink', 'listen'], `${other} listens there on ${server}, too`, {
+        expected: 'a port of its own for each process of a server',
+        got: String(address.port),
+      });
     }
   }
 }

@@ -244,6 +244,7 @@ describe('servers', () => {
     expect(a.servers).toEqual([
       {
         name: 'A',
+        peers: [],
         instance: 1,
         dataDirectory: '/var/a',
         controlSocket: '/var/a/kom.sock',
@@ -255,6 +256,7 @@ describe('servers', () => {
       },
       {
         name: 'B',
+        peers: [],
         instance: 2,
         dataDirectory: '/etc/kom/b',
         controlSocket: '/run/kom/b.sock',

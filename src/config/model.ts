@@ -40,10 +40,21 @@ export interface Server {
   readonly controlSocket: string;
   /** Local address that connections leave from; the system's choice if not set. */
   readonly localAddress?: string;
+  /** Where the other comm servers reach it, one for each network between them. */
+  readonly peers: readonly PeerAddress[];
   /** Its certificates; `null`: the site has no TLS. */
   readonly tls: TlsFiles | null;
   /** Bytes that its flash can take in its life, where the file says so. */
   readonly flashTbwBytes?: number;
+}
+
+export interface PeerAddress {
+  /** What the others dial. */
+  readonly address: Address;
+  /** What it listens on. */
+  readonly listen: Address;
+  /** The file says that this path may run without TLS. */
+  readonly insecure: boolean;
 }
 
 export interface Process {
@@ -52,7 +63,25 @@ export interface Process {
   readonly servers: readonly string[];
   readonly buffer: BufferSettings;
   readonly uplink: UplinkSettings;
+  readonly redundancy: RedundancySettings;
   readonly lines: readonly Line[];
+}
+
+/** How the instances of a process share the work; of no meaning where one server runs it. */
+export interface RedundancySettings {
+  /** 0: none. */
+  readonly preferredInstance: number;
+  /** The preferred instance must have been connected and fit for so long before it is made active again. */
+  readonly preferHoldOffMs: number;
+  /** Silence of the peer on all networks after which a standby takes over without a Kernel. */
+  readonly peerTimeoutMs: number;
+  readonly peerHeartbeatMs: number;
+  /** How often a standby proves that it could take over, */
+  readonly fitnessIntervalMs: number;
+  /** and at which age of the last proof there is an alarm. */
+  readonly fitnessMaxAgeMs: number;
+  /** The peer holds a copy of the backlog. */
+  readonly isMirrored: boolean;
 }
 
 /**
@@ -104,6 +133,10 @@ export interface UplinkSettings {
   readonly maxBytesPerS: number;
   /** How often a changed live value is sent while the archive lane catches up. */
   readonly liveIntervalMs: number;
+  /** How often an instance of a process with several claims the lease, */
+  readonly leaseRenewMs: number;
+  /** and how long a lease holds that is not renewed. */
+  readonly leaseMs: number;
   /** The Kernel dials; the agent opens no connection to any. */
   readonly listen?: UplinkListen;
 }
@@ -125,6 +158,24 @@ interface LineBase {
   readonly name: string;
   readonly reconnectDelayMinMs: number;
   readonly reconnectDelayMaxMs: number;
+  readonly failover: LineFailover;
+}
+
+/**
+ * What a standby does with a line: nothing; it is connected and takes nothing; it observes all the time and
+ * keeps little.
+ */
+export type StandbyMode = 'cold' | 'warm' | 'hot';
+
+/** What becomes of a line where two instances could have it. */
+export interface LineFailover {
+  readonly standby: StandbyMode;
+  /** The line takes one client. */
+  readonly isExclusive: boolean;
+  /** What an active instance that hears neither Kernel nor peer does with an exclusive line. */
+  readonly onIsolation: 'release' | 'keep';
+  /** A standby may open the line to prove that it could take over. */
+  readonly isTested: boolean;
 }
 
 export interface ModbusLine extends LineBase {

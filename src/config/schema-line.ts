@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { address, duration, plainName, pointName, secret, strict } from './schema-parts.ts';
+import { opcuaFailoverShape, serialFailoverShape, tcpFailoverShape } from './schema-redundancy.ts';
 import { modbusDefaultsShape, opcuaDefaultsShape, tagSchema, tagsSchema } from './schema-tag.ts';
 
 const modbusLimitsShape = {
@@ -104,12 +105,14 @@ const modbusShape = {
 const modbusTcpLine = strict({
   driver: z.literal('modbus-tcp').describe('Modbus TCP.'),
   address: address('Device or gateway; port 502 if left out.', 502),
+  ...tcpFailoverShape,
   ...modbusShape,
 }).meta({ id: 'modbusTcpLine' });
 
 const rtuOverTcpLine = strict({
   driver: z.literal('modbus-rtu-over-tcp').describe('Modbus RTU frames over a TCP connection.'),
   address: address('Serial device server; port 502 if left out.', 502),
+  ...serialFailoverShape,
   ...modbusShape,
 }).meta({ id: 'modbusRtuOverTcpLine' });
 
@@ -126,6 +129,7 @@ const rtuLine = strict({
     .union([z.literal(1), z.literal(2)])
     .optional()
     .describe('Stop bits. Without it: 1 with parity, 2 without (the standard).'),
+  ...serialFailoverShape,
   ...modbusShape,
 }).meta({ id: 'modbusRtuLine' });
 
@@ -171,6 +175,7 @@ const opcuaLine = strict({
     '60s',
   ),
   connectTimeout: duration('Time for opening the connection.', { min: 100 }).default('10s'),
+  ...opcuaFailoverShape,
   ...reconnectShape,
   stations: opcuaStations.describe(
     'Stations by name, as an array, or from a CSV file; each is a subscription.',

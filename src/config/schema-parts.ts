@@ -29,6 +29,11 @@ export function duration(description: string, bounds: { min?: number; max?: numb
     .describe(description);
 }
 
+/** Milliseconds of a text that the schema has accepted. */
+export function milliseconds(text: string): number {
+  return parseDurationMs(text) ?? 0;
+}
+
 /** A size with its unit. Bounds in bytes, inclusive. */
 export function size(description: string, bounds: { min?: number; max?: number } = {}): z.ZodString {
   const { min = 0, max = 2 ** 53 } = bounds;

@@ -4,6 +4,7 @@ import { COMMAND_NAMES, COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.t
 import { isIpRange } from '../domain/ip-range.ts';
 import { linesSchema } from './schema-line.ts';
 import { address, byteRate, duration, plainName, size, strict } from './schema-parts.ts';
+import { processRedundancyShape, serverPeerSchema, sitePeerSchema } from './schema-redundancy.ts';
 import { tagDefaultsShape, templateSchema } from './schema-tag.ts';
 import { kernelTlsSchema, serverTlsSchema, siteTlsSchema } from './tls.ts';
 
@@ -26,6 +27,7 @@ const serverSchema = strict({
     .record(z.string(), z.string().min(1))
     .optional()
     .describe('Serial device by name of line, where it differs on this server.'),
+  peer: serverPeerSchema,
   tls: serverTlsSchema.describe('Files of this server that lie elsewhere than in its folder.'),
   flash: strict({
     tbw: size('Bytes that the flash can take in its life, from its data sheet.', { min: 1e9 }),
@@ -127,6 +129,15 @@ const uplinkSchema = strict({
     .describe('The Kernel dials this instance, and it opens no connection to any Kernel.'),
   reconnectDelayMin: duration('First pause before connecting again.').default('250ms'),
   reconnectDelayMax: duration('Longest pause; pauses grow up to here, with jitter.').default('5s'),
+  leaseRenew: duration(
+    'How often an instance of a process with several asks its Kernel for the lease. ' +
+      'Default: 300ms, with the link radio 2s.',
+    { min: 50, max: 60_000 },
+  ).optional(),
+  lease: duration(
+    'How long a lease of the Kernel holds when it is not renewed. Default: 1200ms, with the link radio 10s.',
+    { min: 200, max: 120_000 },
+  ).optional(),
   liveInterval: duration('How often a changed live value is sent while the backlog drains.', {
     min: 50,
   }).default('250ms'),
@@ -140,6 +151,7 @@ const processSchema = strict({
     .describe('Servers that run an instance of it. Without it: all.'),
   buffer: bufferSchema.prefault({}).describe('How samples are kept.'),
   uplink: uplinkSchema.prefault({}).describe('How the Kernel is talked to.'),
+  ...processRedundancyShape,
   lines: linesSchema.describe('Lines by name.'),
 });
 
@@ -179,6 +191,7 @@ export const siteSchema = strict({
     ),
   tls: siteTlsSchema.describe('TLS 1.3 with certificates of both sides, on every link that is not insecure.'),
   servers: z.record(plainName, serverSchema).describe('Comm servers by name.'),
+  peer: sitePeerSchema,
   commands: strict({
     allow: z
       .array(z.enum(COMMAND_NAMES))

@@ -11,6 +11,7 @@ import { checkListeners, makeKernels, makeUplink } from './links.ts';
 import type { BufferSettings, Line, Process, Server, Site } from './model.ts';
 import { POWER_CUT } from './power-cut.ts';
 import { type ProblemList, suggestion } from './problems.ts';
+import { checkPeerAddresses, makePeers, makeRedundancy } from './redundancy.ts';
 import type { ProcessInput, ServerInput, SiteInput } from './schema.ts';
 import type { Explained } from './tags.ts';
 import { attempt, prepareTemplates } from './templates.ts';
@@ -40,7 +41,7 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
   }
   checkNameTemplate(input, context);
   const kernels = makeKernels(input, options);
-  const servers = makeServers(input, context);
+  const servers = makeServers(input, options);
   for (const { name, controlSocket } of servers) {
     if (Buffer.byteLength(controlSocket) <= SOCKET_PATH_BYTES_MAX) continue;
     options.warnings.add(['servers', name, 'controlSocket'], 'the path is too long for a Unix socket', {
@@ -67,7 +68,8 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
   });
   checkTagNames(processes, context);
   checkDictionaries(input.site, processes, context.problems);
-  checkListeners(processes, context.problems);
+  checkListeners(processes, servers, context.problems);
+  checkPeerAddresses(servers, context.problems);
   checkSerialNames(input, context);
   if (options.server !== undefined && !Object.hasOwn(input.servers, options.server)) {
     context.problems.add(['servers', options.server], 'no such server in the file', {
@@ -81,7 +83,8 @@ export function makeSite(input: SiteInput, options: MakeOptions): Site {
   };
 }
 
-function makeServers(input: SiteInput, context: FileContext): Server[] {
+function makeServers(input: SiteInput, options: MakeOptions): Server[] {
+  const { context } = options;
   const instances = new Map<number, string>();
   return Object.entries(input.servers).map(([name, server]) => {
     const at = ['servers', name];
@@ -92,31 +95,33 @@ function makeServers(input: SiteInput, context: FileContext): Server[] {
       });
     }
     instances.set(server.instance, name);
-    return makeServer(name, server, { context, tlsDirectory: input.tls?.directory });
+    return makeServer(name, server, { ...options, input });
   });
 }
 
 function makeServer(
   name: string,
-  input: ServerInput,
-  { context, tlsDirectory }: { readonly context: FileContext; readonly tlsDirectory: string | undefined },
+  server: ServerInput,
+  { context, input, warnings }: MakeOptions & { readonly input: SiteInput },
 ): Server {
-  const dataDirectory = resolve(context.directory, input.data);
+  const tlsDirectory = input.tls?.directory;
+  const dataDirectory = resolve(context.directory, server.data);
   const controlSocket =
-    input.controlSocket === undefined
+    server.controlSocket === undefined
       ? resolve(dataDirectory, 'kom.sock')
-      : resolve(context.directory, input.controlSocket);
+      : resolve(context.directory, server.controlSocket);
   return {
     name,
-    instance: input.instance,
+    instance: server.instance,
     dataDirectory,
     controlSocket,
+    peers: makePeers(name, server, { input, problems: context.problems, warnings }),
     tls:
       tlsDirectory === undefined
         ? null
-        : makeTlsFiles(context.directory, join(tlsDirectory, name), input.tls),
-    ...(input.localAddress === undefined ? {} : { localAddress: input.localAddress }),
-    ...(input.flash === undefined ? {} : { flashTbwBytes: bytes(input.flash.tbw) }),
+        : makeTlsFiles(context.directory, join(tlsDirectory, name), server.tls),
+    ...(server.localAddress === undefined ? {} : { localAddress: server.localAddress }),
+    ...(server.flash === undefined ? {} : { flashTbwBytes: bytes(server.flash.tbw) }),
   };
 }
 
@@ -164,6 +169,7 @@ function makeProcess(name: string, input: ProcessInput, scope: ProcessScope): Pr
     servers: input.servers ?? known,
     buffer: makeBuffer(name, input, scope.context),
     uplink: makeUplink(name, input, { input: scope.input, problems, warnings: scope.warnings }),
+    redundancy: makeRedundancy(name, input, { input: scope.input, problems, warnings: scope.warnings }),
     lines,
   };
 }
@@ -289,7 +295,7 @@ function checkSerialNames(input: SiteInput, context: FileContext): void {
 const NOT_HASHED: ReadonlySet<string> = new Set(['pkiDirectory', 'device', 'origin', 'password']);
 
 function hashOf(input: SiteInput, processes: readonly Process[]): string {
-  const { site, clock, kernels, servers, commands } = input;
+  const { site, clock, kernels, servers, peer, commands } = input;
   const local = Object.values(input.processes).map((process) =>
     Object.values(process.lines).map((line) => {
       if (line.driver === 'modbus-rtu') return line.device;
@@ -298,7 +304,7 @@ function hashOf(input: SiteInput, processes: readonly Process[]): string {
   );
   const expanded = JSON.stringify(processes, (key, value) => (NOT_HASHED.has(key) ? undefined : value));
   return createHash('sha256')
-    .update(JSON.stringify({ site, clock, kernels, servers, local, commands }))
+    .update(JSON.stringify({ site, clock, kernels, servers, peer, local, commands }))
     .update(expanded)
     .digest('hex')
     .slice(0, 32);

@@ -14,4 +14,6 @@ export const WIRED: UplinkSettings = {
   minBytesPerS: 0,
   maxBytesPerS: Number.POSITIVE_INFINITY,
   liveIntervalMs: 250,
+  leaseRenewMs: 300,
+  leaseMs: 1200,
 };

@@ -4,14 +4,45 @@ import type { Term } from './term.ts';
 export const ROLES = ['starting', 'standby', 'active', 'suspended'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** What an instance says to its Kernel every few hundred milliseconds. */
-export interface LeaseClaim {
+/** Which instance is to be active if nothing else decides. */
+export interface Preference {
+  /** 0: none. */
+  readonly instance: number;
+  /** When an operator said so, integer µs; 0: the site file says so. The latest one holds. */
+  readonly setAtUs: number;
+}
+
+/** An operator wants an instance to be active. */
+export interface HandoverRequest {
+  /** The instance that is to be active. */
+  readonly to: number;
+  /** For the audit. */
+  readonly operator: string;
+  readonly force: boolean;
+}
+
+/** What an instance says of itself, to its Kernel and to its peer. */
+export interface ActivationState {
   readonly role: Role;
   /** The term under which it is, or was last, active; 0 for none. */
   readonly ownTerm: Term;
   readonly highestTerm: Term;
   /** `null`: it could be active; else why not. */
   readonly unfit: string | null;
+  /** Its process ends; it takes no lease any more. */
+  readonly isLeaving: boolean;
+  readonly preferred: Preference;
+}
+
+/** What an instance says to its Kernel every few hundred milliseconds. */
+export interface LeaseClaim extends ActivationState {
+  /** It acts under no term up to this one, and never will again; a lease of such a term is over. */
+  readonly releasedTerm: Term;
+  /** Evidence that the process of the other instance is dead, as `PeerPort.goneMs` defines it. */
+  readonly peerGone: boolean;
+  readonly preferHoldOffMs: number;
+  /** What an operator asked for at this instance; said until the first answer to a claim that says it. */
+  readonly wish: HandoverRequest | null;
 }
 
 export const LEASE_KINDS = ['unable', 'granted', 'held-by-other'] as const;
@@ -21,8 +52,9 @@ export type LeaseKind = (typeof LEASE_KINDS)[number];
 export interface LeaseAnswer {
   /** `unable`: the Kernel can decide nothing now, and counts as none. */
   readonly kind: LeaseKind;
+  /** Of the holder. During a hand-over the old holder is told its own term, and the instance to come. */
   readonly term: Term;
-  /** 0: nobody. */
+  /** 0: nobody, the Kernel has not decided yet. */
   readonly holder: number;
   /** How long a grant holds, counted from when the claim was sent that it answers. */
   readonly durationMs: number;

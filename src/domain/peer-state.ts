@@ -1,7 +1,7 @@
-import type { LeaseClaim } from './lease.ts';
+import type { ActivationState } from './lease.ts';
 
 /** What an instance says to its peer. */
-export interface PeerState extends LeaseClaim {
+export interface PeerState extends ActivationState {
   readonly instance: number;
   /** It holds a lease that has not run out. */
   readonly hasLease: boolean;
@@ -11,14 +11,8 @@ export interface PeerState extends LeaseClaim {
   readonly programVersion: string;
   readonly stationsAnswering: number;
   readonly stations: number;
+  /** Bytes of its own stores that the other side does not have yet. */
+  readonly mirrorLagBytes: number;
   /** By name of line: how long ago the active instance last observed it, integer µs. */
   readonly observedAgeUs: Readonly<Record<string, number>>;
-}
-
-export interface HandoverRequest {
-  /** The instance that is to be active. */
-  readonly to: number;
-  /** For the audit. */
-  readonly operator: string;
-  readonly force: boolean;
 }

@@ -32,13 +32,16 @@ export function planMachines(site: Site, named: readonly NamedKernel[]): Machine
         ? []
         : [(uplink.listen.serverAddresses[server.name] ?? uplink.listen.address).host],
     );
+    const peers = server.peers.flatMap(({ address, listen, insecure }) =>
+      insecure ? [] : [address.host, listen.host],
+    );
     return {
       name: server.name,
       role: 'agent',
       identities: run.map(({ name: process }) => {
         return { role: 'agent', site: site.name, process, instance: server.instance };
       }),
-      hosts: unique(listening.filter((host) => !isAnyAddress(host))),
+      hosts: unique([...listening, ...peers].filter((host) => !isAnyAddress(host))),
     };
   });
   const taken = new Set(named.flatMap(({ hosts }) => hosts));

@@ -1,7 +1,7 @@
 import type { SequenceRange } from '../domain/coverage.ts';
 import type { SequenceGap } from '../domain/gap.ts';
-import type { LeaseAnswer, LeaseClaim } from '../domain/lease.ts';
-import type { HandoverRequest, PeerState } from '../domain/peer-state.ts';
+import type { HandoverRequest, LeaseAnswer, LeaseClaim } from '../domain/lease.ts';
+import type { PeerState } from '../domain/peer-state.ts';
 import type { SampleValue } from '../domain/sample.ts';
 import type { PreviousStream } from '../domain/stream.ts';
 
@@ -63,7 +63,7 @@ export interface Hello {
   readonly protocolMax: number;
   readonly programVersion: string;
   readonly lane: Lane;
-  /** Data lane only. */
+  /** Data lane: the session; peer lane: the run of the process. */
   readonly sessionId: string;
   readonly site: string;
   readonly process: string;
@@ -79,6 +79,8 @@ export interface Hello {
   /** Seen durably; 0 for none. */
   readonly highestTerm: number;
   readonly highestKernelEpoch: number;
+  /** Control lane: how long a lease is to hold that is not renewed; not given: the Kernel decides. */
+  readonly leaseMs?: number;
 }
 
 export interface StreamState {
@@ -186,8 +188,6 @@ export interface LiveValue {
 
 /** What goes over the peer link of a `PeerState`; the Hello says whose it is. */
 export interface PeerWord extends Omit<PeerState, 'instance'> {
-  /** Bytes of the sender's own stores that the other side does not have yet. */
-  readonly mirrorLagBytes: number;
   /** Monotonic clock of the sender when it sent this, integer µs above 0. */
   readonly sentUs: number;
   /** That of the last word of the other side; 0: none came yet. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ActivationState, LeaseClaim } from '../domain/lease.ts';
 import { decodeMessage, encodeMessage } from './codec.ts';
 import { FrameSplitter, frame } from './frame.ts';
 import { FRAME_BYTES_MAX } from './limits.ts';
@@ -7,9 +8,21 @@ import { FrameType } from './protobuf.ts';
 
 const A = '00112233445566778899aabbccddeeff';
 
-const CLAIM = { role: 'active', ownTerm: 31, highestTerm: 47, unfit: null } as const;
+const STATE: ActivationState = {
+  ...{ role: 'active', ownTerm: 31, highestTerm: 47, unfit: null },
+  ...{ isLeaving: true, preferred: { instance: 2, setAtUs: 1_795_000_000_000_001 } },
+};
+const CLAIM: LeaseClaim = {
+  ...{ ...STATE, releasedTerm: 15, peerGone: true, preferHoldOffMs: 10_000 },
+  wish: { to: 2, operator: 'anna', force: true },
+};
+const PLAIN: LeaseClaim = {
+  ...{ role: 'starting', ownTerm: 0, highestTerm: 0, unfit: null, isLeaving: false },
+  ...{ preferred: { instance: 0, setAtUs: 0 }, releasedTerm: 0, peerGone: false, preferHoldOffMs: 0 },
+  wish: null,
+};
 const WORD: PeerWord = {
-  ...{ ...CLAIM, role: 'suspended', unfit: 'no line answers', hasLease: true, kernelAnswers: false },
+  ...{ ...STATE, role: 'suspended', unfit: 'no line answers', hasLease: true, kernelAnswers: false },
   ...{ siteHash: A, programVersion: '0.2.0', stationsAnswering: 3, stations: 4 },
   ...{ observedAgeUs: { 'P 1': 0, bus: 1_200_000 }, mirrorLagBytes: 2 ** 40, sentUs: 5, echoUs: 0 },
 };
@@ -20,7 +33,7 @@ const STREAM = {
 
 const MESSAGES: readonly Message[] = [
   { type: 'leaseRenewal', echoUs: 2 ** 52, claim: { ...CLAIM, unfit: 'the certificate has expired' } },
-  { type: 'leaseRenewal', echoUs: 1, claim: { ...CLAIM, role: 'starting', ownTerm: 0, highestTerm: 0 } },
+  { type: 'leaseRenewal', echoUs: 1, claim: PLAIN },
   {
     type: 'lease',
     echoUs: 7,
@@ -60,6 +73,8 @@ describe('messages of the activation', () => {
     const lines = Array.from({ length: 1001 }, (_, at) => ({ name: `l${at}`, observedAgeUs: 1 }));
     const wrong = [
       { leaseRenewal: { role: 9 } },
+      { leaseRenewal: { preferredInstance: 16 } },
+      { leaseRenewal: { wish: { toInstance: 16 } } },
       { lease: { kind: 9 } },
       { lease: { kind: 1, holderInstance: 16 } },
       { handover: { toInstance: 99, operator: 'anna' } },
@@ -86,7 +101,7 @@ describe('messages of the activation', () => {
     const hello: Hello = {
       ...{ protocolMin: 1, protocolMax: 2, programVersion: 'x', lane: 'peer', sessionId: '', site: 's' },
       ...{ process: 'p', instance: 1, siteHash: A, wallUs: 1, streams: [], heartbeatMs: 0, silenceMaxMs: 0 },
-      ...{ dictionaryHashes: [], highestTerm: 31, highestKernelEpoch: 0 },
+      ...{ dictionaryHashes: [], highestTerm: 31, highestKernelEpoch: 0, leaseMs: 1200 },
     };
     expect(decodeMessage(payloadOf(encodeMessage({ type: 'hello', hello })))).toEqual({
       type: 'hello',

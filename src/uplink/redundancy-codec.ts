@@ -1,4 +1,10 @@
-import { LEASE_KINDS, type LeaseClaim, ROLES } from '../domain/lease.ts';
+import {
+  type ActivationState,
+  type HandoverRequest,
+  LEASE_KINDS,
+  type LeaseClaim,
+  ROLES,
+} from '../domain/lease.ts';
 import { coverageFromWire, coverageToWire } from './answer-codec.ts';
 import { PEER_LINES_MAX, REASON_CHARACTERS_MAX, STREAMS_MAX, VERSION_CHARACTERS_MAX } from './limits.ts';
 import type { PeerWord, RedundancyMessage } from './messages.ts';
@@ -18,10 +24,8 @@ export function redundancyToWire(message: RedundancyMessage): Wire {
     }
     case 'peerState':
       return { peerState: peerWordToWire(message.state) };
-    case 'handover': {
-      const { to, operator, force } = message.request;
-      return { handover: { toInstance: to, operator, force } };
-    }
+    case 'handover':
+      return { handover: handoverToWire(message.request) };
     case 'mirrorBlock':
       return { mirrorBlock: { block: message.bytes, isSpilled: message.isSpilled } };
     case 'mirrorStreams':
@@ -43,14 +47,7 @@ export function redundancyFromWire(wire: WireReader): RedundancyMessage | null {
   }
   if (wire.has('lease')) return leaseFromWire(wire.message('lease'));
   if (wire.has('peerState')) return { type: 'peerState', state: peerWordFromWire(wire.message('peerState')) };
-  if (wire.has('handover')) {
-    const request = wire.message('handover');
-    const to = request.instance('toInstance');
-    return {
-      type: 'handover',
-      request: { to, operator: request.name('operator'), force: request.bool('force') },
-    };
-  }
+  if (wire.has('handover')) return { type: 'handover', request: handoverFromWire(wire.message('handover')) };
   if (wire.has('mirrorBlock')) {
     const block = wire.message('mirrorBlock');
     return { type: 'mirrorBlock', bytes: block.bytes('block'), isSpilled: block.bool('isSpilled') };
@@ -77,16 +74,50 @@ export function redundancyFromWire(wire: WireReader): RedundancyMessage | null {
   return null;
 }
 
-function claimToWire({ role, ownTerm, highestTerm, unfit }: LeaseClaim): Wire {
-  return { role: ROLES.indexOf(role), ownTerm, highestTerm, unfit: unfit ?? '' };
+function handoverToWire({ to, operator, force }: HandoverRequest): Wire {
+  return { toInstance: to, operator, force };
 }
 
-function claimFromWire(wire: WireReader): LeaseClaim {
+function handoverFromWire(wire: WireReader): HandoverRequest {
+  return {
+    to: wire.instance('toInstance'),
+    operator: wire.name('operator'),
+    force: wire.bool('force'),
+  };
+}
+
+function activationToWire(state: ActivationState): Wire {
+  const { role, ownTerm, highestTerm, unfit, isLeaving, preferred } = state;
+  return {
+    ...{ role: ROLES.indexOf(role), ownTerm, highestTerm, unfit: unfit ?? '', isLeaving },
+    ...{ preferredInstance: preferred.instance, preferredSetAtUs: preferred.setAtUs },
+  };
+}
+
+function activationFromWire(wire: WireReader): ActivationState {
   return {
     role: wire.choice('role', ROLES),
     ownTerm: wire.number('ownTerm'),
     highestTerm: wire.number('highestTerm'),
     unfit: wire.text('unfit').slice(0, REASON_CHARACTERS_MAX) || null,
+    isLeaving: wire.bool('isLeaving'),
+    preferred: { instance: wire.instance('preferredInstance'), setAtUs: wire.timeUs('preferredSetAtUs') },
+  };
+}
+
+function claimToWire(claim: LeaseClaim): Wire {
+  const { releasedTerm, peerGone, preferHoldOffMs, wish } = claim;
+  const wished = wish === null ? {} : { wish: handoverToWire(wish) };
+  return { ...activationToWire(claim), releasedTerm, peerGone, preferHoldOffMs, ...wished };
+}
+
+function claimFromWire(wire: WireReader): LeaseClaim {
+  return {
+    ...activationFromWire(wire),
+    releasedTerm: wire.number('releasedTerm'),
+    peerGone: wire.bool('peerGone'),
+    preferHoldOffMs: wire.number('preferHoldOffMs'),
+    wish: wire.has('wish') ? handoverFromWire(wire.message('wish')) : null,
   };
 }
 
@@ -104,7 +135,7 @@ function leaseFromWire(wire: WireReader): RedundancyMessage {
 function peerWordToWire(word: PeerWord): Wire {
   return {
     ...word,
-    ...claimToWire(word),
+    ...activationToWire(word),
     siteHash: id(word.siteHash),
     lines: Object.entries(word.observedAgeUs).map(([name, observedAgeUs]) => ({ name, observedAgeUs })),
   };
@@ -113,7 +144,7 @@ function peerWordToWire(word: PeerWord): Wire {
 function peerWordFromWire(wire: WireReader): PeerWord {
   const lines = wire.list('lines', PEER_LINES_MAX);
   return {
-    ...claimFromWire(wire),
+    ...activationFromWire(wire),
     hasLease: wire.bool('hasLease'),
     kernelAnswers: wire.bool('kernelAnswers'),
     siteHash: wire.id('siteHash', true),

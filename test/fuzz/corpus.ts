@@ -62,7 +62,11 @@ const RESULT: Message = {
 const RENEWAL: Message = {
   type: 'leaseRenewal',
   echoUs: 77,
-  claim: { role: 'standby', ownTerm: 31, highestTerm: 47, unfit: 'no line answers' },
+  claim: {
+    ...{ role: 'standby', ownTerm: 31, highestTerm: 47, unfit: 'no line answers', isLeaving: false },
+    ...{ preferred: { instance: 2, setAtUs: 5 }, releasedTerm: 31, peerGone: true, preferHoldOffMs: 1 },
+    wish: { to: 2, operator: 'anna', force: false },
+  },
 };
 
 /** What the recorded session has no reason to say. */

@@ -3,6 +3,7 @@ import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OpcuaLine, OpcuaStation, OpcuaTag } from '../../src/config/model.ts';
+import { COLD } from '../../src/config/redundancy.fixture.ts';
 import type { ValueType } from '../../src/domain/dictionary.ts';
 import type { Reading } from '../../src/domain/sample.ts';
 import type { LinkBatch } from '../../src/drivers/driver.ts';
@@ -65,6 +66,7 @@ export function opcuaLine(change: Partial<OpcuaLine> = {}): OpcuaLine {
     lifetimeCount: 60,
     sessionTimeoutMs: 30_000,
     connectTimeoutMs: 5000,
+    failover: COLD,
     stations: [{ name: 'S', mode: 'on', tags: [opcuaTag(0)] }],
     ...change,
   };

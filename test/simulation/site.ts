@@ -1,4 +1,5 @@
 import type { ModbusLine, ModbusTag, Process, Server, Site } from '../../src/config/model.ts';
+import { COLD, UNSAID } from '../../src/config/redundancy.fixture.ts';
 import type { ValueType } from '../../src/domain/dictionary.ts';
 import type { LineOptions, Swarm } from './options.ts';
 import { ALARM_TAG } from './parts.ts';
@@ -13,6 +14,7 @@ export const SERVER: Server = {
   instance: 1,
   dataDirectory: '/data',
   controlSocket: '/run/kom/agent',
+  peers: [],
   tls: null,
 };
 
@@ -45,8 +47,9 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
       reconnectDelayMaxMs: 3000,
       liveIntervalMs: swarm.liveIntervalMs,
       ...{ stableAfterMs: 10_000, holdMaxMs: 2000, probeIntervalMs: 5000, returnAfterMs: 10_000 },
-      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY },
+      ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY, leaseRenewMs: 300, leaseMs: 1200 },
     },
+    redundancy: UNSAID,
     lines: swarm.lines.map((line) => lineOf(line, swarm, nextIndex)),
   };
   const kernels = [{ host: KERNEL_HOST, port: KERNEL_PORT, insecure: true, localAddresses: {} }];
@@ -69,6 +72,7 @@ function lineOf(line: LineOptions, swarm: Swarm, nextIndex: () => number): Modbu
     reconnectDelayMaxMs: 3000,
     channel: { kind: 'tcp', address: { host: line.name, port: 502 } },
     ...{ responseTimeoutMs: 500, retries: 1, requestGapMs: 0, degradeAfterCycles: 3, probeIntervalMs: 1000 },
+    failover: COLD,
     stations: line.stations.map(({ name, scanMs }) => ({
       ...{ name, mode: 'on', unit: 1, maxRegistersPerRequest: 125, maxBitsPerRequest: 2000, maxGap: 0 },
       tags: TAGS.map((tag, at) => ({

@@ -54,6 +54,7 @@ export function modbusLine(fields: Partial<ModbusLine> = {}): ModbusLine {
     requestGapMs: 0,
     degradeAfterCycles: 2,
     probeIntervalMs: 1000,
+    failover: { standby: 'cold', isExclusive: false, onIsolation: 'release', isTested: true },
     stations: [],
     ...fields,
   };
