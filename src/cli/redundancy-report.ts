@@ -6,7 +6,8 @@ import { formatAddress } from '../world/transport.ts';
 export function* peerLines({ name, peers }: Server): Generator<string> {
   for (const { address, listen, insecure } of peers) {
     const own = isSame({ address, listen }) ? '' : `, listens on ${formatAddress(listen)}`;
-    yield `  peer ${formatAddress(address)}${own}${insecure ? ' (without TLS)' : ''}: the others reach ${name} there`;
+    const open = insecure ? ' (without TLS)' : '';
+    yield `  peer ${formatAddress(address)}${own}${open}: the others reach ${name} there`;
   }
 }
 
@@ -14,10 +15,11 @@ export function* peerLines({ name, peers }: Server): Generator<string> {
 export function* redundancyLines({ servers, ...process }: Process, site: Site): Generator<string> {
   const members = site.servers.filter(({ name }) => servers.includes(name));
   if (members.length < 2) return;
-  const { preferredInstance, preferHoldOffMs, peerTimeoutMs, peerHeartbeatMs } = process.redundancy;
+  const { preferredInstance, preferHoldOffMs, peerTimeoutMs, peerHeartbeatMs, isMirrored } =
+    process.redundancy;
   const shown = members.map(({ name, instance }) => {
-    const isPreferred = instance === preferredInstance;
-    return `${instance} on ${name}${isPreferred ? ` (preferred, after ${formatDuration(preferHoldOffMs)})` : ''}`;
+    const preferred = ` (preferred, after ${formatDuration(preferHoldOffMs)})`;
+    return `${instance} on ${name}${instance === preferredInstance ? preferred : ''}`;
   });
   yield `  instances    ${shown.join(', ')}`;
   const networks = lowest(members)?.peers.length ?? 0;
@@ -26,7 +28,7 @@ export function* redundancyLines({ servers, ...process }: Process, site: Site): 
     : `  peer link    ${networks} ${networks === 1 ? 'network' : 'networks'}, heartbeat ` +
       `${formatDuration(peerHeartbeatMs)}; without a Kernel a silence of ${formatDuration(peerTimeoutMs)} ` +
       'on all of them is a failure';
-  yield `  mirror       ${process.redundancy.isMirrored ? 'the peer holds what the Kernel does not have yet' : 'none'}`;
+  yield `  mirror       ${isMirrored ? 'the peer holds what the Kernel does not have yet' : 'none'}`;
   for (const line of process.lines) yield `  standby      line ${line.name} ${describeLine(line)}`;
 }
 

@@ -145,7 +145,7 @@ describe('peers', () => {
     ],
     [
       'a lease shorter than its renewals',
-      { process: { uplink: { lease: '500ms' } } },
+      { process: { uplink: { lease: '800ms' } } },
       '$.processes.KomA.uplink.lease',
       /two late renewals/,
     ],

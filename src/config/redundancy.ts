@@ -145,7 +145,7 @@ function checkMembers(name: string, process: ProcessInput, { input, problems, wa
   const counts = new Set(linked.map((server) => input.servers[server]?.peer?.length));
   if (counts.size > 1) {
     warnings.add(['processes', name], `${linked.join(' and ')} have not as many peer addresses`, {
-      hint: 'the server with the lower instance is dialled on each of its addresses, and no other way is used',
+      hint: 'the server with the lower instance is dialled on each of its addresses, and on no other',
     });
   }
 }

@@ -93,7 +93,8 @@ const standby = <Mode extends string>(modes: readonly [Mode, ...Mode[]], descrip
 export const tcpFailoverShape = {
   standby: standby(
     ['cold', 'warm', 'hot'],
-    'What a standby does: nothing, keep the connection open, or poll. Without it: hot with doublePolling, else cold.',
+    'What a standby does: nothing, keep the connection open, or poll. ' +
+      'Without it: hot with doublePolling, else cold.',
   ),
   doublePolling: z
     .boolean()

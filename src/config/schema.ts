@@ -136,7 +136,7 @@ const uplinkSchema = strict({
   ).optional(),
   lease: duration(
     'How long a lease of the Kernel holds when it is not renewed. Default: 1200ms, with the link radio 10s.',
-    { min: 200, max: 120_000 },
+    { min: 500, max: 60_000 },
   ).optional(),
   liveInterval: duration('How often a changed live value is sent while the backlog drains.', {
     min: 50,

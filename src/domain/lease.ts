@@ -41,6 +41,8 @@ export interface LeaseClaim extends ActivationState {
   /** Evidence that the process of the other instance is dead, as `PeerPort.goneMs` defines it. */
   readonly peerGone: boolean;
   readonly preferHoldOffMs: number;
+  /** How long a lease it asks for: 1.2 s, on slow links 10 s. The Kernel grants 0.5 to 60 s. */
+  readonly leaseMs: number;
   /** What an operator asked for at this instance; said until the first answer to a claim that says it. */
   readonly wish: HandoverRequest | null;
 }
@@ -52,7 +54,7 @@ export type LeaseKind = (typeof LEASE_KINDS)[number];
 export interface LeaseAnswer {
   /** `unable`: the Kernel can decide nothing now, and counts as none. */
   readonly kind: LeaseKind;
-  /** Of the holder. During a hand-over the old holder is told its own term, and the instance to come. */
+  /** Of the holder, made durable by the Kernel before; during a hand-over that of the instance to come. */
   readonly term: Term;
   /** 0: nobody, the Kernel has not decided yet. */
   readonly holder: number;

@@ -8,11 +8,11 @@ import type { BlockRange, Message, Nack } from '../uplink/messages.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
-import { GapPace, type SessionQuota } from './admission.ts';
 import { decode, rangeOf, takeIn } from './block-intake.ts';
 import { settledCoverage } from './chain.ts';
 import type { Contribution, Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
+import { GapPace, type SessionQuota } from './quotas.ts';
 import { toldCoverage } from './told-coverage.ts';
 
 /**

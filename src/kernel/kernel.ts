@@ -5,6 +5,7 @@ import { valueToJson } from '../domain/sample.ts';
 import type { Audit } from '../ops/audit.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
 import { CertificateKeeper, type CertificateStatus } from '../pki/keeper.ts';
+import { RefusedConnections } from '../uplink/refused.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -18,7 +19,6 @@ import {
   type Transport,
 } from '../world/transport.ts';
 import { AgentDialler, type DialledStatus } from './agent-dialler.ts';
-import { RefusedConnections } from './refused.ts';
 import { KernelServer } from './server.ts';
 
 export interface KernelOptions {

@@ -1,6 +1,8 @@
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Audit } from '../ops/audit.ts';
+import { Admission } from '../uplink/admission.ts';
 import { Channel } from '../uplink/channel.ts';
+import { agreedProtocol, byeReason, checkIdentity, helloOf } from '../uplink/hello.ts';
 import { HELLO_TIMEOUT_MS, WELCOME_RANGES_MAX } from '../uplink/limits.ts';
 import type { ClockEcho, Hello, Welcome } from '../uplink/messages.ts';
 import { agreedPace, type Pace } from '../uplink/silence.ts';
@@ -9,16 +11,15 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
-import { Admission, ProcessQuotas } from './admission.ts';
 import { crashGaps, endedStreams, settledCoverage, storeLostGaps, streamsOf } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { DataLane } from './data-lane.ts';
 import { KernelEpoch } from './epoch.ts';
-import { agreedProtocol, byeReason, checkIdentity, helloOf } from './hello.ts';
 import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { Presence, type ProcessPresence } from './presence.ts';
+import { ProcessQuotas } from './quotas.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
 /** So long the data lane of an agent that stops may go on. */

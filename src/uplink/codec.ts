@@ -183,7 +183,6 @@ function helloToWire(hello: Hello): Wire {
 }
 
 function helloFromWire(wire: WireReader): Hello {
-  const leaseMs = wire.number('leaseMs');
   if (wire.number('magic') !== HELLO_MAGIC) throw invalid('the Hello does not carry the magic number');
   return {
     protocolMin: wire.number('protocolMin'),
@@ -202,7 +201,6 @@ function helloFromWire(wire: WireReader): Hello {
     dictionaryHashes: wire.ids('dictionaryHashes', NAMED_DICTIONARIES_MAX),
     highestTerm: wire.number('highestTerm'),
     highestKernelEpoch: wire.number('highestKernelEpoch'),
-    ...(leaseMs === 0 ? {} : { leaseMs }),
   };
 }
 

@@ -79,8 +79,6 @@ export interface Hello {
   /** Seen durably; 0 for none. */
   readonly highestTerm: number;
   readonly highestKernelEpoch: number;
-  /** Control lane: how long a lease is to hold that is not renewed; not given: the Kernel decides. */
-  readonly leaseMs?: number;
 }
 
 export interface StreamState {
@@ -190,8 +188,10 @@ export interface LiveValue {
 export interface PeerWord extends Omit<PeerState, 'instance'> {
   /** Monotonic clock of the sender when it sent this, integer µs above 0. */
   readonly sentUs: number;
-  /** That of the last word of the other side; 0: none came yet. */
+  /** That of the newest word of the other side; 0: none came yet. */
   readonly echoUs: number;
+  /** Bytes of this connection that it has read. */
+  readonly receivedBytes: number;
 }
 
 export interface Command {

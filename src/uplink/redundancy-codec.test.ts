@@ -13,18 +13,30 @@ const STATE: ActivationState = {
   ...{ isLeaving: true, preferred: { instance: 2, setAtUs: 1_795_000_000_000_001 } },
 };
 const CLAIM: LeaseClaim = {
-  ...{ ...STATE, releasedTerm: 15, peerGone: true, preferHoldOffMs: 10_000 },
+  ...{ ...STATE, releasedTerm: 15, peerGone: true, preferHoldOffMs: 10_000, leaseMs: 1200 },
   wish: { to: 2, operator: 'anna', force: true },
 };
 const PLAIN: LeaseClaim = {
   ...{ role: 'starting', ownTerm: 0, highestTerm: 0, unfit: null, isLeaving: false },
-  ...{ preferred: { instance: 0, setAtUs: 0 }, releasedTerm: 0, peerGone: false, preferHoldOffMs: 0 },
+  ...{
+    preferred: { instance: 0, setAtUs: 0 },
+    releasedTerm: 0,
+    peerGone: false,
+    preferHoldOffMs: 0,
+    leaseMs: 0,
+  },
   wish: null,
 };
 const WORD: PeerWord = {
   ...{ ...STATE, role: 'suspended', unfit: 'no line answers', hasLease: true, kernelAnswers: false },
   ...{ siteHash: A, programVersion: '0.2.0', stationsAnswering: 3, stations: 4 },
-  ...{ observedAgeUs: { 'P 1': 0, bus: 1_200_000 }, mirrorLagBytes: 2 ** 40, sentUs: 5, echoUs: 0 },
+  ...{
+    observedAgeUs: { 'P 1': 0, bus: 1_200_000 },
+    mirrorLagBytes: 2 ** 40,
+    sentUs: 5,
+    echoUs: 0,
+    receivedBytes: 77,
+  },
 };
 const STREAM = {
   ...{ streamId: A, bootId: A, startedAtUs: 5, previous: null, held: [{ first: 1, last: 2 }] },
@@ -91,7 +103,7 @@ describe('messages of the activation', () => {
     }
   });
 
-  it('an older side reads what it knows of a Hello and of a stream, and no lane that it does not know', () => {
+  it('reads what an older side says of a stream, and the Hello of a peer', () => {
     const { streamId } = STREAM;
     const back = read({
       ...{ mirrorStreams: { streams: [{ streamId: Buffer.from(streamId, 'hex'), running: true }] } },
@@ -101,7 +113,7 @@ describe('messages of the activation', () => {
     const hello: Hello = {
       ...{ protocolMin: 1, protocolMax: 2, programVersion: 'x', lane: 'peer', sessionId: '', site: 's' },
       ...{ process: 'p', instance: 1, siteHash: A, wallUs: 1, streams: [], heartbeatMs: 0, silenceMaxMs: 0 },
-      ...{ dictionaryHashes: [], highestTerm: 31, highestKernelEpoch: 0, leaseMs: 1200 },
+      ...{ dictionaryHashes: [], highestTerm: 31, highestKernelEpoch: 0 },
     };
     expect(decodeMessage(payloadOf(encodeMessage({ type: 'hello', hello })))).toEqual({
       type: 'hello',

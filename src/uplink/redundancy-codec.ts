@@ -106,9 +106,9 @@ function activationFromWire(wire: WireReader): ActivationState {
 }
 
 function claimToWire(claim: LeaseClaim): Wire {
-  const { releasedTerm, peerGone, preferHoldOffMs, wish } = claim;
+  const { releasedTerm, peerGone, preferHoldOffMs, leaseMs, wish } = claim;
   const wished = wish === null ? {} : { wish: handoverToWire(wish) };
-  return { ...activationToWire(claim), releasedTerm, peerGone, preferHoldOffMs, ...wished };
+  return { ...activationToWire(claim), releasedTerm, peerGone, preferHoldOffMs, leaseMs, ...wished };
 }
 
 function claimFromWire(wire: WireReader): LeaseClaim {
@@ -117,6 +117,7 @@ function claimFromWire(wire: WireReader): LeaseClaim {
     releasedTerm: wire.number('releasedTerm'),
     peerGone: wire.bool('peerGone'),
     preferHoldOffMs: wire.number('preferHoldOffMs'),
+    leaseMs: wire.number('leaseMs'),
     wish: wire.has('wish') ? handoverFromWire(wire.message('wish')) : null,
   };
 }
@@ -155,5 +156,6 @@ function peerWordFromWire(wire: WireReader): PeerWord {
     mirrorLagBytes: wire.number('mirrorLagBytes'),
     sentUs: wire.number('sentUs'),
     echoUs: wire.number('echoUs'),
+    receivedBytes: wire.number('receivedBytes'),
   };
 }

@@ -6,8 +6,9 @@ import type { CertificateFacts } from './certificate.ts';
 export interface Transport {
   /**
    * Opens a connection to `host:port`.
-   * @throws KomError KOM_CONNECTION_REFUSED, KOM_CONNECTION_TIMEOUT, with `tls` also KOM_TLS_…; the signal's
-   * reason when aborted
+   * @throws KomError KOM_CONNECTION_REFUSED where the host answers that nobody listens,
+   * KOM_CONNECTION_UNREACHABLE where nothing can be said of the host, KOM_CONNECTION_TIMEOUT, with `tls` also
+   * KOM_TLS_…; the signal's reason when aborted
    */
   connect(address: Address, options: ConnectOptions): Promise<Connection>;
   /**

@@ -64,7 +64,13 @@ const RENEWAL: Message = {
   echoUs: 77,
   claim: {
     ...{ role: 'standby', ownTerm: 31, highestTerm: 47, unfit: 'no line answers', isLeaving: false },
-    ...{ preferred: { instance: 2, setAtUs: 5 }, releasedTerm: 31, peerGone: true, preferHoldOffMs: 1 },
+    ...{
+      preferred: { instance: 2, setAtUs: 5 },
+      releasedTerm: 31,
+      peerGone: true,
+      preferHoldOffMs: 1,
+      leaseMs: 1200,
+    },
     wish: { to: 2, operator: 'anna', force: false },
   },
 };

@@ -28,6 +28,17 @@ transportContract('tcp', () => ({
   sleep: (ms) => clock.sleep(ms),
 }));
 
+it('tells a machine on which nobody listens from one of which nothing is known', async () => {
+  const free = await transport.listen({ host: '127.0.0.1', port: 0 }, () => {});
+  await free.close();
+  await expect(transport.connect(free.address, OPTIONS)).rejects.toMatchObject({
+    code: 'KOM_CONNECTION_REFUSED',
+  });
+  // No address of a machine: the system knows no way there.
+  const nowhere = transport.connect({ host: '255.255.255.255', port: 1 }, OPTIONS);
+  await expect(nowhere).rejects.toMatchObject({ code: 'KOM_CONNECTION_UNREACHABLE' });
+});
+
 describe('Unix sockets', () => {
   it('are for the owner and the group only', async () => {
     const path = freshPath();
@@ -75,9 +86,9 @@ describe('Unix sockets', () => {
 });
 
 describe('connecting', () => {
-  it('reports a name that does not resolve as a refusal', async () => {
+  it('reports a name that does not resolve as out of reach', async () => {
     const opening = transport.connect({ host: 'no-such-host.invalid', port: 1 }, OPTIONS);
-    await expect(opening).rejects.toMatchObject({ code: 'KOM_CONNECTION_REFUSED' });
+    await expect(opening).rejects.toMatchObject({ code: 'KOM_CONNECTION_UNREACHABLE' });
   });
 
   it('leaves from the local address that it is given', async () => {

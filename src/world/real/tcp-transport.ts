@@ -102,7 +102,8 @@ function connectError(where: string, error: NodeJS.ErrnoException): KomError {
   if (nobody && where.startsWith('/')) return new KomError('KOM_NOT_RUNNING', where, { cause: error });
   // Several addresses of one name fail together, with an error whose own message is empty.
   const reason = describeError(error) || error.code || error.name;
-  return new KomError('KOM_CONNECTION_REFUSED', where, { got: reason, cause: error });
+  const code = nobody ? 'KOM_CONNECTION_REFUSED' : 'KOM_CONNECTION_UNREACHABLE';
+  return new KomError(code, where, { got: reason, cause: error });
 }
 
 async function listen(

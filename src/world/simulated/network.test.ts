@@ -127,7 +127,7 @@ describe('faults of the simulated network', () => {
     expect(network.openConnections).toBe(0);
   });
 
-  it('resets both sides and refuses until healed', async () => {
+  it('resets both sides and is of no use until healed', async () => {
     const { clock, network, accepted, connect } = await plant();
     const client = await connect();
     const [atAgent, atKernel] = [collect(client), collect(accepted[0]!)];
@@ -135,7 +135,7 @@ describe('faults of the simulated network', () => {
     await clock.advance(10);
     expect(isKomError(atAgent.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
     expect(isKomError(atKernel.state.error, 'KOM_CONNECTION_LOST')).toBe(true);
-    await expect(connect()).rejects.toMatchObject({ code: 'KOM_CONNECTION_REFUSED' });
+    await expect(connect()).rejects.toMatchObject({ code: 'KOM_CONNECTION_UNREACHABLE' });
     network.heal('agent', 'kernel');
     await connect();
   });

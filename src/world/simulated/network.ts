@@ -32,7 +32,7 @@ export interface NetworkSetup {
 
 /**
  * `hang`: packets vanish, both sides see silence, and TCP delivers what is left once the link is back.
- * `reset`: every connection over it breaks at once and new ones are refused.
+ * `reset`: every connection over it breaks at once and no new one is possible.
  */
 export type CutKind = 'hang' | 'reset';
 
@@ -207,7 +207,8 @@ export class SimulatedNetwork {
         this.#carry(goal.to, from, () =>
           settle(() => {
             const listener = this.#listeners.get(goal.key);
-            if (listener === undefined || this.#isRefused(from, goal)) reject(refusal(goal));
+            if (this.#resetLinks.has(linkKey(from, goal.to))) reject(unreachable(goal));
+            else if (listener === undefined || this.#refused.has(goal.key)) reject(refusal(goal));
             else {
               try {
                 resolve(this.#greeted(from, goal, { listener, options }));
@@ -219,10 +220,6 @@ export class SimulatedNetwork {
         ),
       );
     });
-  }
-
-  #isRefused(from: string, goal: Goal): boolean {
-    return this.#refused.has(goal.key) || this.#resetLinks.has(linkKey(from, goal.to));
   }
 
   /** Both sides speak TLS, with one authority, or neither does. */
@@ -314,6 +311,10 @@ interface Goal {
 
 function shown(tls: TlsOptions | undefined): CertificateFacts | null {
   return tls === undefined ? null : readCertificate(tls.material().certificate);
+}
+
+function unreachable(goal: Goal): KomError {
+  return new KomError('KOM_CONNECTION_UNREACHABLE', goal.name);
 }
 
 function refusal(goal: Goal): KomError {

@@ -1,43 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { termOf } from '../domain/term.ts';
 import {
-  CONNECTIONS_PER_ADDRESS_MAX,
   COUNTER_JUMP_MAX,
   GAPS_BURST_MAX,
   GAPS_PER_S_MAX,
-  GREETINGS_PER_ADDRESS_MAX,
   NEW_DICTIONARIES_PER_PROCESS_MAX,
   NEW_DICTIONARIES_PER_SESSION_MAX,
   STREAMS_PER_PROCESS_MAX,
 } from '../uplink/limits.ts';
 import { SimulatedClock } from '../world/simulated/clock.ts';
-import { Admission, GapPace, ProcessQuotas } from './admission.ts';
+import { GapPace, ProcessQuotas } from './quotas.ts';
 
 const KERNEL = 'kernel';
 const AGENT = { site: 'S', process: 'A', highestTerm: 0, streams: [] };
-
-describe('admission of connections', () => {
-  it('refuses an address that opens many without saying who it is, and no other address', () => {
-    const admission = new Admission();
-    for (let at = 0; at < GREETINGS_PER_ADDRESS_MAX; at++)
-      expect(admission.enter(`10.0.0.5:${at}`)).toBeNull();
-    expect(admission.enter('10.0.0.5:9')).toMatch(/did not say who they are/);
-    expect(admission.enter('[fe80::1]:9')).toBeNull();
-    admission.greeted('10.0.0.5:0');
-    expect(admission.enter('10.0.0.5:9')).toBeNull();
-  });
-
-  it('refuses an address that has many, until one leaves', () => {
-    const admission = new Admission();
-    for (let at = 0; at < CONNECTIONS_PER_ADDRESS_MAX; at++) {
-      expect(admission.enter(`h:${at}`)).toBeNull();
-      admission.greeted(`h:${at}`);
-    }
-    expect(admission.enter('h:9')).toBe('too many connections of one address');
-    admission.leave('h:1');
-    expect(admission.enter('h:9')).toBeNull();
-  });
-});
 
 describe('quotas of processes', () => {
   it('bound the streams that a process may ever name; those it named before are free', () => {

@@ -1,12 +1,12 @@
 import { KomError } from '../domain/errors.ts';
-import { INSTANCES_MAX } from '../uplink/limits.ts';
+import { INSTANCES_MAX } from './limits.ts';
 import {
   type ByeReason,
   type Hello,
   type Message,
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
-} from '../uplink/messages.ts';
+} from './messages.ts';
 
 /**
  * The Hello that a connection begins with. @throws KomError KOM_CONNECTION_REFUSED for a goodbye,
@@ -18,12 +18,15 @@ export function helloOf(message: Message, remote: string): Hello {
   throw new KomError('KOM_PROTOCOL_STATE', `the first message is ${message.type}`);
 }
 
-/** The highest version that both sides speak. @throws KomError KOM_PROTOCOL_VERSION */
-export function agreedProtocol(hello: Hello): number {
+/**
+ * The highest version that both sides speak; `leastVersion`: the first one that has what is to be said.
+ * @throws KomError KOM_PROTOCOL_VERSION
+ */
+export function agreedProtocol(hello: Hello, leastVersion = PROTOCOL_VERSION_MIN): number {
   const protocol = Math.min(hello.protocolMax, PROTOCOL_VERSION_MAX);
-  if (protocol >= Math.max(hello.protocolMin, PROTOCOL_VERSION_MIN)) return protocol;
+  if (protocol >= Math.max(hello.protocolMin, leastVersion)) return protocol;
   throw new KomError('KOM_PROTOCOL_VERSION', `${hello.site}/${hello.process}`, {
-    expected: `${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION_MAX}`,
+    expected: `${leastVersion} to ${PROTOCOL_VERSION_MAX}`,
     got: `${hello.protocolMin} to ${hello.protocolMax}`,
   });
 }

@@ -1,8 +1,8 @@
 import type { KomError } from '../domain/errors.ts';
-import { turnAway } from '../uplink/turn-away.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Refusal } from '../world/transport.ts';
+import { turnAway } from './turn-away.ts';
 
 /** The same refusal of one host is logged once in this time; the others are counted. */
 const QUIET_MS = 60_000;
