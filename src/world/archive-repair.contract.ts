@@ -56,4 +56,17 @@ export function repairContract(under: {
     const again = await reopen();
     if (again !== undefined) expect(await again.kernelEpoch()).toBe(7);
   });
+
+  test('the term of each process is only ever raised, and the archive knows for whom', async () => {
+    expect(await archive().terms()).toEqual([]);
+    const first = { site: 'Plant', process: 'KomA', term: 31, holder: 1 };
+    const second = { site: 'Plant', process: 'KomA', term: 2 ** 50, holder: 2 };
+    const other = { site: 'Plant', process: 'KomB', term: 47, holder: 1 };
+    for (const term of [first, second, { ...first, holder: 2 }, other]) await archive().raiseTerm(term);
+    const known = (terms: readonly { readonly process: string }[]) =>
+      [...terms].sort((a, b) => a.process.localeCompare(b.process));
+    expect(known(await archive().terms())).toEqual([second, other]);
+    const again = await reopen();
+    if (again !== undefined) expect(known(await again.terms())).toEqual([second, other]);
+  });
 }

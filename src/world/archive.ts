@@ -6,6 +6,7 @@ import type { SequenceGap } from '../domain/gap.ts';
 import type { LateRange } from '../domain/late-range.ts';
 import type { SampleValue, TimeGap } from '../domain/sample.ts';
 import type { StreamInfo } from '../domain/stream.ts';
+import type { Term } from '../domain/term.ts';
 
 /**
  * The Kernel's archive. Coverage and samples change in one transaction and nowhere else: what `commit`
@@ -61,9 +62,24 @@ export interface Archive {
   kernelEpoch(): Promise<number>;
   /** Durable when it resolves; a lower one changes nothing. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
   raiseKernelEpoch(epoch: number): Promise<void>;
+  /** The last activation of each process that was ever raised here. */
+  terms(): Promise<ArchivedTerm[]>;
+  /**
+   * Durable when it resolves; one that is not above what is there changes nothing.
+   * @throws KomError KOM_ARCHIVE_UNAVAILABLE
+   */
+  raiseTerm(term: ArchivedTerm): Promise<void>;
   /** Sizes, for `kom archive stat`. */
   stat(): Promise<ArchiveStat>;
   close(): Promise<void>;
+}
+
+/** For which instance of a process a term was granted. */
+export interface ArchivedTerm {
+  readonly site: string;
+  readonly process: string;
+  readonly term: Term;
+  readonly holder: number;
 }
 
 /** Where a stream comes from. */
@@ -98,8 +114,8 @@ export interface ArchiveBlock {
   readonly dictionary: Dictionary;
   /** Bits of `Mark` that all its rows get; default none. */
   readonly marks?: number;
-  /** Counter of the term that the sending instance had; default 0, not known. */
-  readonly term?: number;
+  /** The term under which the entries were numbered; default 0, none. */
+  readonly term?: Term;
   /** What is there of its numbers is deleted and inserted again from this block. */
   readonly repair?: true;
 }
@@ -167,8 +183,8 @@ export interface ArchivedSample {
   readonly cause: string;
   readonly streamId: string;
   readonly sequence: number;
-  /** Counter of the term of the instance that sent it; 0 if it is not known. */
-  readonly term: number;
+  /** The term under which it was numbered; 0 for none. */
+  readonly term: Term;
   /** Bits of `Mark`. */
   readonly marks: number;
 }

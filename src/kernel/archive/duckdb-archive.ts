@@ -9,6 +9,7 @@ import type {
   ArchivedSample,
   ArchivedStream,
   ArchivedTag,
+  ArchivedTerm,
   ArchiveStat,
   ArchiveTransaction,
   ExportQuery,
@@ -38,6 +39,7 @@ import {
   streamsOfProcess,
 } from './reads.ts';
 import { readKernelEpoch, writeKernelEpoch } from './repair.ts';
+import { readTerms, writeTerm } from './terms.ts';
 
 export interface DuckdbArchiveOptions {
   /** Directory of the database; made if it is not there. One process has it at a time. */
@@ -120,6 +122,14 @@ class DuckdbArchive implements Archive {
 
   raiseKernelEpoch(epoch: number): Promise<void> {
     return this.#write(({ database }) => writeKernelEpoch(database, epoch));
+  }
+
+  terms(): Promise<ArchivedTerm[]> {
+    return this.#read(({ database }) => readTerms(database));
+  }
+
+  raiseTerm(term: ArchivedTerm): Promise<void> {
+    return this.#write(({ database }) => writeTerm(database, term));
   }
 
   samples(query: SampleQuery): Promise<ArchivedSample[]> {

@@ -85,6 +85,9 @@ test('an archive of version 1 is brought up when opened, and takes all that a ne
       }),
     );
     await archive.commit(transactionOf({ clockFixes }));
+    const term = { site: 'Plant', process: 'KomA', term: 31, holder: 1 };
+    await archive.raiseTerm(term);
+    expect(await archive.terms()).toEqual([term]);
     const rows = await archive.samples(allOf('P1.a'));
     expect(rows.map((row) => [row.value, row.sourceTimeUs - T0, row.rawTimeUs - T0, row.term])).toEqual([
       [1.5, 1, 1, 0],

@@ -15,6 +15,7 @@ import type {
   ArchivedSample,
   ArchivedStream,
   ArchivedTag,
+  ArchivedTerm,
   ArchiveStat,
   ArchiveTransaction,
   ExportQuery,
@@ -52,6 +53,7 @@ export class SimulatedArchive implements Archive {
   #samples: SampleRow[] = [];
   #timeGaps: TimeGapRow[] = [];
   #kernelEpoch = 0;
+  readonly #terms = new Map<string, ArchivedTerm>();
   readonly #sequenceGaps: SequenceGap[] = [];
   readonly #late: LateRange[] = [];
   /** Numbers that are neither a sample nor a time gap. */
@@ -117,6 +119,17 @@ export class SimulatedArchive implements Archive {
   async raiseKernelEpoch(epoch: number): Promise<void> {
     this.#checkWritable();
     this.#kernelEpoch = Math.max(this.#kernelEpoch, epoch);
+  }
+
+  async terms(): Promise<ArchivedTerm[]> {
+    this.#checkOpen();
+    return [...this.#terms.values()];
+  }
+
+  async raiseTerm(term: ArchivedTerm): Promise<void> {
+    this.#checkWritable();
+    const key = keyOf(term.site, term.process);
+    if (term.term > (this.#terms.get(key)?.term ?? 0)) this.#terms.set(key, term);
   }
 
   async samples(query: SampleQuery): Promise<ArchivedSample[]> {
