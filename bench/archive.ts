@@ -126,7 +126,7 @@ async function queries(archive: Archive, total: number, stepUs: number): Promise
 async function dayWhileFilling(archive: Archive, total: number, stepUs: number): Promise<Figure[]> {
   const fromUs = T0 + 13 * DAY_US;
   const day = { site: 'S', tag: 'P.t77', fromUs, toUs: fromUs + DAY_US };
-  const presence = (): Presence => ({ connected: true, producedTo: {}, heldFromUs: null, nowUs: T0 });
+  const presence = (): Presence => ({ producedTo: {}, heldFromUs: {}, nowUs: T0 });
   const ask = async (): Promise<void> => {
     for await (const _ of archiveQueries(archive, presence).query(day)) {
       // Every line is made, as for the command line.

@@ -12,6 +12,7 @@ import { describeError } from '../domain/errors.ts';
 import { powerCutBoundMs } from '../domain/power-cut.ts';
 import { type BufferPace, BufferPacer } from '../domain/rate.ts';
 import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
+import type { Term } from '../domain/term.ts';
 import { LiveTable } from '../uplink/live-table.ts';
 import type { UplinkSource } from '../uplink/session.ts';
 import type { Clock } from '../world/clock.ts';
@@ -234,6 +235,11 @@ export class ClassStore {
   /** Numbers corrections of times; only while there is room. */
   acceptFixes(fixes: readonly ClockFix[]): void {
     this.#assembler.acceptFixes(fixes);
+  }
+
+  /** What is numbered from now on is so under another term. */
+  termChanged(term: Term): void {
+    this.#assembler.termChanged(term);
   }
 
   /** The time was set by so much, µs: what this run stamped and remembers goes along. */

@@ -23,9 +23,8 @@ export async function openArchiveQueries(source: ArchiveSource): Promise<Archive
   const { log, clock } = realWorld({ level: 'error', name: 'kom' });
   const archive = await openDuckdbArchive({ ...config.archive, log });
   const nobody = (): Presence => ({
-    connected: false,
     producedTo: {},
-    heldFromUs: null,
+    heldFromUs: {},
     nowUs: clock.wallUs(),
   });
   return { ...archiveQueries(archive, nobody), [Symbol.asyncDispose]: () => archive.close() };

@@ -18,9 +18,8 @@ import { archiveCommand, renderQuery } from './archive.ts';
 
 const S = 1_000_000;
 const PRESENCE: Presence = {
-  connected: true,
   producedTo: { [STREAM]: 20 },
-  heldFromUs: null,
+  heldFromUs: {},
   nowUs: T0 + 30 * S,
 };
 

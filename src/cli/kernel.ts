@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
 import { kernelCommandHandlers } from '../kernel/command-handlers.ts';
 import { Kernel } from '../kernel/kernel.ts';
+import { leaseHandlers } from '../kernel/lease-handlers.ts';
 import { queryHandlers } from '../kernel/queries.ts';
 import type { KernelServer } from '../kernel/server.ts';
 import { Audit } from '../ops/audit.ts';
@@ -36,6 +37,7 @@ export function kernelCommand(_context: CommandContext): Command {
       const handlers = (archive: Archive, server: KernelServer) => ({
         ...queryHandlers(archive, server, world.clock),
         ...kernelCommandHandlers(server.commands, audit),
+        ...leaseHandlers({ ...world, leases: server.leases, commands: server.commands, audit }),
       });
       const kernel = await Kernel.start({ ...world, config, openArchive, handlers, audit });
       const signal = await untilSignal();

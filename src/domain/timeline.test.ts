@@ -10,7 +10,7 @@ import {
   timeline,
 } from './timeline.ts';
 
-const AWAY: Presence = { connected: false, producedTo: {}, heldFromUs: null, nowUs: 1000 };
+const AWAY: Presence = { producedTo: {}, heldFromUs: {}, nowUs: 1000 };
 const S1: TimelineStream = {
   ...{ streamId: 's1', instance: 1, startedAtUs: 100, observedUntilUs: 500, endedAtUs: null },
   ...{ coverage: [{ first: 1, last: 9, state: 'data' }], knowsTag: true },
@@ -34,7 +34,6 @@ function told(more: Partial<TimelineInput>): string[] {
   );
 }
 
-const LIVE: Presence = { ...AWAY, connected: true };
 const S2: TimelineStream = { ...S1, streamId: 's2', startedAtUs: 600, observedUntilUs: 800 };
 const OTHER: TimelineStream = { ...S1, streamId: 'o', instance: 2, startedAtUs: 300, observedUntilUs: 700 };
 const ALL_GOOD = ['unknown 0-110', 'data 110-500', 'unknown 500-1000'];
@@ -104,31 +103,35 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
   ],
   [
     'connected and holding numbers beyond the coverage',
-    { presence: { ...LIVE, producedTo: { s1: 12 } } },
+    { presence: { ...AWAY, producedTo: { s1: 12 } } },
     ['unknown 0-110', 'data 110-500', 'pending 500-1000'],
   ],
-  ['connected and holding nothing', { presence: { ...LIVE, producedTo: { s1: 9 } } }, ALL_GOOD],
-  [
-    'holding, but not connected',
-    { presence: { ...AWAY, producedTo: { s1: 12 }, heldFromUs: 500 } },
-    ALL_GOOD,
-  ],
+  ['connected and holding nothing', { presence: { ...AWAY, producedTo: { s1: 9 } } }, ALL_GOOD],
   [
     'a hole that the site still holds',
     {
       streams: [{ ...S1, coverage: [{ first: 5, last: 9, state: 'data' }] }],
-      presence: { ...LIVE, producedTo: { s1: 9 } },
+      presence: { ...AWAY, producedTo: { s1: 9 } },
     },
     ['unknown 0-110', 'data 110-500', 'pending 500-1000'],
   ],
   [
     'a backlog of a stream that is not known yet',
-    { presence: { ...LIVE, heldFromUs: 650 } },
+    { presence: { ...AWAY, heldFromUs: { 1: 650 } } },
     ['unknown 0-110', 'data 110-500', 'unknown 500-650', 'pending 650-1000'],
   ],
   [
+    'a backlog of one instance says nothing of the other',
+    {
+      streams: [S1, OTHER],
+      gaps: [timeGap(700, 900)],
+      presence: { ...AWAY, heldFromUs: { 2: 750 } },
+    },
+    [...['unknown 0-110', 'data 110-700', 'gap:station-down 700-750', 'pending 750-1000']],
+  ],
+  [
     'a gap outweighs pending',
-    { gaps: [timeGap(600, 700)], presence: { ...LIVE, producedTo: { s1: 12 }, heldFromUs: 500 } },
+    { gaps: [timeGap(600, 700)], presence: { ...AWAY, producedTo: { s1: 12 }, heldFromUs: { 1: 500 } } },
     ['unknown 0-110', 'data 110-500', 'pending 500-600', 'gap:station-down 600-700', 'pending 700-1000'],
   ],
   [
@@ -138,7 +141,7 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
   ],
   [
     'pending of an old stream stops where the next one starts',
-    { streams: [S1, S2], presence: { ...LIVE, producedTo: { s1: 12, s2: 9 } } },
+    { streams: [S1, S2], presence: { ...AWAY, producedTo: { s1: 12, s2: 9 } } },
     ['unknown 0-110', 'data 110-500', 'pending 500-600', 'data 600-800', 'unknown 800-1000'],
   ],
   [
@@ -175,9 +178,8 @@ describe('timeline', () => {
       );
     const quality = fc.record({ sourceTimeUs: time, quality: fc.constantFrom(0, 0x8000_0000, 0x800a_0000) });
     const presence = fc.record({
-      connected: fc.boolean(),
       producedTo: fc.constantFrom({}, { s1: 20 }),
-      heldFromUs: fc.option(time),
+      heldFromUs: fc.constantFrom({}, { 1: 20 }, { 2: 5 }, { 1: 40, 2: 3 }),
       nowUs: time,
     });
     fc.assert(

@@ -36,13 +36,15 @@ export type TimelineGap =
   | ({ readonly kind: 'time'; readonly streamId: string } & TimeGap)
   | ({ readonly kind: 'sequence' } & SequenceGap);
 
-/** What the site's live session says about what it still holds. */
+/** What the site's live sessions say about what they still hold. */
 export interface Presence {
-  readonly connected: boolean;
-  /** Last number given or held, by stream id. */
+  /** Last number given or held, by stream id; of streams that a connected session names. */
   readonly producedTo: Readonly<Record<string, number>>;
-  /** Time of the oldest sample in the backlog, integer µs; `null` if it is empty. */
-  readonly heldFromUs: number | null;
+  /**
+   * Time of the oldest sample in the backlog of an instance, integer µs, by its number. No entry: it is
+   * empty, or nobody who holds it is connected.
+   */
+  readonly heldFromUs: Readonly<Record<number, number>>;
   /** The Kernel's time, integer µs: nothing is known of what comes after. */
   readonly nowUs: number;
 }
@@ -122,7 +124,7 @@ function streamSpans({ streams, presence }: TimelineInput): Span[] {
       ...{ fromUs: startedAtUs, toUs: observedUntilUs, instance, state: 'observed', reason: null },
     };
     const holds = (presence.producedTo[stream.streamId] ?? 0) > contiguousEnd(stream.coverage);
-    if (!presence.connected || !holds) return [observed];
+    if (!holds) return [observed];
     const toUs = stream.endedAtUs ?? next;
     return [observed, { fromUs: observedUntilUs, toUs, instance, state: 'pending', reason: null }];
   });
@@ -140,12 +142,12 @@ function gapSpans({ gaps, streams, sampleAfterGapUs, toUs }: TimelineInput): Spa
 
 /** A backlog may hold streams that the archive has not heard of. */
 function backlogSpan({ presence, streams }: TimelineInput): Span[] {
-  const { connected, heldFromUs, nowUs } = presence;
-  if (!connected || heldFromUs === null) return [];
+  const { heldFromUs, nowUs: toUs } = presence;
   const instances = new Set(streams.map((stream) => stream.instance));
-  return [...instances].map(
-    (instance): Span => ({ fromUs: heldFromUs, toUs: nowUs, instance, state: 'pending', reason: null }),
-  );
+  return [...instances].flatMap((instance): Span[] => {
+    const fromUs = heldFromUs[instance];
+    return fromUs === undefined ? [] : [{ fromUs, toUs, instance, state: 'pending', reason: null }];
+  });
 }
 
 const WITHIN_INSTANCE = ['time-gap', 'sequence-gap', 'observed', 'pending'] as const;

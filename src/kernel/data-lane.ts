@@ -11,7 +11,7 @@ import type { Log } from '../world/log.ts';
 import { decode, rangeOf, takeIn } from './block-intake.ts';
 import { settledCoverage } from './chain.ts';
 import type { Contribution, Ingest } from './ingest.ts';
-import type { ProcessPresence } from './presence.ts';
+import type { InstancePresence, ProcessPresence } from './presence.ts';
 import { GapPace, type SessionQuota } from './quotas.ts';
 import { toldCoverage } from './told-coverage.ts';
 
@@ -28,6 +28,8 @@ export interface DataLaneOptions {
   readonly archive: Archive;
   readonly ingest: Ingest;
   readonly presence: ProcessPresence;
+  /** Who sends. */
+  readonly instance: InstancePresence;
   readonly site: string;
   readonly process: string;
   /** Streams that the agent may send. */
@@ -125,13 +127,19 @@ export class DataLane {
     }
     const decoded = decode(block, dictionary);
     if ('nack' in decoded) return await this.#refuse(decoded.nack);
-    const { clock, presence } = this.#options;
+    const { clock, instance } = this.#options;
     const repair = message.repair === true ? { repair: true as const } : {};
-    const archived = (): void => presence.archived(decoded.block, dictionary, clock.wallUs());
+    const archived = (): void => instance.archived(decoded.block, dictionary, clock.wallUs());
     // What comes while the agent catches up was held back, and tells of the past.
-    const marks = this.#options.presence.status.uplinkState === 'online' ? 0 : Mark.replayed;
+    const marks = instance.status.uplinkState === 'online' ? 0 : Mark.replayed;
+    const { term } = decoded.block.header;
     this.#commit(
-      { blocks: [{ block: decoded.block, dictionary, marks, ...repair }], bytes: bytes.length },
+      {
+        blocks: [
+          { block: decoded.block, dictionary, marks, ...repair, ...(term === undefined ? {} : { term }) },
+        ],
+        bytes: bytes.length,
+      },
       { streamId, archived, ...(message.confirm === true ? { confirm: rangeOf(block) } : {}) },
     );
   }

@@ -19,6 +19,8 @@ import {
   type Transport,
 } from '../world/transport.ts';
 import { AgentDialler, type DialledStatus } from './agent-dialler.ts';
+import type { LeaseStatus } from './lease-desk.ts';
+import type { PresenceStatus, ProcessPresence } from './presence.ts';
 import { KernelServer } from './server.ts';
 
 export interface KernelOptions {
@@ -53,6 +55,15 @@ export interface KernelStatus {
     readonly silentMs: number;
     readonly uplinkState: string;
     readonly streams: readonly { readonly streamId: string; readonly producedTo: number }[];
+    /** Each instance that was heard of. */
+    readonly instances: readonly {
+      readonly instance: number;
+      readonly isConnected: boolean;
+      readonly silentMs: number;
+      readonly uplinkState: string;
+    }[];
+    /** Which instance is active; `null` where none ever asked for the lease. */
+    readonly lease: LeaseStatus | null;
   }[];
 }
 
@@ -129,14 +140,20 @@ export class Kernel {
       archiveError: this.#server.archiveError,
       certificate: this.#certificates?.status ?? null,
       agents: this.#diallers.map(({ status }) => status),
-      processes: this.#server.presence.all().map(({ site, process, status }) => ({
-        site,
-        process,
-        isConnected: status.isConnected,
-        silentMs: Math.round(status.silentMs),
-        uplinkState: status.uplinkState,
-        streams: status.streams.map(({ streamId, producedTo }) => ({ streamId, producedTo })),
-      })),
+      processes: this.#server.presence.all().map((presence) => this.#processStatus(presence)),
+    };
+  }
+
+  #processStatus(presence: ProcessPresence): KernelStatus['processes'][number] {
+    const { site, process, status } = presence;
+    const shown = ({ isConnected, silentMs, uplinkState }: PresenceStatus) => ({
+      ...{ isConnected, silentMs: Math.round(silentMs), uplinkState },
+    });
+    return {
+      ...{ site, process, ...shown(status) },
+      streams: status.streams.map(({ streamId, producedTo }) => ({ streamId, producedTo })),
+      instances: presence.instances().map((each) => ({ instance: each.instance, ...shown(each.status) })),
+      lease: this.#server.leases.status({ site, process }),
     };
   }
 

@@ -1,25 +1,18 @@
 import type { DecodedBlock } from '../domain/block/block.ts';
-import { isSampleAt, valueAt } from '../domain/block/codec.ts';
 import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { isUsable, Quality } from '../domain/quality.ts';
-import type { SampleValue } from '../domain/sample.ts';
+import { NO_TERM, type Term } from '../domain/term.ts';
 import type { Heartbeat, Live, StreamState, UplinkState } from '../uplink/messages.ts';
 import type { Clock } from '../world/clock.ts';
+import { type PresentValue, PresentValues } from './present-values.ts';
+
+export type { PresentValue } from './present-values.ts';
+
 import { SettledNumbers, type Unresolved, unresolvedRanges } from './unresolved.ts';
 
 /** An agent that is silent for this long leaves its values as "last usable". */
 const SILENCE_MS = 3000;
-
-/** The present value of a tag. */
-export interface PresentValue {
-  readonly tag: string;
-  readonly value: SampleValue;
-  readonly quality: number;
-  readonly sourceTimeUs: number;
-  /** When the Kernel got it, integer µs. */
-  readonly receivedAtUs: number;
-}
 
 /** At `untilUs` everything of the stream up to `producedTo` had been observed; not yet covered. */
 interface Claim {
@@ -31,45 +24,52 @@ interface Claim {
 /** Beyond so many claims the older half is dropped: the streams then count as observed a little less far. */
 const CLAIMS_MAX = 10_000;
 
-interface Held extends PresentValue {
-  readonly streamOrdinal: number;
-  readonly sequence: number;
+/** How it goes with a process, or with one instance of it. */
+export interface PresenceStatus {
+  readonly isConnected: boolean;
+  readonly silentMs: number;
+  readonly uplinkState: UplinkState;
+  readonly streams: readonly StreamState[];
 }
 
-/**
- * What the Kernel knows of one process of a site besides the archive: who is there, and the present values.
- */
-export class ProcessPresence {
-  readonly site: string;
-  readonly process: string;
+/** What the sessions of one instance tell of it. */
+export class InstancePresence {
+  readonly instance: number;
+  readonly #process: ProcessPresence;
   readonly #clock: Clock;
-  readonly #values = new Map<string, Held>();
-  /**
-   * Place of each stream in the chain. Streams are named oldest first, so a new one is behind all known
-   * ones.
-   */
-  readonly #ordinals = new Map<string, number>();
   #streams: readonly StreamState[] = [];
   #heardMs = Number.NEGATIVE_INFINITY;
   #uplinkState: UplinkState = 'outage';
   #isConnected = false;
-  #claims: Claim[] = [];
-  readonly #observedUntilUs = new Map<string, number>();
+  #term: Term = NO_TERM;
   readonly #settled: SettledNumbers;
 
-  constructor(site: string, process: string, clock: Clock) {
-    this.site = site;
-    this.process = process;
+  constructor(instance: number, process: ProcessPresence, clock: Clock) {
+    this.instance = instance;
+    this.#process = process;
     this.#clock = clock;
     this.#settled = new SettledNumbers(clock);
+  }
+
+  get status(): PresenceStatus {
+    return {
+      isConnected: this.#isConnected,
+      silentMs: this.#clock.monotonicMs() - this.#heardMs,
+      uplinkState: this.#uplinkState,
+      streams: this.#streams,
+    };
+  }
+
+  get isSilent(): boolean {
+    return !this.#isConnected || this.status.silentMs > SILENCE_MS;
   }
 
   /** A control connection greeted with these streams, oldest first. */
   connected(streams: readonly StreamState[]): void {
     this.#isConnected = true;
     this.#streams = streams;
-    for (const { streamId } of streams) {
-      if (!this.#ordinals.has(streamId)) this.#ordinals.set(streamId, this.#ordinals.size + 1);
+    for (const { streamId, ownerInstance } of streams) {
+      this.#process.named(streamId, ownerInstance ?? this.instance);
     }
     this.#heard();
   }
@@ -78,9 +78,16 @@ export class ProcessPresence {
     this.#isConnected = false;
   }
 
-  /** Any message of the agent. */
-  #heard(): void {
-    this.#heardMs = this.#clock.monotonicMs();
+  /** Up to here a stream of its own was given out some time ago; 0 if nothing is known. */
+  settledThrough(streamId: string): number {
+    return this.#settled.through(streamId);
+  }
+
+  /** The term under which it says it is active, or was last; within the limits of terms. */
+  claimed(term: Term): void {
+    this.#heard();
+    this.#term = term;
+    this.#process.knowsTerm(term);
   }
 
   heartbeat(heartbeat: Heartbeat): void {
@@ -89,12 +96,85 @@ export class ProcessPresence {
     this.#settled.note(this.#streams);
     this.#uplinkState = heartbeat.uplinkState;
     for (const { streamId, producedTo, running } of heartbeat.streams) {
-      if (running) this.#claim({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
+      if (running) this.#process.claim({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
     }
   }
 
+  archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {
+    this.#heard();
+    this.#process.archived(block, dictionary, receivedAtUs);
+  }
+
+  live(live: Live, dictionary: Dictionary, receivedAtUs: number): void {
+    this.#heard();
+    if (!this.#process.isOvershadowed(this.instance)) {
+      this.#process.live(live, { dictionary, receivedAtUs, term: this.#term });
+    }
+  }
+
+  /** Any message of the agent. */
+  #heard(): void {
+    this.#heardMs = this.#clock.monotonicMs();
+  }
+}
+
+/**
+ * What the Kernel knows of one process of a site besides the archive: which instances are there, which has
+ * the lease, and the present values.
+ */
+export class ProcessPresence {
+  readonly site: string;
+  readonly process: string;
+  readonly #clock: Clock;
+  readonly #values = new PresentValues();
+  readonly #instances = new Map<number, InstancePresence>();
+  /** 0: nobody has, or asks for, the lease. */
+  #holder = 0;
+  #highestTerm: Term = NO_TERM;
+  #claims: Claim[] = [];
+  readonly #observedUntilUs = new Map<string, number>();
+
+  constructor(site: string, process: string, clock: Clock) {
+    this.site = site;
+    this.process = process;
+    this.#clock = clock;
+  }
+
+  instance(number: number): InstancePresence {
+    const known = this.#instances.get(number);
+    if (known !== undefined) return known;
+    const presence = new InstancePresence(number, this, this.#clock);
+    this.#instances.set(number, presence);
+    return presence;
+  }
+
+  /** In the order of their numbers. */
+  instances(): InstancePresence[] {
+    return [...this.#instances.values()].sort((left, right) => left.instance - right.instance);
+  }
+
+  /** The lease went to an instance. */
+  granted({ holder, term }: { readonly holder: number; readonly term: Term }): void {
+    this.#holder = holder;
+    this.knowsTerm(term);
+  }
+
+  knowsTerm(term: Term): void {
+    this.#highestTerm = Math.max(this.#highestTerm, term);
+  }
+
+  named(streamId: string, owner: number): void {
+    this.#values.name(streamId, owner);
+  }
+
+  /** Another instance has the lease and is there: what this one says of the present does not count. */
+  isOvershadowed(instance: number): boolean {
+    if (this.#holder === 0 || this.#holder === instance) return false;
+    return this.#instances.get(this.#holder)?.status.isConnected === true;
+  }
+
   /** The newest claim of one number says the most; so there are as many as steps that are not archived. */
-  #claim(claim: Claim): void {
+  claim(claim: Claim): void {
     const last = this.#claims.findLastIndex(({ streamId }) => streamId === claim.streamId);
     if (this.#claims[last]?.producedTo === claim.producedTo) this.#claims.splice(last, 1);
     this.#claims.push(claim);
@@ -123,11 +203,17 @@ export class ProcessPresence {
     return this.#observedUntilUs.get(streamId) ?? 0;
   }
 
-  /** Numbers that were given and are neither archived nor declared nor held, as of the last heartbeat. */
+  /**
+   * Numbers that were given and are neither archived nor declared nor held, as of the last heartbeats. What a
+   * mirror holds is held.
+   */
   async unresolved(coverageOf: (streamId: string) => Promise<Coverage>): Promise<Unresolved[]> {
     const { site, process } = this;
-    const found = this.#streams.map(async ({ streamId, held }) => {
-      const through = this.#settled.through(streamId);
+    const named = this.instances().flatMap((of) => of.status.streams.map((stream) => ({ of, stream })));
+    const own = named.filter(({ stream }) => stream.ownerInstance === undefined);
+    const found = own.map(async ({ of, stream: { streamId } }) => {
+      const held = named.flatMap(({ stream }) => (stream.streamId === streamId ? stream.held : []));
+      const through = of.settledThrough(streamId);
       const ranges = unresolvedRanges(through, { held, coverage: await coverageOf(streamId) });
       return ranges.map((range): Unresolved => ({ site, process, streamId, ...range }));
     });
@@ -135,45 +221,26 @@ export class ProcessPresence {
   }
 
   archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {
-    this.#heard();
-    const { streamId, firstSequence } = block.header;
-    // Backwards: of each tag only the last sample counts.
-    const seen = new Uint8Array(dictionary.tags.length);
-    for (let at = block.header.count - 1; at >= 0; at--) {
-      const tagIndex = block.tagIndexes[at] as number;
-      if (seen[tagIndex] !== 0 || !isSampleAt(block, at)) continue;
-      seen[tagIndex] = 1;
-      const tag = dictionary.tags[tagIndex]?.name;
-      if (tag === undefined) continue;
-      const held = this.#values.get(tag);
-      const sequence = firstSequence + at;
-      if (held !== undefined && !this.#isNewer(held, streamId, sequence)) continue;
-      this.#hold(streamId, {
-        tag,
-        sequence,
-        value: valueAt(block, at),
-        quality: block.qualities[at] as number,
-        sourceTimeUs: block.sourceTimesUs[at] as number,
-        receivedAtUs,
-      });
-    }
+    // A block says by itself under which term it was made; nobody was told of higher ones than are known.
+    const term = Math.min(block.header.term ?? NO_TERM, this.#highestTerm);
+    this.#values.takeBlock(block, { dictionary, term, receivedAtUs });
   }
 
-  live(live: Live, dictionary: Dictionary, receivedAtUs: number): void {
-    this.#heard();
-    for (const { tagIndex, ...value } of live.values) {
-      const tag = dictionary.tags[tagIndex]?.name;
-      if (tag === undefined) continue;
-      const held = this.#values.get(tag);
-      if (held !== undefined && !this.#isNewer(held, live.streamId, value.sequence)) continue;
-      this.#hold(live.streamId, { tag, receivedAtUs, ...value });
-    }
+  live(
+    live: Live,
+    arrival: { readonly dictionary: Dictionary; readonly receivedAtUs: number; readonly term: Term },
+  ): void {
+    this.#values.takeLive(live, arrival);
   }
 
-  /** The present values; those of a silent agent are marked as last usable ones. */
+  /**
+   * The present values. They are marked as last usable ones when the instance that has the lease is silent;
+   * where nobody asks for a lease, when all are.
+   */
   values(): PresentValue[] {
-    const isSilent = !this.#isConnected || this.#clock.monotonicMs() - this.#heardMs > SILENCE_MS;
-    return [...this.#values.values()].map(({ tag, value, quality, sourceTimeUs, receivedAtUs }) => ({
+    const holder = this.#instances.get(this.#holder);
+    const isSilent = holder?.isSilent ?? this.instances().every((each) => each.isSilent);
+    return [...this.#values.all()].map(({ tag, value, quality, sourceTimeUs, receivedAtUs }) => ({
       tag,
       value,
       quality: isSilent && isUsable(quality) ? Quality.uncertainLastUsableValue : quality,
@@ -182,32 +249,18 @@ export class ProcessPresence {
     }));
   }
 
-  get status(): {
-    readonly isConnected: boolean;
-    readonly silentMs: number;
-    readonly uplinkState: UplinkState;
-    readonly streams: readonly StreamState[];
-  } {
-    const silentMs = this.#clock.monotonicMs() - this.#heardMs;
+  /** Of all instances: connected if one is, with the uplink of the one that matters. */
+  get status(): PresenceStatus {
+    const all = this.instances().map(({ instance, status }) => ({ instance, ...status }));
+    const connected = all.filter(({ isConnected }) => isConnected);
+    const speaking = connected.length > 0 ? connected : all;
+    const chosen = speaking.find(({ instance }) => instance === this.#holder) ?? speaking[0];
     return {
-      isConnected: this.#isConnected,
-      silentMs,
-      uplinkState: this.#uplinkState,
-      streams: this.#streams,
+      isConnected: connected.length > 0,
+      silentMs: Math.min(...all.map(({ silentMs }) => silentMs)),
+      uplinkState: chosen?.uplinkState ?? 'outage',
+      streams: unitedStreams(speaking.map(({ streams }) => streams)),
     };
-  }
-
-  #isNewer(held: Held, streamId: string, sequence: number): boolean {
-    const ordinal = this.#ordinal(streamId);
-    return ordinal > held.streamOrdinal || (ordinal === held.streamOrdinal && sequence > held.sequence);
-  }
-
-  #ordinal(streamId: string): number {
-    return this.#ordinals.get(streamId) ?? 0;
-  }
-
-  #hold(streamId: string, value: Omit<Held, 'streamOrdinal'>): void {
-    this.#values.set(value.tag, { ...value, streamOrdinal: this.#ordinal(streamId) });
   }
 }
 
@@ -215,6 +268,15 @@ export class ProcessPresence {
 function merged(known: readonly StreamState[], changed: readonly StreamState[]): StreamState[] {
   const byId = new Map(changed.map((stream) => [stream.streamId, stream]));
   return known.map((stream) => byId.get(stream.streamId) ?? stream);
+}
+
+/** What the owner of a stream says of it outweighs what its mirror says. */
+function unitedStreams(named: readonly (readonly StreamState[])[]): StreamState[] {
+  const byId = new Map<string, StreamState>();
+  for (const stream of named.flat()) {
+    if (!byId.has(stream.streamId) || stream.ownerInstance === undefined) byId.set(stream.streamId, stream);
+  }
+  return [...byId.values()];
 }
 
 /** All processes that this Kernel has heard of since it started. */

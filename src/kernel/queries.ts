@@ -7,17 +7,21 @@ import type { CompletenessQuery } from './archive/completeness.ts';
 import { type ArchiveQueries, archiveQueries, type TagQuery } from './archive/query.ts';
 import type { KernelServer } from './server.ts';
 
-/** What the live session of a process says about what it still holds. */
+/** What the live sessions of a process say about what they still hold. */
 export function presenceOf(server: KernelServer, clock: Clock) {
   return (site: string, process: string): SitePresence => {
-    const { isConnected, streams } = server.presence.of(site, process).status;
-    const heldFrom = streams.map(({ heldFromUs }) => heldFromUs).filter((timeUs) => timeUs > 0);
-    return {
-      connected: isConnected,
-      producedTo: Object.fromEntries(streams.map(({ streamId, producedTo }) => [streamId, producedTo])),
-      heldFromUs: heldFrom.length === 0 ? null : Math.min(...heldFrom),
-      nowUs: clock.wallUs(),
-    };
+    const producedTo: Record<string, number> = {};
+    const heldFromUs: Record<number, number> = {};
+    for (const { instance, status } of server.presence.of(site, process).instances()) {
+      for (const stream of status.isConnected ? status.streams : []) {
+        const { streamId, ownerInstance: owner = instance } = stream;
+        producedTo[streamId] = Math.max(producedTo[streamId] ?? 0, stream.producedTo);
+        if (stream.heldFromUs > 0) {
+          heldFromUs[owner] = Math.min(heldFromUs[owner] ?? stream.heldFromUs, stream.heldFromUs);
+        }
+      }
+    }
+    return { producedTo, heldFromUs, nowUs: clock.wallUs() };
   };
 }
 

@@ -4,7 +4,7 @@ import { Admission } from '../uplink/admission.ts';
 import { Channel } from '../uplink/channel.ts';
 import { agreedProtocol, byeReason, checkIdentity, helloOf } from '../uplink/hello.ts';
 import { HELLO_TIMEOUT_MS, WELCOME_RANGES_MAX } from '../uplink/limits.ts';
-import type { ClockEcho, Hello, Welcome } from '../uplink/messages.ts';
+import { type Hello, type Message, PROTOCOL_WITH_ACTIVATION, type Welcome } from '../uplink/messages.ts';
 import { agreedPace, type Pace } from '../uplink/silence.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock, Timer } from '../world/clock.ts';
@@ -14,11 +14,13 @@ import type { Connection } from '../world/transport.ts';
 import { crashGaps, endedStreams, settledCoverage, storeLostGaps, streamsOf } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
+import { ControlLane } from './control-lane.ts';
 import { DataLane } from './data-lane.ts';
 import { KernelEpoch } from './epoch.ts';
 import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
-import { Presence, type ProcessPresence } from './presence.ts';
+import { LeaseDesk, type Seat } from './lease-desk.ts';
+import { type InstancePresence, Presence, type ProcessPresence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
@@ -58,9 +60,8 @@ interface AgentSession {
   saidGoodbye: boolean;
   /** Ends the data lane of an agent that said goodbye. */
   farewell: Timer | null;
-  /** For the agent to learn this Kernel's clock from. */
-  echo: ClockEcho | null;
   readonly presence: ProcessPresence;
+  readonly instance: InstancePresence;
   readonly streamIds: ReadonlySet<string>;
 }
 
@@ -73,6 +74,7 @@ export class KernelServer {
   readonly #dialled = new WeakMap<Channel, DialledConnection>();
   readonly presence: Presence;
   readonly commands: CommandDesk;
+  readonly leases: LeaseDesk;
   readonly #admission = new Admission();
   readonly #quotas = new ProcessQuotas();
   readonly #epoch: KernelEpoch;
@@ -84,6 +86,10 @@ export class KernelServer {
     this.#ingest = new Ingest(options);
     this.presence = new Presence(options.clock);
     this.commands = new CommandDesk(options);
+    this.leases = new LeaseDesk({
+      ...options,
+      granted: ({ site, process }, grant) => this.presence.of(site, process).granted(grant),
+    });
     this.#epoch = new KernelEpoch(options);
     this.#observedTimer = options.clock.repeat(
       'store observed',
@@ -127,6 +133,7 @@ export class KernelServer {
   /** Says goodbye to every agent and finishes the transaction under way. */
   async close(): Promise<void> {
     this.#observedTimer.cancel();
+    this.leases.close();
     for (const channel of this.#channels) channel.bye('stopping', 'the Kernel stops');
     await this.#ingest.close();
   }
@@ -163,18 +170,19 @@ export class KernelServer {
     this.#quotas.greet(hello);
     const kernelEpoch = await this.#epoch.met(hello.highestKernelEpoch);
     const presence = this.presence.of(site, process);
+    const own = presence.instance(instance);
     this.#replace(hello);
-    const own = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));
+    const ownStreams = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));
     const stored = new Map(
       (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
     );
     const observed = (streamId: string): number =>
       Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
     await this.#ingest.commit({
-      streams: streamsOf(own, { site, process, instance }),
+      streams: streamsOf(ownStreams, { site, process, instance }),
       // A chain speaks of the streams of its own store only.
-      gaps: crashGaps(own, observed).filter(({ streamId }) => !this.#isForeign(streamId, hello)),
-      ended: endedStreams(own),
+      gaps: crashGaps(ownStreams, observed).filter(({ streamId }) => !this.#isForeign(streamId, hello)),
+      ended: endedStreams(ownStreams),
       bytes: 64 * hello.streams.length,
     });
     // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
@@ -198,31 +206,39 @@ export class KernelServer {
       isDataOver: false,
       saidGoodbye: false,
       farewell: null,
-      echo: null,
       presence,
+      instance: own,
       streamIds,
     };
     this.#sessions.set(sessionId, session);
-    presence.connected(hello.streams);
+    own.connected(hello.streams);
     const { remote, peerCertificate } = channel;
     const shown = certificateFields(peerCertificate, clock.wallUs());
     log.info({ site, process, instance, remote, version: hello.programVersion, ...shown }, 'agent connected');
     let watch: LaneWatch | null = null;
     let detach = (): void => {};
+    let seat: Seat | null = null;
     try {
       const { pace } = session;
       await this.#welcome(channel, { protocol, sessionId, coverage, kernelEpoch, ...pace });
       this.#dialled.get(channel)?.welcomed();
       const other = (): Channel | null => session.data;
-      watch = new LaneWatch({ channel, pace, clock, log, echo: () => session.echo, other });
-      detach = this.commands.attach({ site, process, instance, send: (message) => channel.send(message) });
-      await this.#readControl(session);
+      const line = { site, process, instance, send: (message: Message) => channel.send(message) };
+      if (protocol >= PROTOCOL_WITH_ACTIVATION) seat = this.leases.attach(line);
+      const lane = new ControlLane({
+        ...{ channel, archive, clock, presence, instance: own, seat },
+        answered: (result) => this.commands.answered(result, hello),
+      });
+      watch = new LaneWatch({ channel, pace, clock, log, echo: () => lane.echo, other });
+      detach = this.commands.attach(line);
+      session.saidGoodbye = await lane.run();
     } finally {
       detach();
+      seat?.leave();
       watch?.cancel();
       this.#sessions.delete(sessionId);
       this.#endDataLane(session);
-      if (![...this.#sessions.values()].some((other) => other.presence === presence)) presence.disconnected();
+      if (![...this.#sessions.values()].some((other) => other.instance === own)) own.disconnected();
       void this.storeObserved();
       log.info({ site, process, instance, remote: channel.remote }, 'agent disconnected');
     }
@@ -245,6 +261,7 @@ export class KernelServer {
       site,
       process,
       presence: session.presence,
+      instance: session.instance,
       streamIds: session.streamIds,
       runningIds: new Set(session.hello.streams.flatMap((each) => (each.running ? each.streamId : []))),
       quota,
@@ -259,31 +276,6 @@ export class KernelServer {
       session.farewell?.cancel();
       // Without its data lane a session delivers nothing: the agent begins a new one.
       session.control.destroy();
-    }
-  }
-
-  async #readControl(session: AgentSession): Promise<void> {
-    const { control, presence } = session;
-    const { archive, clock } = this.#options;
-    while (true) {
-      const message = await control.receive();
-      if (message === null) return;
-      if (message.type === 'bye') {
-        session.saidGoodbye = true;
-        return;
-      }
-      if (message.type === 'heartbeat') {
-        const { monotonicUs } = message.heartbeat;
-        if (monotonicUs !== undefined) session.echo = { monotonicUs, receivedUs: clock.wallUs() };
-        presence.heartbeat(message.heartbeat);
-        for (const { streamId, running } of message.heartbeat.streams) {
-          if (running) presence.covered(streamId, settledCoverage(await archive.coverage(streamId), true));
-        }
-      } else if (message.type === 'live') {
-        const dictionary = await archive.dictionary(message.live.dictionaryHash);
-        if (dictionary !== undefined) presence.live(message.live, dictionary, clock.wallUs());
-      } else if (message.type === 'commandResult') this.commands.answered(message.result, session.hello);
-      else throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the control lane`);
     }
   }
 

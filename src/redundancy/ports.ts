@@ -6,16 +6,12 @@ import type { HandoverRequest, Preference } from '../domain/lease.ts';
 import type { PeerState } from '../domain/peer-state.ts';
 import type { Term } from '../domain/term.ts';
 
-export {
-  type ActivationState,
-  type HandoverRequest,
-  type LeaseAnswer,
-  type LeaseClaim,
-  type LeasePort,
-  type LeaseSide,
-  type Preference,
-  ROLES,
-  type Role,
+export type {
+  HandoverRequest,
+  LeaseAnswer,
+  LeasePort,
+  LeaseSide,
+  Preference,
 } from '../domain/lease.ts';
 export type { PeerState } from '../domain/peer-state.ts';
 
@@ -29,7 +25,7 @@ export interface PeerSide {
    * this; negative infinity for nothing. It tells what is fresh from what lay in a socket during a stall.
    */
   heard(state: PeerState, echoMs: number): void;
-  /** The peer asks this instance to take over from it, or to give way to it, because an operator wants that. */
+  /** The peer asks this instance to take over from it, or to give way to it: an operator wants that. */
   handover(request: HandoverRequest): void;
 }
 
@@ -39,10 +35,10 @@ export interface PeerPort {
   readonly heardMs: number;
   /**
    * Since when the process of the peer is evidently dead, monotonic; `null` without such evidence. All
-   * connections to it have ended, and since then an address of its was dialled and **refused** the connection
-   * (its machine answers that nobody listens), and none accepted one. Silence, a time-out or an unreachable
-   * host is no evidence. Both sides dial for this purpose, at once when the last connection ends and again every
-   * 100 ms. A process closes its listener only when it ends.
+   * connections to it have ended, and since then an address of its was dialled and **refused** the
+   * connection (its machine answers that nobody listens), and none accepted one. Silence, a time-out or an
+   * unreachable host is no evidence. Both sides dial for this purpose, at once when the last connection ends
+   * and again every 100 ms. A process closes its listener only when it ends.
    */
   readonly goneMs: number | null;
   /** Says the state at once, because it changed. */

@@ -3,10 +3,12 @@ import type { Poison } from '../buffer/poison.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { describeError, KomError } from '../domain/errors.ts';
+import type { LeaseSide } from '../domain/lease.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { BlockSender } from './block-sender.ts';
 import type { Channel } from './channel.ts';
+import { LeaseLane } from './lease-lane.ts';
 import { LiveSender } from './live-sender.ts';
 import type { LiveTable } from './live-table.ts';
 import type {
@@ -60,6 +62,10 @@ export interface SessionOptions {
   readonly holdMs: number;
   readonly settings: UplinkSettings;
   readonly clock: Clock;
+  /** Claims the lease, where the Kernel gives leases. */
+  readonly lease?: LeaseSide | undefined;
+  /** Up to when everything that was observed is numbered, integer µs; without it: now. */
+  readonly observedUntilUs?: () => number;
   /** Takes what a heartbeat and its echo say of the Kernel's clock. */
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly log: Log;
@@ -74,6 +80,7 @@ export class Session {
   readonly #sender: BlockSender;
   readonly #refusals: Refusals;
   readonly #live: LiveSender;
+  readonly #lease: LeaseLane | null;
   readonly #streams = new StreamChanges();
   readonly #silence: SilenceWatch;
   /** Streams that the Kernel was told of when the session began. */
@@ -89,6 +96,13 @@ export class Session {
       isBlocksFirst: () => this.#sender.isBelowFloor,
       failed: (error) => this.#ended.reject(error),
     });
+    this.#lease =
+      options.lease === undefined
+        ? null
+        : new LeaseLane({
+            ...{ side: options.lease, clock: options.clock },
+            send: (message) => this.#live.sendOther(message),
+          });
     this.#silence = new SilenceWatch(options.pace.silenceMaxMs, options.clock.monotonicMs());
     this.#named = new Set(options.streamStates().map(({ streamId }) => streamId));
     this.#ended.promise.catch(() => {
@@ -125,9 +139,13 @@ export class Session {
         for (const { backlog } of sources) backlog.trustLink();
       }),
     ];
+    if (this.#lease !== null) {
+      timers.push(clock.repeat('lease', settings.leaseRenewMs, () => this.renewLease()));
+    }
     const parts = [this.#readControl(), this.#readData(), this.#sender.run()];
     for (const part of parts) part.catch((error: unknown) => this.#ended.reject(error));
     try {
+      this.renewLease();
       this.#beat();
       return await this.#ended.promise;
     } finally {
@@ -149,6 +167,11 @@ export class Session {
     }
   }
 
+  /** Claims the lease, where the Kernel gives leases. */
+  renewLease(): void {
+    this.#lease?.renew();
+  }
+
   /** Sends the clean end of a running stream. @throws KomError KOM_CONNECTION_LOST */
   async sendStreamEnd(end: StreamEnd): Promise<void> {
     await this.#sender.send({ type: 'streamEnd', ...end });
@@ -164,7 +187,7 @@ export class Session {
   }
 
   #beat(): void {
-    const { streamStates, clock, sources } = this.#options;
+    const { streamStates, clock, sources, observedUntilUs } = this.#options;
     const wallUs = clock.wallUs();
     const streams = streamStates().map((stream) => ({ ...stream, previous: null }));
     if (streams.some(({ streamId }) => !this.#named.has(streamId))) {
@@ -176,7 +199,12 @@ export class Session {
     this.#live.sendOther({
       type: 'heartbeat',
       heartbeat: {
-        ...{ wallUs, ...changes, observedUntilUs: wallUs, uplinkState: stateOf(sources) },
+        ...{
+          wallUs,
+          ...changes,
+          observedUntilUs: observedUntilUs?.() ?? wallUs,
+          uplinkState: stateOf(sources),
+        },
         ...{ receivedBytes: 0, monotonicUs: monotonicUs(clock) },
       },
     });
@@ -189,6 +217,10 @@ export class Session {
       if (message.type === 'bye') throw refused(message.reason, message.text);
       if (message.type === 'command') {
         this.#obey(message.command);
+        continue;
+      }
+      if (message.type === 'lease' && this.#lease !== null) {
+        this.#lease.answered(message);
         continue;
       }
       if (message.type !== 'heartbeat') throw unexpected(message.type);

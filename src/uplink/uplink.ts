@@ -2,6 +2,8 @@ import type { HeldStream } from '../buffer/held-streams.ts';
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { isKomError, type KomError } from '../domain/errors.ts';
+import type { LeasePort, LeaseSide } from '../domain/lease.ts';
+import { NO_TERM } from '../domain/term.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
@@ -18,6 +20,7 @@ import {
   type Lane,
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
+  PROTOCOL_WITH_ACTIVATION,
   type StreamState,
 } from './messages.ts';
 import { Session, type StreamEnd, type UplinkSource } from './session.ts';
@@ -36,6 +39,13 @@ export interface UplinkOptions {
   readonly sources: readonly UplinkSource[];
   readonly transport: Transport;
   readonly clock: Clock;
+  /** Claims the lease of a process that several servers run, and hears what the Kernel says to it. */
+  readonly lease?: LeaseSide;
+  /**
+   * Up to when everything that was observed is numbered, integer µs: an instance that stands by stays where
+   * it was. Without it: now.
+   */
+  readonly observedUntilUs?: () => number;
   /** Takes what the heartbeats say of the Kernel's clock. */
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly random: Random;
@@ -75,7 +85,7 @@ export interface UplinkStatus {
 }
 
 /** Keeps a session with a Kernel until stopped, whoever dials. */
-export class Uplink {
+export class Uplink implements LeasePort {
   readonly #options: UplinkOptions;
   readonly #lanes: LaneMaker;
   readonly #health: LinkHealth;
@@ -126,6 +136,10 @@ export class Uplink {
     }
   }
 
+  renewNow(): void {
+    this.#session?.renewLease();
+  }
+
   /** Tells the Kernel, if there is one, that a running stream ended cleanly. */
   async sendStreamEnd(end: StreamEnd): Promise<void> {
     await this.#session?.sendStreamEnd(end);
@@ -146,9 +160,12 @@ export class Uplink {
     for (const { streamId, throughSequence } of welcome.coverage) {
       for (const { backlog } of sources) backlog.acknowledge(streamId, throughSequence);
     }
+    // A Kernel of an older version decides nothing: it counts as none that answers.
+    const lease = welcome.protocol >= PROTOCOL_WITH_ACTIVATION ? this.#options.lease : undefined;
     const session = new Session({
       ...this.#options,
       ...lanes,
+      lease,
       streamStates: () => this.#streamStates(),
       coverage: welcome.coverage,
       pace: agreedPace(welcome),
@@ -169,6 +186,7 @@ export class Uplink {
     });
     move.catch((error: unknown) => end.abort(error));
     let failure: unknown = null;
+    lease?.sessionChanged(true);
     try {
       await session.run(end.signal);
     } catch (error) {
@@ -176,6 +194,7 @@ export class Uplink {
     } finally {
       end.abort();
       signal.removeEventListener('abort', stop);
+      lease?.sessionChanged(false);
       this.#ended(lanes.kernel, failure);
     }
   }
@@ -199,7 +218,7 @@ export class Uplink {
   }
 
   #hello(lane: Lane, sessionId: string): Hello {
-    const { identity, clock, settings, sources } = this.#options;
+    const { identity, clock, settings, sources, lease } = this.#options;
     return {
       ...identity,
       ...{ lane, sessionId },
@@ -207,7 +226,10 @@ export class Uplink {
       protocolMax: PROTOCOL_VERSION_MAX,
       wallUs: clock.wallUs(),
       streams: lane === 'control' ? this.#streamStates() : [],
-      ...{ highestTerm: 0, highestKernelEpoch: this.#options.epochs?.highest ?? 0 },
+      ...{
+        highestTerm: lease?.claim().highestTerm ?? NO_TERM,
+        highestKernelEpoch: this.#options.epochs?.highest ?? 0,
+      },
       heartbeatMs: settings.heartbeatMs,
       silenceMaxMs: settings.silenceMaxMs,
       dictionaryHashes: lane === 'data' ? sources.map(({ dictionaryHash }) => dictionaryHash) : [],

@@ -84,7 +84,7 @@ export async function makeLinkWorld(options: LinkWorldOptions = {}) {
 
 export type LinkWorld = Awaited<ReturnType<typeof makeLinkWorld>>;
 
-async function openStore(options: {
+export async function openStore(options: {
   readonly clock: SimulatedClock;
   readonly random: ReturnType<typeof createSimulatedRandom>;
   readonly tagCount: number;

@@ -6,6 +6,9 @@ import { type Fields, frame, message } from './wire.ts';
 export const FRAME = {
   ...{ hello: 1, welcome: 2, bye: 3, heartbeat: 4, dictionary: 5, needDictionary: 6, block: 7, gap: 8 },
   ...{ ack: 9, nack: 10, live: 11, streamEnd: 12, command: 32, commandResult: 33 },
+  // Of version 2, which this Kernel does not speak.
+  ...{ leaseRenewal: 13, lease: 14, peerState: 15, handover: 16, mirrorBlock: 17, mirrorStreams: 18 },
+  ...{ spilled: 19, mirrorAck: 20, deliveryRight: 21 },
 } as const;
 
 export const LANE = { control: 0, data: 1, probe: 2 } as const;

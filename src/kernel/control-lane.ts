@@ -1,0 +1,105 @@
+import { KomError } from '../domain/errors.ts';
+import type { Channel } from '../uplink/channel.ts';
+import type { ClockEcho, CommandResult, Heartbeat, Live, Message } from '../uplink/messages.ts';
+import type { Archive } from '../world/archive.ts';
+import type { Clock } from '../world/clock.ts';
+import { settledCoverage } from './chain.ts';
+import type { Seat } from './lease-desk.ts';
+import type { InstancePresence, ProcessPresence } from './presence.ts';
+
+/** So many messages may wait for the archive; then the lane is not read. */
+const WAITING_MAX = 64;
+
+export interface ControlLaneOptions {
+  readonly channel: Channel;
+  readonly archive: Pick<Archive, 'coverage' | 'dictionary'>;
+  readonly presence: ProcessPresence;
+  readonly instance: InstancePresence;
+  /** `null`: the agent speaks a version without leases. */
+  readonly seat: Seat | null;
+  readonly answered: (result: CommandResult) => void;
+  readonly clock: Clock;
+}
+
+/** The Kernel's end of a control lane. A lease is answered at once, whatever the archive does meanwhile. */
+export class ControlLane {
+  readonly #options: ControlLaneOptions;
+  #echo: ClockEcho | null = null;
+  /** What needs the archive is done one after the other. */
+  #turn: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  #failed: unknown = null;
+
+  constructor(options: ControlLaneOptions) {
+    this.#options = options;
+  }
+
+  /** For the agent to learn this Kernel's clock from. */
+  get echo(): ClockEcho | null {
+    return this.#echo;
+  }
+
+  /**
+   * Until the agent closes; whether it said goodbye. @throws KomError for what is not of the protocol, and
+   * when the connection breaks
+   */
+  async run(): Promise<boolean> {
+    const { channel } = this.#options;
+    while (true) {
+      const message = await channel.receive().catch((error: unknown) => {
+        throw this.#failed ?? error;
+      });
+      if (this.#failed !== null) throw this.#failed;
+      if (message === null || message.type === 'bye') {
+        await this.#turn;
+        return message !== null;
+      }
+      this.#take(message);
+      while (this.#waiting >= WAITING_MAX) await this.#turn;
+    }
+  }
+
+  #take(message: Message): void {
+    const { seat, answered, instance } = this.#options;
+    if (message.type === 'heartbeat') this.#heartbeat(message.heartbeat);
+    else if (message.type === 'live') this.#live(message.live);
+    else if (message.type === 'commandResult') answered(message.result);
+    else if (message.type === 'leaseRenewal' && seat !== null) {
+      seat.claimed(message.echoUs, message.claim);
+      instance.claimed(message.claim.ownTerm);
+    } else throw new KomError('KOM_PROTOCOL_STATE', `a message ${message.type} on the control lane`);
+  }
+
+  #heartbeat(heartbeat: Heartbeat): void {
+    const { presence, instance, clock, archive } = this.#options;
+    const { monotonicUs } = heartbeat;
+    if (monotonicUs !== undefined) this.#echo = { monotonicUs, receivedUs: clock.wallUs() };
+    instance.heartbeat(heartbeat);
+    this.#later(async () => {
+      for (const { streamId, running } of heartbeat.streams) {
+        if (running) presence.covered(streamId, settledCoverage(await archive.coverage(streamId), true));
+      }
+    });
+  }
+
+  #live(live: Live): void {
+    const { instance, clock, archive } = this.#options;
+    this.#later(async () => {
+      const dictionary = await archive.dictionary(live.dictionaryHash);
+      if (dictionary !== undefined) instance.live(live, dictionary, clock.wallUs());
+    });
+  }
+
+  #later(work: () => Promise<void>): void {
+    this.#waiting++;
+    this.#turn = this.#turn
+      .then(work)
+      .catch((error: unknown) => {
+        this.#failed ??= error;
+        this.#options.channel.destroy();
+      })
+      .finally(() => {
+        this.#waiting--;
+      });
+  }
+}
