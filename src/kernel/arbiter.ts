@@ -8,21 +8,21 @@ import { NO_TERM, type Term, termAbove } from '../domain/term.ts';
 
 /** How much longer than it said a Kernel takes a lease for valid, for clocks that run at different rates. */
 const MARGIN_SHARE = 0.2;
+/** What an instance may ask for. */
+const LEASE_MS_MIN = 500;
+const LEASE_MS_MAX = 60_000;
+/** Of a Kernel that just started, before anybody asked. */
+const LEASE_MS_DEFAULT = 1200;
 /** After a refusal the archive is asked again. */
 const RAISE_RETRY_MS = 1000;
-
-export interface ArbiterSettings {
-  /** How long a grant holds. */
-  readonly leaseMs: number;
-}
 
 /** An instance with a control connection. */
 interface Seat {
   readonly instance: number;
-  readonly connectedMs: number;
   /** Since when it is connected and fit. */
   readonly fitFromMs: number | null;
   readonly claim: LeaseClaim | null;
+  readonly claimedMs: number;
   readonly told: LeaseAnswer | null;
 }
 
@@ -39,6 +39,7 @@ export interface ArbiterState {
   readonly minted: Grant;
   /** What was granted last, maybe by an earlier run, and until when somebody may act under it. */
   readonly lease: Grant & { readonly untilMs: number };
+  readonly startedMs: number;
   /** Until then a lease of an earlier run may hold, whoever has it. */
   readonly guardUntilMs: number;
   readonly highestTerm: Term;
@@ -73,22 +74,23 @@ export interface Ruling {
   readonly decisions: readonly ArbiterDecision[];
 }
 
-/** How long after its last grant a Kernel takes a lease for valid. */
-export function leaseWithMarginMs({ leaseMs }: ArbiterSettings): number {
+function leaseMsOf({ leaseMs }: LeaseClaim): number {
+  return Math.min(LEASE_MS_MAX, Math.max(LEASE_MS_MIN, leaseMs));
+}
+
+function withMargin(leaseMs: number): number {
   return leaseMs * (1 + MARGIN_SHARE);
 }
 
 /** `stored` is what the archive has; a run of the Kernel before this one may have granted up to this moment. */
-export function startArbiter(
-  settings: ArbiterSettings,
-  { stored, nowMs }: { stored: Grant | null; nowMs: number },
-): ArbiterState {
-  const untilMs = nowMs + leaseWithMarginMs(settings);
+export function startArbiter(stored: Grant | null, nowMs: number): ArbiterState {
+  const untilMs = nowMs + withMargin(LEASE_MS_DEFAULT);
   const minted = { term: stored?.term ?? NO_TERM, holder: stored?.holder ?? 0 };
   return {
     seats: [],
     minted,
     lease: { ...minted, untilMs },
+    startedMs: nowMs,
     guardUntilMs: untilMs,
     highestTerm: minted.term,
     raising: null,
@@ -97,7 +99,7 @@ export function startArbiter(
   };
 }
 
-export function stepArbiter(settings: ArbiterSettings, before: ArbiterState, event: ArbiterEvent): Ruling {
+export function stepArbiter(before: ArbiterState, event: ArbiterEvent): Ruling {
   const { nowMs } = event;
   const decisions: ArbiterDecision[] = [];
   let state = note(before, event);
@@ -109,14 +111,15 @@ export function stepArbiter(settings: ArbiterSettings, before: ArbiterState, eve
     decisions.push({ kind: 'raise', term, holder: wanted });
   }
   const seats = state.seats.map((seat) => {
-    if (seat.claim === null) return seat;
-    const answer = answerTo(settings, state, { seat, wanted, reason, nowMs });
+    const { claim } = seat;
+    if (claim === null) return seat;
+    const answer = answerTo(state, { seat, claim, wanted, reason, nowMs });
     const isAsked = event.kind === 'claimed' && event.instance === seat.instance;
     if (!isAsked && isSame(answer, seat.told)) return seat;
     decisions.push({ kind: 'answer', instance: seat.instance, answer });
     if (answer.kind === 'granted') {
-      const { term, holder } = answer;
-      state = { ...state, lease: { term, holder, untilMs: nowMs + leaseWithMarginMs(settings) } };
+      const { term, holder, durationMs } = answer;
+      state = { ...state, lease: { term, holder, untilMs: nowMs + withMargin(durationMs) } };
     }
     return { ...seat, told: answer };
   });
@@ -136,7 +139,7 @@ function note(state: ArbiterState, event: ArbiterEvent): ArbiterState {
   const { nowMs } = event;
   switch (event.kind) {
     case 'connected': {
-      const seat = { instance: event.instance, connectedMs: nowMs, fitFromMs: null, claim: null, told: null };
+      const seat = { instance: event.instance, fitFromMs: null, claim: null, claimedMs: nowMs, told: null };
       return { ...state, seats: [...others(state, event.instance), seat] };
     }
     case 'disconnected':
@@ -170,10 +173,12 @@ function noteClaim(
   const seats = state.seats.map((seat) => {
     if (seat.instance !== instance) return seat;
     const fitFromMs = claim.unfit === null ? (seat.fitFromMs ?? nowMs) : null;
-    return { ...seat, claim, fitFromMs };
+    return { ...seat, claim, claimedMs: nowMs, fitFromMs };
   });
   const highestTerm = Math.max(state.highestTerm, claim.highestTerm, claim.ownTerm);
-  const next = { ...state, seats, highestTerm };
+  // An earlier run may have granted leases as long as those that are asked for.
+  const guardUntilMs = Math.max(state.guardUntilMs, state.startedMs + withMargin(leaseMsOf(claim)));
+  const next = { ...state, seats, highestTerm, guardUntilMs };
   const { wish } = claim;
   if (wish === null || (!wish.force && choiceRefusal(next, wish.to) !== null)) return next;
   return { ...next, choice: wish };
@@ -210,7 +215,7 @@ function isReleased({ claim }: Seat, term: Term): boolean {
  * `wanted` 0: nobody is there.
  */
 function pick(state: ArbiterState, nowMs: number): { wanted: number; reason: string } {
-  const seats = state.seats.filter(({ claim }) => claim !== null && !claim.isLeaving);
+  const seats = state.seats.filter((seat) => isThere(seat, nowMs));
   const chosen = seats.find(({ instance }) => instance === state.choice?.to);
   if (chosen !== undefined) return { wanted: chosen.instance, reason: 'switch' };
   const { preferred, holdOffMs } = preferenceOf(seats);
@@ -222,6 +227,11 @@ function pick(state: ArbiterState, nowMs: number): { wanted: number; reason: str
   if (held !== undefined) return { wanted: held.instance, reason: 'holder' };
   const [nearest] = seats.toSorted((left, right) => compareNearness(left, right, preferred.instance));
   return { wanted: nearest?.instance ?? 0, reason: 'first' };
+}
+
+/** It can be active; one that is silent for longer than its lease is gone, though its connection is there. */
+function isThere({ claim, claimedMs }: Seat, nowMs: number): boolean {
+  return claim !== null && !claim.isLeaving && nowMs - claimedMs < withMargin(leaseMsOf(claim));
 }
 
 /** The latest that an operator said; of equal ones that of the lower instance. */
@@ -265,15 +275,19 @@ function needsTerm(state: ArbiterState, wanted: number, nowMs: number): boolean 
 }
 
 /** The archive takes no term, or not within the time of a lease. */
-function isUnable(settings: ArbiterSettings, { raising, retryMs }: ArbiterState, nowMs: number): boolean {
-  return retryMs !== null || (raising !== null && nowMs - raising.fromMs >= settings.leaseMs);
+function isUnable({ raising, retryMs }: ArbiterState, claim: LeaseClaim, nowMs: number): boolean {
+  return retryMs !== null || (raising !== null && nowMs - raising.fromMs >= leaseMsOf(claim));
 }
 
-function answerTo(
-  settings: ArbiterSettings,
-  state: ArbiterState,
-  { seat, wanted, reason, nowMs }: { seat: Seat; wanted: number; reason: string; nowMs: number },
-): LeaseAnswer {
+interface Question {
+  readonly seat: Seat;
+  readonly claim: LeaseClaim;
+  readonly wanted: number;
+  readonly reason: string;
+  readonly nowMs: number;
+}
+
+function answerTo(state: ArbiterState, { seat, claim, wanted, reason, nowMs }: Question): LeaseAnswer {
   const { minted, lease } = state;
   const { instance } = seat;
   const base = { ...minted, durationMs: 0, reason };
@@ -282,11 +296,11 @@ function answerTo(
   // Whoever holds the lease keeps it until there is a term for the next one.
   const isLast = lease.holder === instance && lease.term === minted.term;
   if (isFree && (isNext || isLast) && !isReleased(seat, minted.term)) {
-    return { ...base, kind: 'granted', durationMs: settings.leaseMs };
+    return { ...base, kind: 'granted', durationMs: leaseMsOf(claim) };
   }
   const isHeld = minted.holder !== 0 && minted.holder !== instance;
   if (isHeld && (minted.holder === wanted || !isFree)) return { ...base, kind: 'held-by-other' };
-  if (isUnable(settings, state, nowMs)) return { ...base, kind: 'unable', reason: 'archive' };
+  if (isUnable(state, claim, nowMs)) return { ...base, kind: 'unable', reason: 'archive' };
   return { ...base, kind: 'held-by-other', holder: 0, reason: 'undecided' };
 }
 
