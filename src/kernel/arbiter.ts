@@ -49,7 +49,12 @@ export interface ArbiterState {
   readonly choice: HandoverRequest | null;
 }
 
-export type ArbiterEvent = { readonly nowMs: number } & (
+/** When an event happened. */
+interface At {
+  readonly nowMs: number;
+}
+
+export type ArbiterEvent =
   | { readonly kind: 'connected'; readonly instance: number }
   | { readonly kind: 'disconnected'; readonly instance: number }
   /** Of a connected instance, with terms that are within limits. */
@@ -60,8 +65,7 @@ export type ArbiterEvent = { readonly nowMs: number } & (
   /** An operator's switch; `choiceRefusal` says whether it should be. */
   | { readonly kind: 'chosen'; readonly request: HandoverRequest }
   /** Due every 50 to 100 ms. */
-  | { readonly kind: 'tick' }
-);
+  | { readonly kind: 'tick' };
 
 export type ArbiterDecision =
   /** To be sent at once, under the echo of the last claim of that instance. */
@@ -99,7 +103,7 @@ export function startArbiter(stored: Grant | null, nowMs: number): ArbiterState 
   };
 }
 
-export function stepArbiter(before: ArbiterState, event: ArbiterEvent): Ruling {
+export function stepArbiter(before: ArbiterState, event: ArbiterEvent & At): Ruling {
   const { nowMs } = event;
   const decisions: ArbiterDecision[] = [];
   let state = note(before, event);
@@ -135,7 +139,7 @@ export function choiceRefusal(state: ArbiterState, instance: number): string | n
 }
 
 /** What the event says, before anything is decided. */
-function note(state: ArbiterState, event: ArbiterEvent): ArbiterState {
+function note(state: ArbiterState, event: ArbiterEvent & At): ArbiterState {
   const { nowMs } = event;
   switch (event.kind) {
     case 'connected': {
@@ -168,7 +172,7 @@ function others(state: ArbiterState, instance: number): Seat[] {
 
 function noteClaim(
   state: ArbiterState,
-  { instance, claim, nowMs }: ArbiterEvent & { kind: 'claimed' },
+  { instance, claim, nowMs }: ArbiterEvent & At & { kind: 'claimed' },
 ): ArbiterState {
   const seats = state.seats.map((seat) => {
     if (seat.instance !== instance) return seat;

@@ -103,7 +103,12 @@ export interface RoleState {
   readonly preferred: Preference;
 }
 
-export type RoleEvent = { readonly nowMs: number } & (
+/** When an event happened, monotonic. */
+export interface At {
+  readonly nowMs: number;
+}
+
+export type RoleEvent =
   | { readonly kind: 'tick'; readonly peerHeardMs: number; readonly peerGoneFromMs: number | null }
   /** The process stood still, or wall and monotonic time moved apart. */
   | { readonly kind: 'woke' }
@@ -122,8 +127,7 @@ export type RoleEvent = { readonly nowMs: number } & (
   | { readonly kind: 'preferred'; readonly preferred: Preference }
   | { readonly kind: 'fitness'; readonly unfit: string | null }
   /** The process is about to end in order. */
-  | { readonly kind: 'leave' }
-);
+  | { readonly kind: 'leave' };
 
 export type RoleEffect =
   /** Answered by `persisted`. */

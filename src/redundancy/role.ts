@@ -5,6 +5,7 @@
 import type { LeaseAnswer, Preference } from '../domain/lease.ts';
 import { NO_TERM, type Term, termAbove } from '../domain/term.ts';
 import {
+  type At,
   holdsLease,
   kernelAnswers,
   listeningMs,
@@ -62,7 +63,7 @@ export function startRole(
   return { state, effects: settings.hasPeer ? [] : [{ kind: 'activate' }] };
 }
 
-export function stepRole(settings: RoleSettings, before: RoleState, event: RoleEvent): Step {
+export function stepRole(settings: RoleSettings, before: RoleState, event: RoleEvent & At): Step {
   const turn: Turn = { settings, state: { ...before }, effects: [], nowMs: event.nowMs };
   react(turn, event);
   conclude(turn, before);

@@ -10,7 +10,6 @@ import {
   type RoleEffect,
   type RoleSettings,
   type RoleState,
-  roleOf,
 } from './role-state.ts';
 
 export type Draft = { -readonly [Key in keyof RoleState]: RoleState[Key] };
@@ -75,25 +74,37 @@ export function conclude(turn: Turn, before: RoleState): void {
     effects.unshift({ kind: 'isolated', isIsolated: isNow });
   }
   const isTold = effects.some(({ kind }) => kind === 'tell-peer');
-  if (settings.hasPeerLink && !isTold && peerSees(turn, before, before.tickedMs) !== peerSees(turn, state, nowMs)) {
-    effects.push({ kind: 'tell-peer' });
-  }
+  if (settings.hasPeerLink && !isTold && !peerSeesSame(turn, before)) effects.push({ kind: 'tell-peer' });
   const isRenewed = effects.some(({ kind }) => kind === 'renew-lease');
-  if (state.hasSession && !isRenewed && kernelSees(turn, before, before.tickedMs) !== kernelSees(turn, state, nowMs)) {
-    effects.push({ kind: 'renew-lease' });
-  }
+  if (state.hasSession && !isRenewed && !kernelSeesSame(turn, before)) effects.push({ kind: 'renew-lease' });
 }
 
-function both(state: RoleState): unknown[] {
-  const { ownTerm, highestTerm, unfit, isLeaving, preferred } = state;
-  return [roleOf(state), ownTerm, highestTerm, unfit, isLeaving, preferred.instance, preferred.setAtUs];
+/** What an instance says of itself to others, but for what passes with time. */
+function saysSame(left: RoleState, right: RoleState): boolean {
+  return (
+    left.phase === right.phase &&
+    left.ownTerm === right.ownTerm &&
+    left.highestTerm === right.highestTerm &&
+    left.unfit === right.unfit &&
+    left.isLeaving === right.isLeaving &&
+    left.preferred === right.preferred
+  );
 }
 
-function peerSees({ settings }: Turn, state: RoleState, nowMs: number): string {
-  return JSON.stringify([...both(state), holdsLease(state, nowMs), kernelAnswers(settings, state, nowMs)]);
+function peerSeesSame({ settings, state, nowMs }: Turn, before: RoleState): boolean {
+  const beforeMs = before.tickedMs;
+  return (
+    saysSame(before, state) &&
+    holdsLease(before, beforeMs) === holdsLease(state, nowMs) &&
+    kernelAnswers(settings, before, beforeMs) === kernelAnswers(settings, state, nowMs)
+  );
 }
 
-function kernelSees({ settings }: Turn, state: RoleState, nowMs: number): string {
-  const { releasedTerm, wish } = state;
-  return JSON.stringify([...both(state), releasedTerm, wish, isPeerGone(settings, state, nowMs)]);
+function kernelSeesSame({ settings, state, nowMs }: Turn, before: RoleState): boolean {
+  return (
+    saysSame(before, state) &&
+    before.releasedTerm === state.releasedTerm &&
+    before.wish === state.wish &&
+    isPeerGone(settings, before, before.tickedMs) === isPeerGone(settings, state, nowMs)
+  );
 }

@@ -1,0 +1,491 @@
+/**
+ * Two instances of one process, their peer link and one Kernel, as values: the machines of the product, and
+ * around them what may be under way (terms on their way to a disk, messages, lines that are being closed).
+ * A round is a step of time in which everything arrives; what deviates from that is in `deviations.ts`.
+ * The clock of instance 1 runs by a sixth slower than that of the Kernel: as much as the margin of a lease
+ * allows for.
+ */
+import type { HandoverRequest, LeaseAnswer, LeaseClaim } from '../../src/domain/lease.ts';
+import { counterOf, NO_TERM, type Term } from '../../src/domain/term.ts';
+import { type ArbiterEvent, type ArbiterState, startArbiter, stepArbiter } from '../../src/kernel/arbiter.ts';
+import { startRole, stepRole } from '../../src/redundancy/role.ts';
+import {
+  holdsLease,
+  isPeerGone,
+  kernelAnswers,
+  type PeerWord,
+  type RoleEvent,
+  type RoleSettings,
+  type RoleState,
+  roleOf,
+} from '../../src/redundancy/role-state.ts';
+
+export type Side = 0 | 1;
+export const SIDES: readonly Side[] = [0, 1];
+
+const NEVER = Number.NEGATIVE_INFINITY;
+const KERNEL_STEP_MS = 120;
+const STEPS_MS = [100, 120] as const;
+const LEASE_MS = 600;
+const PEER_TIMEOUT_MS = 300;
+const HOLD_OFF_MS = 1000;
+
+export interface Saying {
+  readonly word: PeerWord;
+  readonly saidMs: number;
+  readonly echoMs: number;
+  readonly request: HandoverRequest | null;
+}
+
+/** A thing that is under way arrives in the round in which it is 0; else it waits for so many rounds more. */
+type Delay = number;
+
+export interface Node {
+  readonly nowMs: number;
+  /** `null`: its process is dead. */
+  readonly role: RoleState | null;
+  readonly durableTerm: Term;
+  readonly persisting: readonly Term[];
+  readonly persistDelay: Delay;
+  readonly isStandingBy: boolean;
+  readonly standByDelay: Delay;
+  /** Rounds for which its process stands still. */
+  readonly stalled: number;
+  readonly stalledFor: number;
+  readonly peerHeardMs: number;
+  readonly goneFromMs: number | null;
+  /** When the peer had said what was heard last, by the peer's clock. */
+  readonly heardSaidMs: number;
+  readonly hasSession: boolean;
+  readonly claims: readonly { readonly claim: LeaseClaim; readonly sentMs: number }[];
+  readonly claimDelay: Delay;
+  /** Of the last claim that arrived. */
+  readonly echoSentMs: number;
+  readonly answers: readonly { readonly answer: LeaseAnswer; readonly sentMs: number }[];
+  readonly answerDelay: Delay;
+  /** On their way from this one to its peer. */
+  readonly sayings: readonly Saying[];
+  readonly sayingDelay: Delay;
+  readonly isCutFromKernel: boolean;
+  /** It takes its living peer for dead. */
+  readonly isLiedTo: boolean;
+}
+
+export interface World {
+  readonly nodes: readonly [Node, Node];
+  readonly kernel: {
+    readonly nowMs: number;
+    /** `null`: it is down. */
+    readonly arbiter: ArbiterState | null;
+    readonly stored: { readonly term: Term; readonly holder: number } | null;
+    readonly raising: { readonly term: Term; readonly holder: number } | null;
+    readonly raiseDelay: Delay;
+  };
+  readonly isPeerCut: boolean;
+  /** The highest counter that the Kernel, instance 1 and instance 2 have minted. */
+  readonly mintedTerms: readonly [Term, Term, Term];
+}
+
+/** What a planted defect replaces. */
+export interface Product {
+  readonly startRole: typeof startRole;
+  readonly stepRole: typeof stepRole;
+  readonly startArbiter: typeof startArbiter;
+  readonly stepArbiter: typeof stepArbiter;
+  readonly keepsTerms: boolean;
+}
+
+export const PRODUCT: Product = { startRole, stepRole, startArbiter, stepArbiter, keepsTerms: true };
+
+export interface PairOptions {
+  /** 0: none. */
+  readonly preferred: number;
+  readonly product: Product;
+}
+
+/** A rule that is broken; the explorer adds how it came to that. */
+export class BrokenRule extends Error {}
+
+export function settingsOf(side: Side): RoleSettings {
+  return {
+    instance: side + 1,
+    hasPeer: true,
+    hasPeerLink: true,
+    peerTimeoutMs: PEER_TIMEOUT_MS,
+    peerGoneMs: STEPS_MS[side],
+    kernelTimeoutMs: LEASE_MS,
+    startOffsetMs: 120,
+    tickMs: STEPS_MS[side],
+  };
+}
+
+const DEAD_NODE: Omit<Node, 'nowMs' | 'durableTerm' | 'isCutFromKernel'> = {
+  role: null,
+  persisting: [],
+  persistDelay: 0,
+  isStandingBy: false,
+  standByDelay: 0,
+  stalled: 0,
+  stalledFor: 0,
+  peerHeardMs: NEVER,
+  goneFromMs: null,
+  heardSaidMs: NEVER,
+  hasSession: false,
+  claims: [],
+  claimDelay: 0,
+  echoSentMs: NEVER,
+  answers: [],
+  answerDelay: 0,
+  sayings: [],
+  sayingDelay: 0,
+  isLiedTo: false,
+};
+
+/** Both are down, and so is the Kernel; all cables are there. */
+export function darkWorld(): World {
+  const node = { ...DEAD_NODE, nowMs: 0, durableTerm: NO_TERM, isCutFromKernel: false };
+  return {
+    nodes: [node, node],
+    kernel: { nowMs: 0, arbiter: null, stored: null, raising: null, raiseDelay: 0 },
+    isPeerCut: false,
+    mintedTerms: [NO_TERM, NO_TERM, NO_TERM],
+  };
+}
+
+/** One event at a time on a world that changes; what goes in and comes out is a value. */
+export class PairWorld {
+  world: World;
+  readonly #options: PairOptions;
+
+  constructor(world: World, options: PairOptions) {
+    this.world = world;
+    this.#options = options;
+  }
+
+  node(side: Side): Node {
+    return this.world.nodes[side];
+  }
+
+  change(side: Side, change: Partial<Node>): void {
+    const [first, second] = this.world.nodes;
+    const nodes: World['nodes'] =
+      side === 0 ? [{ ...first, ...change }, second] : [first, { ...second, ...change }];
+    this.world = { ...this.world, nodes };
+  }
+
+  changeKernel(change: Partial<World['kernel']>): void {
+    this.world = { ...this.world, kernel: { ...this.world.kernel, ...change } };
+  }
+
+  startInstance(side: Side): void {
+    const { nowMs, durableTerm } = this.node(side);
+    const { state } = this.#options.product.startRole(settingsOf(side), {
+      nowMs,
+      highestTerm: durableTerm,
+      preferred: { instance: this.#options.preferred, setAtUs: 0 },
+    });
+    this.change(side, { ...DEAD_NODE, role: state });
+  }
+
+  /** `isWritten`: what was on its way to the disk got there. */
+  killInstance(side: Side, isWritten: boolean): void {
+    const { durableTerm, persisting, isCutFromKernel } = this.node(side);
+    const term = isWritten ? Math.max(durableTerm, ...persisting) : durableTerm;
+    this.change(side, { ...DEAD_NODE, durableTerm: term });
+    if (!isCutFromKernel) this.#arbiter({ kind: 'disconnected', instance: side + 1 });
+  }
+
+  startKernel(): void {
+    const { nowMs, stored } = this.world.kernel;
+    this.changeKernel({ arbiter: this.#options.product.startArbiter(stored, nowMs) });
+  }
+
+  /** `isWritten`: as with an instance. */
+  killKernel(isWritten: boolean): void {
+    const { raising, stored } = this.world.kernel;
+    const kept = isWritten && raising !== null ? raising : stored;
+    this.changeKernel({ arbiter: null, raising: null, raiseDelay: 0, stored: kept });
+    for (const side of SIDES) {
+      this.change(side, { claims: [], answers: [], echoSentMs: NEVER });
+      if (!this.node(side).isCutFromKernel) this.#endSession(side);
+    }
+  }
+
+  /** Everything that is due happens, from a point of the round on; `at` is called at each point. */
+  round(from: number, at: () => void): void {
+    if (from === 0) {
+      at();
+      this.#passTime();
+    }
+    for (;;) {
+      at();
+      const due = this.#nextDue();
+      if (due === undefined) break;
+      due();
+      this.#checkRules();
+    }
+    this.#countDown();
+  }
+
+  /** All cables are there, everybody runs, and nothing is slow. */
+  heal(): void {
+    this.world = { ...this.world, isPeerCut: false };
+    if (this.world.kernel.arbiter === null) this.startKernel();
+    this.changeKernel({ raiseDelay: 0 });
+    for (const side of SIDES) {
+      if (this.node(side).role === null) this.startInstance(side);
+      const now = { persistDelay: 0, standByDelay: 0, claimDelay: 0, answerDelay: 0, sayingDelay: 0 };
+      this.change(side, { ...now, stalled: 0, isCutFromKernel: false, isLiedTo: false });
+    }
+  }
+
+  #passTime(): void {
+    this.changeKernel({ nowMs: this.world.kernel.nowMs + KERNEL_STEP_MS });
+    for (const side of SIDES) this.change(side, { nowMs: this.node(side).nowMs + STEPS_MS[side] });
+    for (const side of SIDES) this.#tick(side);
+    this.#arbiter({ kind: 'tick' });
+    this.#checkRules();
+  }
+
+  #tick(side: Side): void {
+    const node = this.node(side);
+    if (node.role === null || node.stalled > 0) return;
+    if (node.stalledFor * STEPS_MS[side] >= PEER_TIMEOUT_MS) this.#event(side, { kind: 'woke' });
+    this.change(side, { stalledFor: 0 });
+    this.#connect(side);
+    const peer = this.node(other(side));
+    const isRefused = (peer.role === null && !this.world.isPeerCut) || node.isLiedTo;
+    const goneFromMs = isRefused ? (node.goneFromMs ?? node.nowMs) : null;
+    this.change(side, { goneFromMs });
+    this.#event(side, { kind: 'tick', peerHeardMs: node.peerHeardMs, peerGoneFromMs: goneFromMs });
+    this.#say(side, null);
+    this.#claim(side);
+  }
+
+  #connect(side: Side): void {
+    const { isCutFromKernel, hasSession } = this.node(side);
+    const { arbiter } = this.world.kernel;
+    if (isCutFromKernel) return;
+    if (arbiter === null) this.#endSession(side);
+    else if (!hasSession) {
+      this.change(side, { hasSession: true, claims: [], answers: [], echoSentMs: NEVER });
+      this.#arbiter({ kind: 'connected', instance: side + 1 });
+      this.#event(side, { kind: 'session', isThere: true });
+    }
+  }
+
+  #endSession(side: Side): void {
+    if (!this.node(side).hasSession) return;
+    this.change(side, { hasSession: false });
+    this.#event(side, { kind: 'session', isThere: false });
+  }
+
+  #say(side: Side, request: HandoverRequest | null): void {
+    const { role, nowMs, sayings, heardSaidMs } = this.node(side);
+    const peer = this.node(other(side));
+    if (role === null || this.world.isPeerCut || peer.role === null) return;
+    const settings = settingsOf(side);
+    const word: PeerWord = {
+      instance: side + 1,
+      ...activationOf(role),
+      hasLease: holdsLease(role, nowMs),
+      kernelAnswers: kernelAnswers(settings, role, nowMs),
+    };
+    const saying = { word, saidMs: nowMs, echoMs: heardSaidMs, request };
+    const last = sayings.at(-1);
+    // What was said in the same moment and is newer stands for both, unless it asks for something.
+    const kept = last?.saidMs === nowMs && last.request === null ? sayings.slice(0, -1) : sayings;
+    this.change(side, { sayings: [...kept, saying].slice(-4) });
+  }
+
+  #claim(side: Side): void {
+    const { role, nowMs, claims, hasSession, isCutFromKernel } = this.node(side);
+    if (role === null || !hasSession || isCutFromKernel) return;
+    const claim: LeaseClaim = {
+      ...activationOf(role),
+      releasedTerm: role.releasedTerm,
+      peerGone: isPeerGone(settingsOf(side), role, nowMs),
+      preferHoldOffMs: HOLD_OFF_MS,
+      leaseMs: LEASE_MS,
+      wish: role.wish,
+    };
+    const kept = claims.at(-1)?.sentMs === nowMs ? claims.slice(0, -1) : claims;
+    this.change(side, { claims: [...kept, { claim, sentMs: nowMs }].slice(-4) });
+  }
+
+  /** What happens next in this round. */
+  #nextDue(): (() => void) | undefined {
+    const { kernel } = this.world;
+    if (kernel.raising !== null && kernel.raiseDelay === 0) return () => this.#raised();
+    for (const side of SIDES) {
+      const due = this.#nextDueOf(side, this.node(side));
+      if (due !== undefined) return due;
+    }
+    return undefined;
+  }
+
+  #nextDueOf(side: Side, node: Node): (() => void) | undefined {
+    const peer = this.node(other(side));
+    const isUp = this.world.kernel.arbiter !== null;
+    if (node.claims.length > 0 && node.claimDelay === 0 && isUp) return () => this.#claimArrives(side);
+    const isDeaf = peer.role === null || peer.stalled > 0;
+    if (node.sayings.length > 0 && node.sayingDelay === 0 && !isDeaf) return () => this.#wordArrives(side);
+    if (node.role === null || node.stalled > 0) return undefined;
+    if (node.persisting.length > 0 && node.persistDelay === 0) return () => this.#persisted(side);
+    if (node.isStandingBy && node.standByDelay === 0) return () => this.#stoodDown(side);
+    if (node.answers.length > 0 && node.answerDelay === 0) return () => this.#answerArrives(side);
+    return undefined;
+  }
+
+  #raised(): void {
+    const { raising } = this.world.kernel;
+    if (raising === null) return;
+    this.changeKernel({ raising: null, stored: raising });
+    this.#arbiter({ kind: 'raised', term: raising.term });
+  }
+
+  #claimArrives(side: Side): void {
+    const [first, ...claims] = this.node(side).claims;
+    if (first === undefined) return;
+    this.change(side, { claims, echoSentMs: first.sentMs });
+    this.#arbiter({ kind: 'claimed', instance: side + 1, claim: first.claim });
+  }
+
+  #wordArrives(side: Side): void {
+    const [first, ...sayings] = this.node(side).sayings;
+    if (first === undefined) return;
+    this.change(side, { sayings });
+    const to = other(side);
+    this.change(to, {
+      peerHeardMs: this.node(to).nowMs,
+      goneFromMs: null,
+      heardSaidMs: first.saidMs,
+    });
+    this.#event(to, { kind: 'peer-said', word: first.word, echoMs: first.echoMs });
+    if (first.request !== null) this.#event(to, { kind: 'handover', request: first.request, from: 'peer' });
+  }
+
+  #persisted(side: Side): void {
+    const [first, ...persisting] = this.node(side).persisting;
+    if (first === undefined) return;
+    const { durableTerm } = this.node(side);
+    const kept = this.#options.product.keepsTerms ? Math.max(durableTerm, first) : durableTerm;
+    this.change(side, { persisting, durableTerm: kept });
+    this.#event(side, { kind: 'persisted', term: first, isDurable: true });
+  }
+
+  #stoodDown(side: Side): void {
+    this.change(side, { isStandingBy: false });
+    this.#event(side, { kind: 'stood-down' });
+  }
+
+  #answerArrives(side: Side): void {
+    const [first, ...answers] = this.node(side).answers;
+    if (first === undefined) return;
+    this.change(side, { answers });
+    this.#event(side, { kind: 'answered', ...first });
+  }
+
+  /** An operator at an instance. */
+  handover(side: Side, request: HandoverRequest): void {
+    this.#event(side, { kind: 'handover', request, from: 'operator' });
+  }
+
+  #event(side: Side, event: RoleEvent): void {
+    const { role, nowMs } = this.node(side);
+    if (role === null) return;
+    const { state, effects } = this.#options.product.stepRole(settingsOf(side), role, {
+      ...event,
+      nowMs,
+    });
+    this.change(side, { role: state });
+    const { pending } = state;
+    if (pending !== null && pending !== role.pending && pending.from !== 'kernel') {
+      this.#minted(side + 1, pending.term);
+    }
+    for (const effect of effects) {
+      if (effect.kind === 'persist') {
+        this.change(side, { persisting: [...this.node(side).persisting, effect.term] });
+      } else if (effect.kind === 'stand-by') this.change(side, { isStandingBy: true });
+      else if (effect.kind === 'tell-peer') this.#say(side, null);
+      else if (effect.kind === 'ask-peer') this.#say(side, effect.request);
+      else if (effect.kind === 'renew-lease') this.#claim(side);
+    }
+  }
+
+  #arbiter(event: ArbiterEvent): void {
+    const { arbiter, nowMs } = this.world.kernel;
+    if (arbiter === null) return;
+    const ruling = this.#options.product.stepArbiter(arbiter, { ...event, nowMs });
+    this.changeKernel({ arbiter: ruling.state });
+    for (const decision of ruling.decisions) {
+      if (decision.kind === 'raise') {
+        this.#minted(0, decision.term);
+        this.changeKernel({ raising: { term: decision.term, holder: decision.holder } });
+        continue;
+      }
+      const side: Side = decision.instance === 1 ? 0 : 1;
+      if (decision.answer.kind === 'granted') this.#checkGrant(side);
+      const { answers, echoSentMs, isCutFromKernel } = this.node(side);
+      if (isCutFromKernel) continue;
+      const answer = { answer: decision.answer, sentMs: echoSentMs };
+      this.change(side, { answers: [...answers, answer].slice(-4) });
+    }
+  }
+
+  #minted(minter: number, term: Term): void {
+    const { mintedTerms } = this.world;
+    if (term <= (mintedTerms[minter] ?? 0)) throw new BrokenRule(`term ${counterOf(term)} is minted again`);
+    const [kernel, first, second] = mintedTerms;
+    this.world = {
+      ...this.world,
+      mintedTerms: [minter === 0 ? term : kernel, minter === 1 ? term : first, minter === 2 ? term : second],
+    };
+  }
+
+  #checkGrant(to: Side): void {
+    const { role, nowMs } = this.node(other(to));
+    const isLie = this.node(to).isLiedTo;
+    if (role !== null && holdsLease(role, nowMs) && !isLie) {
+      throw new BrokenRule('a lease is granted while the other instance holds one');
+    }
+  }
+
+  #checkRules(): void {
+    const [first, second] = this.world.nodes;
+    if (first.role === null || second.role === null) return;
+    const areActive = first.role.phase === 'active' && second.role.phase === 'active';
+    if (areActive && first.role.ownTerm === second.role.ownTerm) {
+      throw new BrokenRule('two instances are active under one term');
+    }
+    const areLeased = holdsLease(first.role, first.nowMs) && holdsLease(second.role, second.nowMs);
+    if (areLeased && !first.isLiedTo && !second.isLiedTo) {
+      throw new BrokenRule('two instances hold a lease');
+    }
+  }
+
+  #countDown(): void {
+    for (const side of SIDES) {
+      const node = this.node(side);
+      this.change(side, {
+        persistDelay: Math.max(0, node.persistDelay - 1),
+        standByDelay: Math.max(0, node.standByDelay - 1),
+        claimDelay: Math.max(0, node.claimDelay - 1),
+        answerDelay: Math.max(0, node.answerDelay - 1),
+        sayingDelay: Math.max(0, node.sayingDelay - 1),
+        stalled: Math.max(0, node.stalled - 1),
+        stalledFor: node.stalled > 0 ? node.stalledFor + 1 : node.stalledFor,
+      });
+    }
+    this.changeKernel({ raiseDelay: Math.max(0, this.world.kernel.raiseDelay - 1) });
+  }
+}
+
+export function other(side: Side): Side {
+  return side === 0 ? 1 : 0;
+}
+
+function activationOf(role: RoleState) {
+  const { ownTerm, highestTerm, unfit, isLeaving, preferred } = role;
+  return { role: roleOf(role), ownTerm, highestTerm, unfit, isLeaving, preferred };
+}
