@@ -2,8 +2,8 @@ import type { Deviation } from './deviations.ts';
 import { fingerprint } from './fingerprint.ts';
 import { BrokenRule, type PairOptions, PairWorld, SIDES, type World } from './pair-world.ts';
 
-/** After everything is healed exactly one is active within so many rounds, and stays so. */
-const HEALING_ROUNDS_MAX = 40;
+/** A world that is left alone has somebody active within so many rounds, a healed one exactly one, for good. */
+const SETTLING_ROUNDS_MAX = 30;
 /** No run of rounds without a deviation is longer before it repeats itself. */
 const CHAIN_MAX = 400;
 
@@ -25,6 +25,8 @@ export interface Explored {
   readonly rounds: number;
   /** Rounds from healing to exactly one active for good, at worst. */
   readonly healingRounds: number;
+  /** Rounds from the last deviation until somebody is active for good, at worst. */
+  readonly vacantRounds: number;
   /** True: every history was followed; false: `statesMax` ended it. */
   readonly isComplete: boolean;
   /** `null`: no rule was broken. */
@@ -34,8 +36,59 @@ export interface Explored {
 /** How an untouched world comes to rest. */
 interface Settling {
   readonly rounds: number;
-  /** Who is active then. */
-  readonly active: number;
+  /** What `judge` says then, and for good. */
+  readonly verdict: number;
+}
+
+/** What is expected of a world that is left alone. */
+class Rest {
+  rounds = 0;
+  roundsMax = 0;
+  readonly #options: PairOptions;
+  readonly #rule: string;
+  /** 0: the rule is broken, if it remains so. */
+  readonly #judge: (world: World) => number;
+  readonly #known = new Map<number, Settling>();
+
+  constructor(options: PairOptions, rule: string, judge: (world: World) => number) {
+    this.#options = options;
+    this.#rule = rule;
+    this.#judge = judge;
+  }
+
+  /** @throws BrokenRule */
+  expect(world: World): void {
+    const pair = new PairWorld(world, this.#options);
+    const chain: { print: number; verdict: number }[] = [];
+    const places = new Set<number>();
+    let known: Settling | undefined;
+    for (;;) {
+      const print = fingerprint(pair.world);
+      known = this.#known.get(print);
+      if (known !== undefined || places.has(print)) break;
+      if (chain.length > CHAIN_MAX) throw new BrokenRule('a world that is left alone comes to no rest');
+      places.add(print);
+      chain.push({ print, verdict: this.#judge(pair.world) });
+      pair.round(0, () => {});
+      this.rounds++;
+    }
+    this.roundsMax = Math.max(this.roundsMax, this.#settle(chain, known));
+  }
+
+  #settle(chain: readonly { print: number; verdict: number }[], known: Settling | undefined): number {
+    const verdict = known?.verdict ?? chain.at(-1)?.verdict ?? 0;
+    if (verdict === 0) throw new BrokenRule(this.#rule);
+    // What is settled already may still differ in times that no longer matter.
+    const isSettled = known === undefined || known.rounds === 0;
+    const from = isSettled ? chain.findLastIndex((each) => each.verdict !== verdict) + 1 : chain.length;
+    const roundsAfter = known?.rounds ?? 0;
+    for (const [at, { print }] of chain.entries()) {
+      this.#known.set(print, { rounds: Math.max(0, from - at) + roundsAfter, verdict });
+    }
+    const rounds = from + roundsAfter;
+    if (rounds > SETTLING_ROUNDS_MAX) throw new BrokenRule(`${this.#rule} for ${rounds} rounds`);
+    return rounds;
+  }
 }
 
 interface Found {
@@ -57,14 +110,19 @@ class Explorer {
   readonly #ids = new Map<number, number>();
   readonly #parents: number[] = [];
   readonly #labels: string[] = [];
-  readonly #healing = new Map<number, Settling>();
+  readonly #healed: Rest;
+  readonly #leftAlone: Rest;
   #rounds = 0;
-  #healingRounds = 0;
   #level: Found[] = [];
   #next: Found[] = [];
 
   constructor(exploration: Exploration) {
+    const { options } = exploration;
     this.#exploration = exploration;
+    this.#healed = new Rest(options, 'after healing not exactly one is active', onlyActive);
+    this.#leftAlone = new Rest(options, 'nobody is active though an instance runs', (world) =>
+      Number(isServed(world)),
+    );
   }
 
   run(): Explored {
@@ -89,8 +147,14 @@ class Explorer {
   #result(rule: string | null, id: number): Explored {
     const isComplete = rule === null && this.#parents.length < this.#exploration.statesMax;
     const broken = rule === null ? null : { rule, history: this.#history(id) };
-    const states = this.#parents.length;
-    return { states, rounds: this.#rounds, healingRounds: this.#healingRounds, isComplete, broken };
+    return {
+      states: this.#parents.length,
+      rounds: this.#rounds + this.#healed.rounds + this.#leftAlone.rounds,
+      healingRounds: this.#healed.roundsMax,
+      vacantRounds: this.#leftAlone.roundsMax,
+      isComplete,
+      broken,
+    };
   }
 
   #history(id: number): string[] {
@@ -102,10 +166,10 @@ class Explorer {
   #doing = '';
 
   #found(world: World, { parent, label, to }: { parent: number; label: string; to: Found[] }): void {
-    const hash = fingerprint(world);
-    if (this.#ids.has(hash)) return;
+    const print = fingerprint(world);
+    if (this.#ids.has(print)) return;
     const id = this.#parents.length;
-    this.#ids.set(hash, id);
+    this.#ids.set(print, id);
     this.#parents.push(parent);
     this.#labels.push(label);
     to.push({ world, id });
@@ -113,8 +177,12 @@ class Explorer {
 
   #follow({ world, id }: Found, deviations: number): void {
     const { options, depth, depthWithin, check } = this.#exploration;
+    this.#doing = 'nothing';
+    this.#leftAlone.expect(world);
     this.#doing = 'healing';
-    this.#healingRounds = Math.max(this.#healingRounds, this.#heal(world));
+    const healing = new PairWorld(world, options);
+    healing.heal();
+    this.#healed.expect(healing.world);
     const points: World[] = [];
     const pair = new PairWorld(world, options);
     this.#doing = 'a round';
@@ -136,44 +204,9 @@ class Explorer {
       deviation.apply(pair);
       pair.round(position, () => {});
       this.#rounds++;
+      this.#exploration.check?.(pair.world, point);
       this.#found(pair.world, { parent: id, label: this.#doing, to: this.#next });
     }
-  }
-
-  /** Rounds until exactly one is active for good. */
-  #heal(world: World): number {
-    const { options } = this.#exploration;
-    const pair = new PairWorld(world, options);
-    pair.heal();
-    const chain: { hash: number; active: number }[] = [];
-    const places = new Map<number, number>();
-    let known: Settling | undefined;
-    for (;;) {
-      const hash = fingerprint(pair.world);
-      known = this.#healing.get(hash);
-      if (known !== undefined || places.has(hash)) break;
-      if (chain.length > CHAIN_MAX) throw new BrokenRule('what is healed comes to no rest');
-      places.set(hash, chain.length);
-      chain.push({ hash, active: onlyActive(pair.world) });
-      pair.round(0, () => {});
-      this.#rounds++;
-    }
-    return this.#settle(chain, known);
-  }
-
-  #settle(chain: readonly { hash: number; active: number }[], known: Settling | undefined): number {
-    const active = known?.active ?? chain.at(-1)?.active ?? 0;
-    if (active === 0) throw new BrokenRule('after healing not exactly one is active');
-    // What is settled already may still differ in times that no longer matter.
-    const isSettled = known === undefined || known.rounds === 0;
-    const from = isSettled ? chain.findLastIndex((each) => each.active !== active) + 1 : chain.length;
-    const roundsAfter = known?.rounds ?? 0;
-    for (const [at, { hash }] of chain.entries()) {
-      this.#healing.set(hash, { rounds: Math.max(0, from - at) + roundsAfter, active });
-    }
-    const rounds = from + roundsAfter;
-    if (rounds > HEALING_ROUNDS_MAX) throw new BrokenRule(`healing takes ${rounds} rounds`);
-    return rounds;
   }
 }
 
@@ -182,4 +215,10 @@ export function onlyActive(world: World): number {
   const phases = SIDES.map((side) => world.nodes[side].role?.phase);
   const active = phases.indexOf('active');
   return active >= 0 && phases[1 - active] === 'standby' ? active + 1 : 0;
+}
+
+/** Somebody is active, or no process could be. */
+function isServed({ nodes }: World): boolean {
+  const running = nodes.filter(({ role, stalled }) => role !== null && stalled === 0);
+  return running.length === 0 || running.some(({ role }) => role?.phase === 'active');
 }

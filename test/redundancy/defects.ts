@@ -1,0 +1,117 @@
+/** Defects that the explorer must find; each replaces a part of the product. */
+import { startArbiter, stepArbiter } from '../../src/kernel/arbiter.ts';
+import { stepRole } from '../../src/redundancy/role.ts';
+import { PRODUCT, type Product } from './pair-world.ts';
+
+const NEVER = Number.NEGATIVE_INFINITY;
+
+export interface Defect {
+  readonly name: string;
+  readonly product: Product;
+  /** The rule that it breaks. */
+  readonly rule: RegExp;
+  readonly isSeenIn: 'faults' | 'health';
+}
+
+export const DEFECTS: readonly Defect[] = [
+  {
+    name: 'the Kernel grants again without its margin',
+    rule: /lease/,
+    isSeenIn: 'faults',
+    product: {
+      ...PRODUCT,
+      stepArbiter: (before, event) => {
+        const ruling = stepArbiter(before, event);
+        const { lease } = ruling.state;
+        if (lease.untilMs === before.lease.untilMs) return ruling;
+        return { ...ruling, state: { ...ruling.state, lease: { ...lease, untilMs: lease.untilMs - 120 } } };
+      },
+    },
+  },
+  {
+    name: 'a Kernel that just started grants at once',
+    rule: /lease/,
+    isSeenIn: 'faults',
+    product: {
+      ...PRODUCT,
+      startArbiter: (stored, nowMs) => {
+        const state = startArbiter(stored, nowMs);
+        return {
+          ...state,
+          startedMs: NEVER,
+          guardUntilMs: NEVER,
+          lease: { ...state.lease, untilMs: NEVER },
+        };
+      },
+    },
+  },
+  {
+    name: 'terms are not kept through a restart',
+    rule: /minted again/,
+    isSeenIn: 'faults',
+    product: { ...PRODUCT, keepsTerms: false },
+  },
+  {
+    name: 'a lease counts from when its answer arrives',
+    rule: /lease/,
+    isSeenIn: 'faults',
+    product: {
+      ...PRODUCT,
+      stepRole: (settings, before, event) =>
+        stepRole(settings, before, event.kind === 'answered' ? { ...event, sentMs: event.nowMs } : event),
+    },
+  },
+  {
+    name: 'a higher term of the peer is ignored, and so is the word of the Kernel',
+    rule: /after healing not exactly one/,
+    isSeenIn: 'faults',
+    product: {
+      ...PRODUCT,
+      stepRole: (settings, before, event) => {
+        const isIgnored =
+          (event.kind === 'peer-said' && event.word.role === 'active') ||
+          (event.kind === 'answered' && event.answer.kind === 'held-by-other');
+        if (before.phase !== 'active' || !isIgnored) return stepRole(settings, before, event);
+        return { state: before, effects: [] };
+      },
+    },
+  },
+  {
+    name: 'a lease that was given up is taken for one that runs',
+    rule: /lease/,
+    isSeenIn: 'faults',
+    product: {
+      ...PRODUCT,
+      stepRole: (settings, before, event) => {
+        const step = stepRole(settings, before, event);
+        // It says that it gave up what it still holds.
+        return { ...step, state: { ...step.state, releasedTerm: step.state.leaseTerm } };
+      },
+    },
+  },
+  {
+    name: 'a standby without a Kernel never takes over',
+    rule: /nobody is active/,
+    isSeenIn: 'faults',
+    product: {
+      ...PRODUCT,
+      stepRole: (settings, before, event) => {
+        const step = stepRole(settings, before, event);
+        const isOwn = step.state.pending?.from === 'self' && before.phase === 'standby';
+        return isOwn ? { state: { ...before, tickedMs: event.nowMs }, effects: [] } : step;
+      },
+    },
+  },
+  {
+    name: 'who starts without a Kernel is active at once',
+    rule: /two are active/,
+    isSeenIn: 'health',
+    product: {
+      ...PRODUCT,
+      startRole: (settings, from) => {
+        const step = PRODUCT.startRole(settings, from);
+        return { ...step, state: { ...step.state, phase: 'active', ownTerm: from.highestTerm + 16 } };
+      },
+    },
+  },
+];

@@ -1,0 +1,58 @@
+import { FAULTS, JITTER, LIES, SWITCHES } from './deviations.ts';
+import type { Exploration } from './explorer.ts';
+import { onlyActive } from './explorer.ts';
+import {
+  BrokenRule,
+  darkWorld,
+  type PairOptions,
+  PairWorld,
+  PRODUCT,
+  type Product,
+  type World,
+} from './pair-world.ts';
+
+/** Both start in the same moment, with no Kernel, and with one that starts then. */
+function coldStarts(options: PairOptions): Exploration['starts'] {
+  const pair = new PairWorld(darkWorld(), options);
+  pair.startInstance(0);
+  pair.startInstance(1);
+  const alone = pair.world;
+  pair.startKernel();
+  return [
+    { name: 'both start, without a Kernel', world: alone },
+    { name: 'both start, and a Kernel', world: pair.world },
+  ];
+}
+
+export function faultsOf(
+  depth: number,
+  { product = PRODUCT, preferred = 0 }: { product?: Product; preferred?: number } = {},
+): Exploration {
+  const options = { preferred, product };
+  const starts = coldStarts(options);
+  return { starts, options, deviations: FAULTS, depth, depthWithin: depth, statesMax: 5_000_000 };
+}
+
+/** Operators beside the faults. */
+export function switchesOf(depth: number): Exploration {
+  return { ...faultsOf(depth), deviations: [...SWITCHES, ...FAULTS] };
+}
+
+/** A middlebox that lies beside the faults: two may hold a lease then, but never one term, and it heals. */
+export function liesOf(depth: number): Exploration {
+  return { ...faultsOf(depth), deviations: [...LIES, ...FAULTS] };
+}
+
+/** Nothing but messages that are a round late: nobody may be active beside another, and no role may move. */
+export function healthyOf(depth: number, product: Product = PRODUCT): Exploration {
+  const check = (after: World, before: World): void => {
+    if (after.nodes.every(({ role }) => role?.phase === 'active')) {
+      throw new BrokenRule('two are active though nothing is wrong');
+    }
+    const active = onlyActive(before);
+    if (active !== 0 && onlyActive(after) !== active) {
+      throw new BrokenRule('a role moves though nothing is wrong');
+    }
+  };
+  return { ...faultsOf(depth, { product }), deviations: JITTER, check };
+}
