@@ -274,7 +274,8 @@ function needsTerm(state: ArbiterState, wanted: number, nowMs: number): boolean 
   const isHolder = wanted === minted.holder && seat !== undefined && !isReleased(seat, minted.term);
   if (isHolder && state.highestTerm <= minted.term) return false;
   // Before the holder is asked to stand down, the term of the next one is there.
-  const isHandover = nowMs >= state.guardUntilMs && seatOf(state, lease.holder) !== undefined;
+  const holder = seatOf(state, lease.holder);
+  const isHandover = nowMs >= state.guardUntilMs && holder !== undefined && holder.claim !== null;
   return isHandover || isFreeFor(state, wanted, nowMs);
 }
 
