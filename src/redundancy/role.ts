@@ -136,7 +136,7 @@ function considerTaking(turn: Turn): void {
     return;
   }
   state.vacantFromMs ??= nowMs;
-  let fromMs = state.vacantFromMs;
+  let fromMs = vacancy.waitMs === 0 ? nowMs : state.vacantFromMs;
   if (state.phase === 'starting') {
     // Where the other's machine says that nobody listens there, little is left to listen for.
     const earlierMs = vacancy.why === 'peer-dead' ? 2 * settings.peerTimeoutMs : 0;

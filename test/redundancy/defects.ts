@@ -10,14 +10,15 @@ export interface Defect {
   readonly product: Product;
   /** The rule that it breaks. */
   readonly rule: RegExp;
-  readonly isSeenIn: 'faults' | 'health';
+  /** What shows it soon; none: it shows where nothing is wrong. */
+  readonly faults: RegExp | null;
 }
 
 export const DEFECTS: readonly Defect[] = [
   {
     name: 'the Kernel grants again without its margin',
     rule: /lease/,
-    isSeenIn: 'faults',
+    faults: /cable of instance 1 is pulled/,
     product: {
       ...PRODUCT,
       stepArbiter: (before, event) => {
@@ -31,7 +32,7 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: 'a Kernel that just started grants at once',
     rule: /lease/,
-    isSeenIn: 'faults',
+    faults: /Kernel restarts|cable of instance/,
     product: {
       ...PRODUCT,
       startArbiter: (stored, nowMs) => {
@@ -48,13 +49,13 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: 'terms are not kept through a restart',
     rule: /minted again/,
-    isSeenIn: 'faults',
+    faults: /instance 1 restarts|peer link is cut/,
     product: { ...PRODUCT, keepsTerms: false },
   },
   {
     name: 'a lease counts from when its answer arrives',
     rule: /lease/,
-    isSeenIn: 'faults',
+    faults: /stands still|late/,
     product: {
       ...PRODUCT,
       stepRole: (settings, before, event) =>
@@ -64,7 +65,7 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: 'a higher term of the peer is ignored, and so is the word of the Kernel',
     rule: /after healing not exactly one/,
-    isSeenIn: 'faults',
+    faults: /peer link/,
     product: {
       ...PRODUCT,
       stepRole: (settings, before, event) => {
@@ -79,7 +80,7 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: 'a lease that was given up is taken for one that runs',
     rule: /lease/,
-    isSeenIn: 'faults',
+    faults: /cable|late/,
     product: {
       ...PRODUCT,
       stepRole: (settings, before, event) => {
@@ -92,7 +93,7 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: 'a standby without a Kernel never takes over',
     rule: /nobody is active/,
-    isSeenIn: 'faults',
+    faults: /killed/,
     product: {
       ...PRODUCT,
       stepRole: (settings, before, event) => {
@@ -105,7 +106,7 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: 'who starts without a Kernel is active at once',
     rule: /two are active/,
-    isSeenIn: 'health',
+    faults: null,
     product: {
       ...PRODUCT,
       startRole: (settings, from) => {

@@ -23,6 +23,14 @@ function ofSide(side: Side): Deviation[] {
       isPossible: (world) => !lives(world),
       apply: (world) => world.startInstance(side),
     },
+    {
+      name: `${who} restarts at once`,
+      isPossible: lives,
+      apply: (world) => {
+        world.killInstance(side, false);
+        world.startInstance(side);
+      },
+    },
     ...[2, 7].map((rounds) => ({
       name: `${who} stands still for ${rounds} rounds`,
       isPossible: (world: PairWorld) => lives(world) && node(world).stalled === 0,
@@ -38,11 +46,11 @@ function ofSide(side: Side): Deviation[] {
       isPossible: (world) => node(world).isStandingBy && node(world).standByDelay === 0,
       apply: (world) => world.change(side, { standByDelay: 4 }),
     },
-    {
-      name: `the Kernel's cable of ${who} is pulled`,
-      isPossible: (world) => !node(world).isCutFromKernel,
-      apply: (world) => world.change(side, { isCutFromKernel: true, claims: [], answers: [] }),
-    },
+    ...[false, true].map((isNoticed) => ({
+      name: `the Kernel's cable of ${who} is pulled${isNoticed ? ', and both notice it' : ''}`,
+      isPossible: (world: PairWorld) => !node(world).isCutFromKernel,
+      apply: (world: PairWorld) => world.cutFromKernel(side, isNoticed),
+    })),
     {
       name: `the Kernel's cable of ${who} is plugged in`,
       isPossible: (world) => node(world).isCutFromKernel,
@@ -91,6 +99,14 @@ const OF_KERNEL: readonly Deviation[] = [
     name: 'the Kernel starts',
     isPossible: ({ world }) => world.kernel.arbiter === null,
     apply: (world) => world.startKernel(),
+  },
+  {
+    name: 'the Kernel restarts at once',
+    isPossible: ({ world }) => world.kernel.arbiter !== null,
+    apply: (world) => {
+      world.killKernel(false);
+      world.startKernel();
+    },
   },
   ...[2, 8].map((rounds) => ({
     name: `the archive takes ${rounds} rounds`,

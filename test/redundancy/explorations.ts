@@ -56,3 +56,9 @@ export function healthyOf(depth: number, product: Product = PRODUCT): Exploratio
   };
   return { ...faultsOf(depth, { product }), deviations: JITTER, check };
 }
+
+/** A planted defect among the faults that show it; `null`: nothing is wrong. */
+export function defectiveOf(product: Product, faults: RegExp | null): Exploration {
+  if (faults === null) return healthyOf(2, product);
+  return { ...faultsOf(2, { product }), deviations: FAULTS.filter(({ name }) => faults.test(name)) };
+}

@@ -195,6 +195,14 @@ export class PairWorld {
     if (!isCutFromKernel) this.#arbiter({ kind: 'disconnected', instance: side + 1 });
   }
 
+  /** The network is gone; `isNoticed`: both ends see their connection break, else it is silent. */
+  cutFromKernel(side: Side, isNoticed: boolean): void {
+    this.change(side, { isCutFromKernel: true, claims: [], answers: [] });
+    if (!isNoticed) return;
+    this.#arbiter({ kind: 'disconnected', instance: side + 1 });
+    this.#endSession(side);
+  }
+
   startKernel(): void {
     const { nowMs, stored } = this.world.kernel;
     this.changeKernel({ arbiter: this.#options.product.startArbiter(stored, nowMs) });
