@@ -148,7 +148,7 @@ describe('the lease of a holder that is gone', () => {
     ]);
   });
 
-  it('is over at once where its peer has evidence that its process is dead, and its session has ended', () => {
+  it('is over at once where its peer sees that its process is dead, and its session has ended', () => {
     settled();
     expect(claims(2, { peerGone: true })).toEqual([`2: held-by-other ${FIRST} 1`]);
     happens({ kind: 'disconnected', instance: 1 });

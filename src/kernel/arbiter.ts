@@ -86,7 +86,7 @@ function withMargin(leaseMs: number): number {
   return leaseMs * (1 + MARGIN_SHARE);
 }
 
-/** `stored` is what the archive has; a run of the Kernel before this one may have granted up to this moment. */
+/** `stored` is what the archive has. A run of the Kernel before this one may have granted until now. */
 export function startArbiter(stored: Grant | null, nowMs: number): ArbiterState {
   const untilMs = nowMs + withMargin(LEASE_MS_DEFAULT);
   const minted = { term: stored?.term ?? NO_TERM, holder: stored?.holder ?? 0 };
@@ -233,7 +233,7 @@ function pick(state: ArbiterState, nowMs: number): { wanted: number; reason: str
   return { wanted: nearest?.instance ?? 0, reason: 'first' };
 }
 
-/** It can be active; one that is silent for longer than its lease is gone, though its connection is there. */
+/** It can be active; one that is silent for longer than its lease is gone, connected or not. */
 function isThere({ claim, claimedMs }: Seat, nowMs: number): boolean {
   return claim !== null && !claim.isLeaving && nowMs - claimedMs < withMargin(leaseMsOf(claim));
 }

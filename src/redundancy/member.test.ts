@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Pair, Server } from '../../test/redundancy/pair.ts';
 import { counterOf, termOf } from '../domain/term.ts';
-import { Pair, Server } from './pair.fixture.ts';
 import type { LeaseAnswer } from './ports.ts';
 
 const SWITCH = { to: 2, operator: 'somebody', force: false };

@@ -197,7 +197,7 @@ export class Member {
     if (unfit !== this.#state.unfit) this.#happened({ kind: 'fitness', unfit });
   }
 
-  /** The process is about to end: resolves when nothing is numbered any more and the others have been told. */
+  /** The process is about to end: resolves when nothing is numbered any more and the others were told. */
   async leave(): Promise<void> {
     this.#happened({ kind: 'leave' });
     if (this.#state.phase !== 'standing-down') return;

@@ -248,7 +248,7 @@ function metActive(turn: Turn, word: PeerWord, isFresh: boolean): void {
   } else state.vacantFromMs = null;
 }
 
-/** Two active ones: the lower term stands down; a lease holds on until its Kernel has granted a higher one. */
+/** Two active ones: the lower term stands down; one with a lease holds on until its Kernel raises that. */
 function contest(turn: Turn, word: PeerWord, isFresh: boolean): void {
   const { settings, state, effects, nowMs } = turn;
   const isOfLower = word.ownTerm === state.ownTerm && word.instance < settings.instance;

@@ -43,7 +43,7 @@ function waitMs(settings: RoleSettings, state: RoleState, peer: PeerWord): numbe
   return state.phase === 'starting' ? 0 : peerTimeoutMs;
 }
 
-/** Who stands by goes before who starts, a fit one before an unfit one, then the preferred, then the lower. */
+/** Who stands by goes before who starts, a fit one before an unfit one; then the preferred, the lower. */
 function isFirstInLine(settings: RoleSettings, state: RoleState, peer: PeerWord): boolean {
   const isStarting = state.phase === 'starting';
   if (isStarting !== (peer.role === 'starting')) return !isStarting;

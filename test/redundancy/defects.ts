@@ -1,7 +1,7 @@
 /** Defects that the explorer must find; each replaces a part of the product. */
 import { startArbiter, stepArbiter } from '../../src/kernel/arbiter.ts';
 import { stepRole } from '../../src/redundancy/role.ts';
-import { PRODUCT, type Product } from './pair-world.ts';
+import { PRODUCT, type Product } from './pair-model.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -74,19 +74,6 @@ export const DEFECTS: readonly Defect[] = [
           (event.kind === 'answered' && event.answer.kind === 'held-by-other');
         if (before.phase !== 'active' || !isIgnored) return stepRole(settings, before, event);
         return { state: before, effects: [] };
-      },
-    },
-  },
-  {
-    name: 'a lease that was given up is taken for one that runs',
-    rule: /lease/,
-    faults: /cable|late/,
-    product: {
-      ...PRODUCT,
-      stepRole: (settings, before, event) => {
-        const step = stepRole(settings, before, event);
-        // It says that it gave up what it still holds.
-        return { ...step, state: { ...step.state, releasedTerm: step.state.leaseTerm } };
       },
     },
   },

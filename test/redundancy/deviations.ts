@@ -1,4 +1,5 @@
-import { type Node, other, type PairWorld, SIDES, type Side } from './pair-world.ts';
+import { type Node, other, SIDES, type Side } from './pair-model.ts';
+import type { PairWorld } from './pair-world.ts';
 
 /** Something that goes otherwise than in a round in which everything arrives. */
 export interface Deviation {

@@ -1,15 +1,8 @@
 import { FAULTS, JITTER, LIES, SWITCHES } from './deviations.ts';
 import type { Exploration } from './explorer.ts';
 import { onlyActive } from './explorer.ts';
-import {
-  BrokenRule,
-  darkWorld,
-  type PairOptions,
-  PairWorld,
-  PRODUCT,
-  type Product,
-  type World,
-} from './pair-world.ts';
+import { BrokenRule, darkWorld, type PairOptions, PRODUCT, type Product, type World } from './pair-model.ts';
+import { PairWorld } from './pair-world.ts';
 
 /** Both start in the same moment, with no Kernel, and with one that starts then. */
 function coldStarts(options: PairOptions): Exploration['starts'] {

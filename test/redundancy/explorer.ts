@@ -1,8 +1,9 @@
 import type { Deviation } from './deviations.ts';
 import { fingerprint } from './fingerprint.ts';
-import { BrokenRule, type PairOptions, PairWorld, SIDES, type World } from './pair-world.ts';
+import { BrokenRule, type PairOptions, SIDES, type World } from './pair-model.ts';
+import { PairWorld } from './pair-world.ts';
 
-/** A world that is left alone has somebody active within so many rounds, a healed one exactly one, for good. */
+/** A world left alone has somebody active within so many rounds, a healed one exactly one, for good. */
 const SETTLING_ROUNDS_MAX = 30;
 /** No run of rounds without a deviation is longer before it repeats itself. */
 const CHAIN_MAX = 400;

@@ -1,5 +1,5 @@
 import { counterOf, type Term } from '../../src/domain/term.ts';
-import type { World } from './pair-world.ts';
+import type { World } from './pair-model.ts';
 
 /** Farther than any wait of the machines reaches. */
 const HORIZON_MS = 1200;

@@ -1,156 +1,36 @@
 /**
- * Two instances of one process, their peer link and one Kernel, as values: the machines of the product, and
- * around them what may be under way (terms on their way to a disk, messages, lines that are being closed).
- * A round is a step of time in which everything arrives; what deviates from that is in `deviations.ts`.
- * The clock of instance 1 runs by a sixth slower than that of the Kernel: as much as the margin of a lease
- * allows for.
+ * What happens in the world of `pair-model.ts`. A round is a step of time in which everything arrives; what
+ * deviates from that is in `deviations.ts`.
  */
-import type { HandoverRequest, LeaseAnswer, LeaseClaim } from '../../src/domain/lease.ts';
-import { counterOf, NO_TERM, type Term } from '../../src/domain/term.ts';
-import { type ArbiterEvent, type ArbiterState, startArbiter, stepArbiter } from '../../src/kernel/arbiter.ts';
-import { startRole, stepRole } from '../../src/redundancy/role.ts';
+import type { HandoverRequest, LeaseClaim } from '../../src/domain/lease.ts';
+import { counterOf, type Term } from '../../src/domain/term.ts';
+import type { ArbiterEvent } from '../../src/kernel/arbiter.ts';
 import {
   holdsLease,
   isPeerGone,
   kernelAnswers,
   type PeerWord,
   type RoleEvent,
-  type RoleSettings,
   type RoleState,
   roleOf,
 } from '../../src/redundancy/role-state.ts';
-
-export type Side = 0 | 1;
-export const SIDES: readonly Side[] = [0, 1];
-
-const NEVER = Number.NEGATIVE_INFINITY;
-const KERNEL_STEP_MS = 120;
-const STEPS_MS = [100, 120] as const;
-const LEASE_MS = 600;
-const PEER_TIMEOUT_MS = 300;
-const HOLD_OFF_MS = 1000;
-
-export interface Saying {
-  readonly word: PeerWord;
-  readonly saidMs: number;
-  readonly echoMs: number;
-  readonly request: HandoverRequest | null;
-}
-
-/** A thing that is under way arrives in the round in which it is 0; else it waits for so many rounds more. */
-type Delay = number;
-
-export interface Node {
-  readonly nowMs: number;
-  /** `null`: its process is dead. */
-  readonly role: RoleState | null;
-  readonly durableTerm: Term;
-  readonly persisting: readonly Term[];
-  readonly persistDelay: Delay;
-  readonly isStandingBy: boolean;
-  readonly standByDelay: Delay;
-  /** Rounds for which its process stands still. */
-  readonly stalled: number;
-  readonly stalledFor: number;
-  readonly peerHeardMs: number;
-  readonly goneFromMs: number | null;
-  /** When the peer had said what was heard last, by the peer's clock. */
-  readonly heardSaidMs: number;
-  readonly hasSession: boolean;
-  readonly claims: readonly { readonly claim: LeaseClaim; readonly sentMs: number }[];
-  readonly claimDelay: Delay;
-  /** Of the last claim that arrived. */
-  readonly echoSentMs: number;
-  readonly answers: readonly { readonly answer: LeaseAnswer; readonly sentMs: number }[];
-  readonly answerDelay: Delay;
-  /** On their way from this one to its peer. */
-  readonly sayings: readonly Saying[];
-  readonly sayingDelay: Delay;
-  readonly isCutFromKernel: boolean;
-  /** It takes its living peer for dead. */
-  readonly isLiedTo: boolean;
-}
-
-export interface World {
-  readonly nodes: readonly [Node, Node];
-  readonly kernel: {
-    readonly nowMs: number;
-    /** `null`: it is down. */
-    readonly arbiter: ArbiterState | null;
-    readonly stored: { readonly term: Term; readonly holder: number } | null;
-    readonly raising: { readonly term: Term; readonly holder: number } | null;
-    readonly raiseDelay: Delay;
-  };
-  readonly isPeerCut: boolean;
-  /** The highest counter that the Kernel, instance 1 and instance 2 have minted. */
-  readonly mintedTerms: readonly [Term, Term, Term];
-}
-
-/** What a planted defect replaces. */
-export interface Product {
-  readonly startRole: typeof startRole;
-  readonly stepRole: typeof stepRole;
-  readonly startArbiter: typeof startArbiter;
-  readonly stepArbiter: typeof stepArbiter;
-  readonly keepsTerms: boolean;
-}
-
-export const PRODUCT: Product = { startRole, stepRole, startArbiter, stepArbiter, keepsTerms: true };
-
-export interface PairOptions {
-  /** 0: none. */
-  readonly preferred: number;
-  readonly product: Product;
-}
-
-/** A rule that is broken; the explorer adds how it came to that. */
-export class BrokenRule extends Error {}
-
-export function settingsOf(side: Side): RoleSettings {
-  return {
-    instance: side + 1,
-    hasPeer: true,
-    hasPeerLink: true,
-    peerTimeoutMs: PEER_TIMEOUT_MS,
-    peerGoneMs: STEPS_MS[side],
-    kernelTimeoutMs: LEASE_MS,
-    startOffsetMs: 120,
-    tickMs: STEPS_MS[side],
-  };
-}
-
-const DEAD_NODE: Omit<Node, 'nowMs' | 'durableTerm' | 'isCutFromKernel'> = {
-  role: null,
-  persisting: [],
-  persistDelay: 0,
-  isStandingBy: false,
-  standByDelay: 0,
-  stalled: 0,
-  stalledFor: 0,
-  peerHeardMs: NEVER,
-  goneFromMs: null,
-  heardSaidMs: NEVER,
-  hasSession: false,
-  claims: [],
-  claimDelay: 0,
-  echoSentMs: NEVER,
-  answers: [],
-  answerDelay: 0,
-  sayings: [],
-  sayingDelay: 0,
-  isLiedTo: false,
-};
-
-/** Both are down, and so is the Kernel; all cables are there. */
-export function darkWorld(): World {
-  const node = { ...DEAD_NODE, nowMs: 0, durableTerm: NO_TERM, isCutFromKernel: false };
-  return {
-    nodes: [node, node],
-    kernel: { nowMs: 0, arbiter: null, stored: null, raising: null, raiseDelay: 0 },
-    isPeerCut: false,
-    mintedTerms: [NO_TERM, NO_TERM, NO_TERM],
-  };
-}
+import {
+  BrokenRule,
+  DEAD_NODE,
+  HOLD_OFF_MS,
+  KERNEL_STEP_MS,
+  LEASE_MS,
+  NEVER,
+  type Node,
+  other,
+  type PairOptions,
+  PEER_TIMEOUT_MS,
+  SIDES,
+  type Side,
+  STEPS_MS,
+  settingsOf,
+  type World,
+} from './pair-model.ts';
 
 /** One event at a time on a world that changes; what goes in and comes out is a value. */
 export class PairWorld {
@@ -487,10 +367,6 @@ export class PairWorld {
     }
     this.changeKernel({ raiseDelay: Math.max(0, this.world.kernel.raiseDelay - 1) });
   }
-}
-
-export function other(side: Side): Side {
-  return side === 0 ? 1 : 0;
 }
 
 function activationOf(role: RoleState) {

@@ -1,13 +1,13 @@
 /** Two members on virtual time with a peer link between them, for tests. */
 
-import { Life } from '../../test/simulation/life.ts';
-import { KomError } from '../domain/errors.ts';
-import type { HandoverRequest, Preference } from '../domain/lease.ts';
-import type { Term } from '../domain/term.ts';
-import { silentLog } from '../world/log.ts';
-import { SimulatedClock } from '../world/simulated/clock.ts';
-import { Member, type MemberFacts } from './member.ts';
-import type { FieldPort, LeasePort, PeerPort, TermNotes } from './ports.ts';
+import { KomError } from '../../src/domain/errors.ts';
+import type { HandoverRequest, Preference } from '../../src/domain/lease.ts';
+import type { Term } from '../../src/domain/term.ts';
+import { Member, type MemberFacts } from '../../src/redundancy/member.ts';
+import type { FieldPort, LeasePort, PeerPort, TermNotes } from '../../src/redundancy/ports.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import { Life } from '../simulation/life.ts';
 
 const LATENCY_MS = 2;
 const HEARTBEAT_MS = 250;
