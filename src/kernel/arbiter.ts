@@ -251,7 +251,7 @@ function preferenceOf(seats: readonly Seat[]): { preferred: Preference; holdOffM
   return { preferred, holdOffMs };
 }
 
-/** Active under the highest term; fit; standing by; preferred; connected first (the order of a stable sort). */
+/** Active under the highest term; fit; standing by; preferred; connected first, as the sort is stable. */
 function compareNearness(left: Seat, right: Seat, preferred: number): number {
   return (
     activeTerm(right) - activeTerm(left) ||
