@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { faultsOf, healthyOf, liesOf, switchesOf } from '../redundancy/explorations.ts';
+import { faultsOf, liesOf, switchesOf } from '../redundancy/explorations.ts';
 import { explore } from '../redundancy/explorer.ts';
 
 const TIME_OUT_MS = 3_600_000;
@@ -27,7 +27,6 @@ describe('all histories of two instances and a Kernel, deeper', () => {
   it.each([
     ['with an operator and a fault', switchesOf],
     ['with evidence that lies, and a fault', liesOf],
-    ['with messages that are a little late', healthyOf],
   ] as const)(
     '%s',
     (_name, explorationOf) => {

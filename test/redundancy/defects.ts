@@ -92,7 +92,7 @@ export const DEFECTS: readonly Defect[] = [
   },
   {
     name: 'who starts without a Kernel is active at once',
-    rule: /two are active/,
+    rule: /two instances are active/,
     faults: null,
     product: {
       ...PRODUCT,

@@ -36,7 +36,10 @@ export function liesOf(depth: number): Exploration {
   return { ...faultsOf(depth), deviations: [...LIES, ...FAULTS] };
 }
 
-/** Nothing but messages that are a round late: nobody may be active beside another, and no role may move. */
+/**
+ * Nothing but messages that are a round late, fewer in a row than make the silence of a dead peer (three):
+ * nobody may be active beside another, and no role may move.
+ */
 export function healthyOf(depth: number, product: Product = PRODUCT): Exploration {
   const check = (after: World, before: World): void => {
     if (after.nodes.every(({ role }) => role?.phase === 'active')) {
