@@ -156,6 +156,8 @@ describe('a process that stands still', () => {
       await pair.clock.advance(3000);
     }
     expect(pair.roles).toBe('active standby');
+    // It did not even begin to.
+    expect(pair.second.notes.highest).toBe(0);
     expect(pair.second.deeds).toEqual([]);
   });
 });

@@ -90,8 +90,9 @@ export class Server {
     const word = request === null ? this.member.peerSide.state() : null;
     const saidMs = this.clock.monotonicMs();
     const echoMs = this.#heardSaidMs;
-    const late = peer.life.clock.schedule('word', LATENCY_MS, () => {
-      if (this.isCut) return late.cancel();
+    // As from a socket: after a stall it comes behind the timers that were due.
+    void peer.life.clock.sleep(LATENCY_MS).then(() => {
+      if (this.isCut) return;
       peer.heardMs = peer.clock.monotonicMs();
       peer.goneMs = null;
       if (word !== null) {
