@@ -1,6 +1,9 @@
+import { invariant } from './errors.ts';
+import { GapCollector, type Unobserved } from './gap-collector.ts';
 import { isUnobserved, Quality } from './quality.ts';
 import type { Entry, Reading, Sample, SampleCause, TimeGap, TimeGapReason } from './sample.ts';
-import { STARTED_BY_ANOTHER_CLOCK, sameValue } from './sample.ts';
+import { moveTimeGap, sameValue } from './sample.ts';
+import { bounded, stamp } from './stamping.ts';
 import type { TagClass } from './stream.ts';
 
 /** What report-by-exception needs to know of a tag; the position in the list is the tag's index. */
@@ -25,6 +28,7 @@ export interface StationNews {
   readonly station: string;
   readonly readings: readonly Reading[];
   readonly unchangedUntilUs?: number;
+  readonly observedSinceUs?: number;
   readonly unseen?: readonly {
     readonly tagIndexes: readonly number[];
     readonly fromUs: number;
@@ -33,33 +37,26 @@ export interface StationNews {
   }[];
 }
 
-/** Longest text that is taken, in UTF-16 units; a longer one could make a block that nobody takes. */
-const TEXT_LENGTH_MAX = 262_144;
-
-/** Names in one time gap at most; a larger group is cut into several gaps. */
-const GAP_TAGS_MAX = 500;
-
-/** Source times outside of 1970 to 2099 are a device without a clock: the time of the read is taken. */
-const SOURCE_TIME_MAX_US = 4_102_444_800_000_000;
+interface SeenNow extends Now {
+  /** Since when what is told was observed; earlier than now where a queue was filled meanwhile. */
+  readonly seenSinceUs: number;
+}
 
 interface TagState {
   /** `null` until something was reported. */
   reported: { readonly sample: Sample; readonly atMonotonicMs: number } | null;
   /** The next observation is reported whatever it is. */
   snapshotDue: boolean;
+  /** Another instance may have reported meanwhile: the next word is reported, even that the tag is not seen. */
+  isTakenOver: boolean;
+  /** What was reported at the takeover bore an older time of the device: it is repeated as of the present. */
+  repeatDue: boolean;
   /** Since when nobody has seen the tag, and why; `null` while it is observed, or where it never was. */
   unobserved: Unobserved | null;
   /** Wall time of the last observation, integer µs; `null` before the first. */
   observedUs: number | null;
   /** Wall time of the first word about the tag in this run, integer µs; `null` before it. */
   firstHeardUs: number | null;
-}
-
-interface Unobserved {
-  readonly sinceUs: number;
-  readonly reason: TimeGapReason;
-  /** The present clock told `sinceUs`; else that of the run before. */
-  readonly isOwnClock: boolean;
 }
 
 /**
@@ -71,6 +68,10 @@ export class ReportByException {
   readonly #tags: readonly ReportedTag[];
   readonly #states: TagState[];
   readonly #indexesByStation = new Map<string, number[]>();
+  /** Wall time since which another instance may report, integer µs; `null`: this one does. */
+  #standbySinceUs: number | null = null;
+  /** What became known while standing by, and is to be declared after it. */
+  #owed: readonly TimeGap[] = [];
 
   /**
    * `unobservedSinceUs`: the end of the last run of the same store; until its first reading each tag counts
@@ -81,6 +82,8 @@ export class ReportByException {
     this.#states = tags.map(() => ({
       reported: null,
       snapshotDue: true,
+      isTakenOver: false,
+      repeatDue: false,
       unobserved:
         unobservedSinceUs === null
           ? null
@@ -102,9 +105,13 @@ export class ReportByException {
 
   /** What is to be numbered of a batch: gaps first, then samples in the order of the readings. */
   report(news: StationNews, now: Now): Entry[] {
+    invariant(this.#standbySinceUs === null, 'an instance that stands by reports nothing');
     const gaps = new GapCollector(this.#tags);
+    const seenSinceUs = Math.min(news.observedSinceUs ?? now.wallUs, now.wallUs);
     for (const unseen of news.unseen ?? []) this.#unseen(news.station, unseen, gaps);
-    for (const reading of news.readings) this.#track(reading, now, gaps);
+    for (const reading of news.readings) this.#track(reading, { ...now, seenSinceUs }, gaps);
+    if (news.observedSinceUs !== undefined && news.unchangedUntilUs !== undefined)
+      this.#trackUntold(news.station, { ...now, seenSinceUs }, gaps);
     if (gaps.isEmpty) return this.#samples(news, now);
     this.#demandSnapshot(news.station);
     return [...gaps.gaps(this.#indexesByStation), ...this.#samples(news, now)];
@@ -115,7 +122,10 @@ export class ReportByException {
    */
   stationLost(station: string, quality: number, now: Now): Entry[] {
     const readings = (this.#indexesByStation.get(station) ?? [])
-      .filter((index) => this.#states[index]?.reported?.sample.quality !== quality)
+      .filter((index) => {
+        const state = this.#states[index];
+        return state?.isTakenOver === true || state?.reported?.sample.quality !== quality;
+      })
       .map((tagIndex): Reading => ({ tagIndex, sourceTimeUs: now.wallUs, value: null, quality }));
     return readings.length === 0 ? [] : this.report({ station, readings }, now);
   }
@@ -136,23 +146,72 @@ export class ReportByException {
   }
 
   /**
-   * Since when tags were not observed that this run has not observed at all yet, integer µs: the earliest.
-   * Not declared so far, so it must not be forgotten if this run is cut off. `null`: there is no such tag.
+   * From now on another instance reports, until `activate`: each tag counts as not observed by this one since
+   * it last was, for the reason `takeover`, or `agent-stopped` where it was that before. Returns what is to be
+   * numbered before: the losses of stations that go on now.
    */
-  get stoppedSinceUs(): number | null {
-    let earliestUs: number | null = null;
-    for (const { unobserved } of this.#states) {
-      if (unobserved?.reason !== 'agent-stopped') continue;
+  standBy(now: Now): TimeGap[] {
+    if (this.#standbySinceUs !== null) return [];
+    this.#standbySinceUs = now.wallUs;
+    const gaps = new GapCollector(this.#tags);
+    for (const [index, state] of this.#states.entries()) {
+      const { unobserved, observedUs } = state;
+      const sinceUs = unobserved === null ? (observedUs ?? now.wallUs) : now.wallUs;
+      if (unobserved?.reason === 'station-down') gaps.add(index, unobserved, now.wallUs);
+      if (unobserved === null || unobserved.reason === 'station-down') {
+        state.unobserved = { sinceUs, reason: 'takeover', isOwnClock: true };
+      }
+      state.snapshotDue = true;
+      state.isTakenOver = true;
+    }
+    return gaps.gaps(this.#indexesByStation);
+  }
+
+  /** This instance reports from now on. Returns what is to be numbered first. */
+  activate(): TimeGap[] {
+    this.#standbySinceUs = null;
+    const owed = [...this.#owed];
+    this.#owed = [];
+    return owed;
+  }
+
+  /**
+   * Until when this instance observed its tags, integer µs: while it stands by, and after that until each tag
+   * was heard of, or the time until then was declared. `null`: until now.
+   */
+  get observedUntilUs(): number | null {
+    let earliestUs = this.#standbySinceUs;
+    for (const { isTakenOver, unobserved } of this.#states) {
+      if (!isTakenOver || !isStop(unobserved)) continue;
       earliestUs = Math.min(earliestUs ?? unobserved.sinceUs, unobserved.sinceUs);
     }
     return earliestUs;
   }
 
-  /** Declares that time up to now; for tags that are not observed for long after a start, or never. */
+  /**
+   * Since when tags were not observed that this run has not observed at all yet, or not since it stood by,
+   * integer µs: the earliest. Not declared so far, so it must not be forgotten if this run is cut off.
+   * `null`: there is no such tag.
+   */
+  get stoppedSinceUs(): number | null {
+    let earliestUs: number | null = null;
+    for (const { unobserved } of this.#states) {
+      if (!isStop(unobserved)) continue;
+      earliestUs = Math.min(earliestUs ?? unobserved.sinceUs, unobserved.sinceUs);
+    }
+    for (const { fromUs } of this.#owed) earliestUs = Math.min(earliestUs ?? fromUs, fromUs);
+    return earliestUs;
+  }
+
+  /**
+   * Declares that time up to now; for tags that are not observed for long after a start or a takeover, or
+   * never. While standing by there is nothing to declare.
+   */
   declareStopped(now: Now): TimeGap[] {
+    if (this.#standbySinceUs !== null) return [];
     const gaps = new GapCollector(this.#tags);
     for (const [index, state] of this.#states.entries()) {
-      if (state.unobserved?.reason !== 'agent-stopped') continue;
+      if (!isStop(state.unobserved)) continue;
       gaps.add(index, state.unobserved, now.wallUs);
       state.unobserved = { ...state.unobserved, sinceUs: now.wallUs, isOwnClock: true };
     }
@@ -161,6 +220,8 @@ export class ReportByException {
 
   /** The clock was set by so much, µs: what it told before goes along. */
   clockChanged(byUs: number): void {
+    if (this.#standbySinceUs !== null) this.#standbySinceUs += byUs;
+    this.#owed = this.#owed.map((gap) => moveTimeGap(gap, byUs));
     for (const state of this.#states) {
       const { unobserved, reported } = state;
       if (unobserved?.isOwnClock) state.unobserved = { ...unobserved, sinceUs: unobserved.sinceUs + byUs };
@@ -174,18 +235,24 @@ export class ReportByException {
 
   /**
    * The end of the last run became known only now: declares the time from there to the first word about each
-   * tag. What was never heard of goes on as not observed.
+   * tag. What was never heard of goes on as not observed. While standing by it is declared later.
    */
   lastRunEnded(unobservedSinceUs: number, now: Now, isOwnClock = false): TimeGap[] {
     const since = { sinceUs: unobservedSinceUs, reason: 'agent-stopped', isOwnClock } as const;
     const gaps = new GapCollector(this.#tags);
+    const standsBy = this.#standbySinceUs !== null;
     for (const [index, state] of this.#states.entries()) {
-      gaps.add(index, since, state.firstHeardUs ?? now.wallUs);
-      if (state.firstHeardUs === null) {
+      const { firstHeardUs } = state;
+      if (firstHeardUs === null && standsBy) state.unobserved = since;
+      else gaps.add(index, since, firstHeardUs ?? now.wallUs);
+      if (firstHeardUs === null && !standsBy) {
         state.unobserved = { sinceUs: now.wallUs, reason: 'agent-stopped', isOwnClock: true };
       }
     }
-    return gaps.gaps(this.#indexesByStation);
+    const declared = gaps.gaps(this.#indexesByStation);
+    if (!standsBy) return declared;
+    this.#owed = [...this.#owed, ...declared];
+    return [];
   }
 
   #unseen(station: string, unseen: NonNullable<StationNews['unseen']>[number], gaps: GapCollector): void {
@@ -196,7 +263,7 @@ export class ReportByException {
   }
 
   /** Follows whether the tag is observed; a change of that, either way, declares the time until now. */
-  #track(reading: Reading, now: Now, gaps: GapCollector): void {
+  #track(reading: Reading, now: SeenNow, gaps: GapCollector): void {
     const state = this.#states[reading.tagIndex];
     if (state === undefined) return;
     state.firstHeardUs ??= now.wallUs;
@@ -206,38 +273,55 @@ export class ReportByException {
         if (state.observedUs !== null)
           gaps.add(reading.tagIndex, { sinceUs: state.observedUs, ...down }, now.wallUs);
         state.unobserved = { sinceUs: now.wallUs, ...down };
-      } else if (state.unobserved.reason === 'agent-stopped') {
+      } else if (isStop(state.unobserved)) {
         gaps.add(reading.tagIndex, state.unobserved, now.wallUs);
         state.unobserved = { sinceUs: now.wallUs, reason: 'station-down', isOwnClock: true };
       }
       return;
     }
     if (state.unobserved !== null) {
-      gaps.add(reading.tagIndex, state.unobserved, now.wallUs);
+      gaps.add(reading.tagIndex, state.unobserved, now.seenSinceUs);
       state.unobserved = null;
     }
     state.observedUs = now.wallUs;
   }
 
+  /**
+   * A queue that was filled while standing by is told to its end: the tags of which it held nothing are what
+   * they were when this instance reported them last.
+   */
+  #trackUntold(station: string, now: SeenNow, gaps: GapCollector): void {
+    for (const index of this.#indexesByStation.get(station) ?? []) {
+      const state = this.#states[index];
+      if (state?.unobserved?.reason !== 'takeover' || state.reported === null) continue;
+      if (isUnobserved(state.reported.sample.quality)) continue;
+      gaps.add(index, state.unobserved, now.seenSinceUs);
+      state.unobserved = null;
+      state.isTakenOver = false;
+      state.observedUs = now.wallUs;
+    }
+  }
+
   #samples(news: StationNews, now: Now): Sample[] {
     const samples: Sample[] = [];
+    // What was queued meanwhile held since then, where its own time is older.
+    const readUs = Math.min(news.observedSinceUs ?? now.wallUs, now.wallUs);
     for (const reading of news.readings) {
-      const sample = this.#decide(reading, now);
+      const sample = this.#decide(reading, now, readUs);
       if (sample !== null) samples.push(sample);
     }
     if (news.unchangedUntilUs !== undefined) this.#repeatUnchanged(news.station, now, samples);
     return samples;
   }
 
-  #decide(told: Reading, now: Now): Sample | null {
+  #decide(told: Reading, now: Now, readUs: number): Sample | null {
     const reading = bounded(told);
     const tag = this.#tags[reading.tagIndex];
     const state = this.#states[reading.tagIndex];
     if (tag === undefined || state === undefined) return null;
     const cause = causeOf(tag, state, reading, now);
-    return cause === null
-      ? null
-      : this.#accept(state, stamp(reading, cause, state.reported?.sample, now), now);
+    if (cause === null) return null;
+    return this.#accept(state, stamp(reading, { cause, last: state.reported?.sample, readUs }), now);
   }
 
   /** A keep-alive says that good tags are what they were: what is due as snapshot or period is repeated. */
@@ -250,22 +334,26 @@ export class ReportByException {
       const last = state.reported.sample;
       if (isUnobserved(last.quality)) continue;
       state.observedUs = now.wallUs;
-      const due =
-        state.snapshotDue || now.monotonicMs - state.reported.atMonotonicMs >= tag.reportAtLeastEveryMs;
-      if (!due) continue;
-      const cause = state.snapshotDue ? 'snapshot' : 'periodic';
+      const isSnapshot = state.snapshotDue || state.repeatDue;
+      if (!isSnapshot && now.monotonicMs - state.reported.atMonotonicMs < tag.reportAtLeastEveryMs) continue;
+      state.repeatDue = false;
+      const cause = isSnapshot ? 'snapshot' : 'periodic';
       const { tagIndex, value, quality, deviceTimeUs } = last;
       const time =
         deviceTimeUs === undefined
           ? { sourceTimeUs: now.wallUs }
           : { sourceTimeUs: deviceTimeUs, isDeviceTime: true as const };
-      samples.push(this.#accept(state, stamp({ tagIndex, value, quality, ...time }, cause, last, now), now));
+      const repeated = stamp({ tagIndex, value, quality, ...time }, { cause, last, readUs: now.wallUs });
+      samples.push(this.#accept(state, repeated, now));
     }
   }
 
   #accept(state: TagState, sample: Sample, now: Now): Sample {
     state.reported = { sample, atMonotonicMs: now.monotonicMs };
     if (!isUnobserved(sample.quality)) state.snapshotDue = false;
+    // Behind its time another instance may have told otherwise, of a quality for example.
+    if (state.isTakenOver) state.repeatDue = sample.deviceTimeUs !== undefined;
+    state.isTakenOver = false;
     return sample;
   }
 
@@ -277,10 +365,15 @@ export class ReportByException {
   }
 }
 
+/** Not observed because this instance did not run, or another one was active. */
+function isStop(unobserved: Unobserved | null): unobserved is Unobserved {
+  return unobserved?.reason === 'agent-stopped' || unobserved?.reason === 'takeover';
+}
+
 function causeOf(tag: ReportedTag, state: TagState, reading: Reading, now: Now): SampleCause | null {
   const last = state.reported?.sample;
   if (last === undefined) return 'snapshot';
-  if (state.snapshotDue && !isUnobserved(reading.quality)) return 'snapshot';
+  if (state.isTakenOver || (state.snapshotDue && !isUnobserved(reading.quality))) return 'snapshot';
   if (last.quality !== reading.quality || hasChanged(tag, last, reading)) return 'change';
   const ageMs = now.monotonicMs - (state.reported?.atMonotonicMs ?? 0);
   return ageMs >= tag.reportAtLeastEveryMs ? 'periodic' : null;
@@ -298,70 +391,4 @@ function hasChanged(tag: ReportedTag, last: Sample, reading: Reading): boolean {
     return Number(difference < 0n ? -difference : difference) > tag.deadband;
   }
   return true;
-}
-
-/**
- * What the agent stamped stays as it is. A time of the device is noted as such; outside of 1970 to 2099 it is
- * none. A repeated value whose device time is not newer than the reported one is stored at the time of read,
- * with the device's time beside it. A change keeps the device's time, unless such a repeat was stored behind
- * that time already: then it is stored like one, so that the value which it replaced does not come after it.
- */
-function stamp(reading: Reading, cause: SampleCause, last: Sample | undefined, now: Now): Sample {
-  const { tagIndex, value, quality, sourceTimeUs } = reading;
-  const inRange =
-    Number.isSafeInteger(sourceTimeUs) && sourceTimeUs >= 0 && sourceTimeUs <= SOURCE_TIME_MAX_US;
-  if (!inRange) return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause };
-  if (reading.isDeviceTime !== true) return { tagIndex, sourceTimeUs, value, quality, cause };
-  const notNewer = last !== undefined && sourceTimeUs <= last.sourceTimeUs;
-  const wasRepeated = last?.deviceTimeUs !== undefined && last.deviceTimeUs !== last.sourceTimeUs;
-  const isOvertaken = wasRepeated && sourceTimeUs > (last.deviceTimeUs ?? 0);
-  if (!notNewer || (cause === 'change' && !isOvertaken))
-    return { tagIndex, sourceTimeUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
-  return { tagIndex, sourceTimeUs: now.wallUs, value, quality, cause, deviceTimeUs: sourceTimeUs };
-}
-
-/** The tag is seen, but its text is more than can be carried: told by the quality, without a value. */
-function bounded(reading: Reading): Reading {
-  const { value } = reading;
-  if (typeof value !== 'string' || value.length <= TEXT_LENGTH_MAX) return reading;
-  return { ...reading, value: null, quality: Quality.badEncodingLimitsExceeded };
-}
-
-/** Groups the gaps of single tags into few records: same station, interval and reason. */
-class GapCollector {
-  readonly #tags: readonly ReportedTag[];
-  readonly #groups = new Map<string, { gap: Omit<TimeGap, 'tags'>; indexes: number[] }>();
-
-  constructor(tags: readonly ReportedTag[]) {
-    this.#tags = tags;
-  }
-
-  get isEmpty(): boolean {
-    return this.#groups.size === 0;
-  }
-
-  add(tagIndex: number, { sinceUs: fromUs, reason, isOwnClock }: Unobserved, toUs: number): void {
-    const tag = this.#tags[tagIndex];
-    if (tag === undefined || toUs <= fromUs) return;
-    const key = `${tag.station}\n${fromUs}\n${toUs}\n${reason}\n${isOwnClock}`;
-    const group = this.#groups.get(key);
-    if (group === undefined) {
-      const clock = isOwnClock && STARTED_BY_ANOTHER_CLOCK.has(reason) ? { isOneClock: true as const } : {};
-      const gap = { station: tag.station, fromUs, toUs, reason, ...clock };
-      this.#groups.set(key, { gap, indexes: [tagIndex] });
-    } else group.indexes.push(tagIndex);
-  }
-
-  gaps(indexesByStation: ReadonlyMap<string, readonly number[]>): TimeGap[] {
-    return [...this.#groups.values()].flatMap(({ gap, indexes }) => {
-      const isWholeStation = new Set(indexes).size === indexesByStation.get(gap.station ?? '')?.length;
-      if (isWholeStation) return [{ ...gap, tags: [] }];
-      const names = indexes.map((index) => this.#tags[index]?.name ?? '');
-      const gaps: TimeGap[] = [];
-      for (let at = 0; at < names.length; at += GAP_TAGS_MAX) {
-        gaps.push({ ...gap, tags: names.slice(at, at + GAP_TAGS_MAX) });
-      }
-      return gaps;
-    });
-  }
 }
