@@ -20,6 +20,9 @@ const GOOD = [{ sourceTimeUs: 110, quality: Quality.good }];
 function timeGap(fromUs: number, toUs: number, streamId = 's1'): TimelineGap {
   return { kind: 'time', streamId, station: null, tags: [], fromUs, toUs, reason: 'station-down' };
 }
+function takeover(fromUs: number, toUs: number, streamId: string): TimelineGap {
+  return { kind: 'time', streamId, station: null, tags: [], fromUs, toUs, reason: 'takeover' };
+}
 function lost(fromUs: number, toUs: number, streamId = 's1'): TimelineGap {
   const numbers = { firstSequence: 1, lastSequence: OPEN_END, countAtMost: 1 };
   return { kind: 'sequence', streamId, fromUs, toUs, reason: 'evicted', ...numbers };
@@ -148,6 +151,31 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
     'what another instance observed fills a gap of this one',
     { streams: [S1, OTHER], gaps: [timeGap(200, 400)] },
     ['unknown 0-110', 'data 110-200', 'gap:station-down 200-300', 'data 300-700', 'unknown 700-1000'],
+  ],
+  [
+    'what a standby still holds is not of the time since it stood down',
+    {
+      streams: [S1, { ...OTHER, observedUntilUs: 600 }],
+      gaps: [takeover(600, 700, 'o')],
+      presence: { ...LIVE, producedTo: { s1: 12 }, heldFromUs: 450, observedUntilUs: { s1: 550 } },
+    },
+    ['unknown 0-110', 'data 110-600', 'gap:takeover 600-700', 'pending 700-1000'],
+  ],
+  [
+    'the hole of a takeover is what neither observed',
+    {
+      streams: [
+        { ...S1, observedUntilUs: 400 },
+        { ...OTHER, startedAtUs: 100, observedUntilUs: 900 },
+      ],
+      gaps: [takeover(100, 460, 'o')],
+    },
+    ['unknown 0-110', 'data 110-400', 'gap:takeover 400-460', 'data 460-900', 'unknown 900-1000'],
+  ],
+  [
+    'a standby that was never active says nothing',
+    { streams: [S1, { ...OTHER, observedUntilUs: 300 }] },
+    ALL_GOOD,
   ],
   [
     'nothing is known of the future',

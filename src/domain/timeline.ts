@@ -45,6 +45,11 @@ export interface Presence {
    * empty, or nobody who holds it is connected.
    */
   readonly heldFromUs: Readonly<Record<number, number>>;
+  /**
+   * Streams of instances that do not observe now, because they stand by: until when they did, integer µs, by
+   * stream id. What they hold is not of a later time.
+   */
+  readonly observedUntilUs?: Readonly<Record<string, number>>;
   /** The Kernel's time, integer µs: nothing is known of what comes after. */
   readonly nowUs: number;
 }
@@ -81,6 +86,9 @@ interface Span extends Claim {
  * 3. between instances, the one that observed the tag outweighs pending, which outweighs a gap
  * 4. observed: bad or data by the quality in force; unknown if there was no sample yet
  * 5. nobody says anything: unknown
+ *
+ * An instance that stands by says nothing of that time: its stream is observed until it stood down, and when
+ * it is active again it declares what it did not see. What remains of that is the hole of the takeover.
  *
  * A lost range of numbers may hold a change of any tag, so its gap lasts until the tag's next sample.
  */
@@ -125,7 +133,7 @@ function streamSpans({ streams, presence }: TimelineInput): Span[] {
     };
     const holds = (presence.producedTo[stream.streamId] ?? 0) > contiguousEnd(stream.coverage);
     if (!holds) return [observed];
-    const toUs = stream.endedAtUs ?? next;
+    const toUs = stream.endedAtUs ?? Math.min(next, presence.observedUntilUs?.[stream.streamId] ?? next);
     return [observed, { fromUs: observedUntilUs, toUs, instance, state: 'pending', reason: null }];
   });
 }
@@ -142,10 +150,14 @@ function gapSpans({ gaps, streams, sampleAfterGapUs, toUs }: TimelineInput): Spa
 
 /** A backlog may hold streams that the archive has not heard of. */
 function backlogSpan({ presence, streams }: TimelineInput): Span[] {
-  const { heldFromUs, nowUs: toUs } = presence;
+  const { heldFromUs, nowUs } = presence;
   const instances = new Set(streams.map((stream) => stream.instance));
   return [...instances].flatMap((instance): Span[] => {
     const fromUs = heldFromUs[instance];
+    const standbyUs = streams
+      .filter((stream) => stream.instance === instance)
+      .flatMap(({ streamId }) => presence.observedUntilUs?.[streamId] ?? []);
+    const toUs = Math.min(nowUs, ...standbyUs);
     return fromUs === undefined ? [] : [{ fromUs, toUs, instance, state: 'pending', reason: null }];
   });
 }

@@ -42,6 +42,7 @@ export class InstancePresence {
   #uplinkState: UplinkState = 'outage';
   #isConnected = false;
   #term: Term = NO_TERM;
+  #standbyUs: number | null = null;
   readonly #settled: SettledNumbers;
 
   constructor(instance: number, process: ProcessPresence, clock: Clock) {
@@ -60,6 +61,11 @@ export class InstancePresence {
     };
   }
 
+  /** Until when it observed, integer µs, while it stands by; `null`: it observes. */
+  get standbyUs(): number | null {
+    return this.#standbyUs;
+  }
+
   get isSilent(): boolean {
     return !this.#isConnected || this.status.silentMs > SILENCE_MS;
   }
@@ -68,6 +74,7 @@ export class InstancePresence {
   connected(streams: readonly StreamState[]): void {
     this.#isConnected = true;
     this.#streams = streams;
+    this.#standbyUs = null;
     for (const { streamId, ownerInstance } of streams) {
       this.#process.named(streamId, ownerInstance ?? this.instance);
     }
@@ -95,9 +102,11 @@ export class InstancePresence {
     this.#streams = heartbeat.isPartial ? merged(this.#streams, heartbeat.streams) : heartbeat.streams;
     this.#settled.note(this.#streams);
     this.#uplinkState = heartbeat.uplinkState;
+    const { observedUntilUs: untilUs, wallUs } = heartbeat;
     for (const { streamId, producedTo, running } of heartbeat.streams) {
-      if (running) this.#process.claim({ streamId, producedTo, untilUs: heartbeat.observedUntilUs });
+      if (running) this.#process.claim({ streamId, producedTo, untilUs });
     }
+    this.#standbyUs = untilUs < wallUs ? untilUs : null;
   }
 
   archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {

@@ -12,16 +12,18 @@ export function presenceOf(server: KernelServer, clock: Clock) {
   return (site: string, process: string): SitePresence => {
     const producedTo: Record<string, number> = {};
     const heldFromUs: Record<number, number> = {};
-    for (const { instance, status } of server.presence.of(site, process).instances()) {
+    const observedUntilUs: Record<string, number> = {};
+    for (const { instance, status, standbyUs } of server.presence.of(site, process).instances()) {
       for (const stream of status.isConnected ? status.streams : []) {
         const { streamId, ownerInstance: owner = instance } = stream;
+        if (standbyUs !== null && stream.running) observedUntilUs[streamId] = standbyUs;
         producedTo[streamId] = Math.max(producedTo[streamId] ?? 0, stream.producedTo);
         if (stream.heldFromUs > 0) {
           heldFromUs[owner] = Math.min(heldFromUs[owner] ?? stream.heldFromUs, stream.heldFromUs);
         }
       }
     }
-    return { producedTo, heldFromUs, nowUs: clock.wallUs() };
+    return { producedTo, heldFromUs, observedUntilUs, nowUs: clock.wallUs() };
   };
 }
 

@@ -52,6 +52,8 @@ export interface SessionOptions {
   /** The most urgent first: what it has goes before what the others have. */
   readonly sources: readonly UplinkSource[];
   readonly streamStates: () => StreamState[];
+  /** Until when the lines were observed, integer µs; `null`, or not given: until now. */
+  readonly observedUntilUs?: () => number | null;
   /** What the Kernel had when it welcomed. */
   readonly coverage: readonly StreamCoverage[];
   /** Dictionaries that it has. */

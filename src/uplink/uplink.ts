@@ -37,6 +37,8 @@ export interface UplinkOptions {
   readonly settings: UplinkSettings;
   /** The stores of the agent, the most urgent first. */
   readonly sources: readonly UplinkSource[];
+  /** Until when the lines were observed, integer µs; `null`, or not given: until now. */
+  readonly observedUntilUs?: () => number | null;
   readonly transport: Transport;
   readonly clock: Clock;
   /** Claims the lease of a process that several servers run, and hears what the Kernel says to it. */
