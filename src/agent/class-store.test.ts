@@ -35,8 +35,9 @@ const dictionary: Dictionary = {
 async function openStore(tagIndexes: number[], options: { share?: number; capacityBytes?: number } = {}) {
   const random = createSimulatedRandom(tagIndexes.length);
   const clock = new SimulatedClock();
+  const disk = new SimulatedDisk(clock, random);
   const store = await ClassStore.open({
-    disk: new SimulatedDisk(clock, random),
+    disk,
     buffer: {
       store: 'on-outage',
       capacityBytes: options.capacityBytes ?? 1_000_000,
@@ -58,7 +59,7 @@ async function openStore(tagIndexes: number[], options: { share?: number; capaci
     bootId: 'b'.repeat(32),
     overloadEnded: () => {},
   });
-  return { clock, store };
+  return { clock, store, disk };
 }
 
 function sample(tagIndex: number, value: number | string): Entry {
@@ -149,5 +150,72 @@ describe('store of a class', () => {
     expect((await delivered(rest.store))[0]).not.toBe('A.flow=first value');
     expect(rest.store.ring.gaps()).toMatchObject([{ reason: 'evicted' }]);
     expect(alarms.store.ring.gaps()).toEqual([]);
+  });
+
+  it('has everything durable and marked when it stands by, and numbers again after it is active', async () => {
+    const { clock, store } = await openStore([0, 1, 2, 3], { share: 1 });
+    const marks: unknown[] = [];
+    const { ring } = store;
+    const markAlive = ring.markAlive.bind(ring);
+    ring.markAlive = async (wallUs, next, details) => {
+      await markAlive(wallUs, next, details);
+      marks.push([next, details?.isStandby, ring.streams().at(-1)?.durableThrough]);
+    };
+    store.backlog.linkUp();
+    await store.backlog.next(1);
+    store.accept([sample(0, 1), sample(2, 2)]);
+    const standing = store.standBy(NOW_US);
+    expect(store.hasRoom, 'for corrections of times').toBe(false);
+    expect(() => store.accept([sample(0, 3)])).toThrow('stands by');
+    await clock.advance(50);
+    await standing;
+    store.markAlive(NOW_US);
+    await clock.advance(50);
+    const activating = store.activate(NOW_US);
+    expect(() => store.accept([sample(0, 3)]), 'the mark is not durable yet').toThrow('stands by');
+    await clock.advance(50);
+    await activating;
+    store.accept([sample(0, 3)]);
+    expect(marks).toEqual([
+      [3, true, 2],
+      [3, true, 2],
+      [3, false, 2],
+    ]);
+    expect(store.producedTo).toBe(3);
+  });
+
+  it('stands by all the same on a disk that takes nothing, and marks that when it does', async () => {
+    const { clock, store, disk } = await openStore([0, 1, 2, 3], { share: 1 });
+    const { ring } = store;
+    store.accept([sample(0, 1)]);
+    disk.failing = 'write';
+    let stands = false;
+    void store.standBy(NOW_US).then(() => {
+      stands = true;
+    });
+    await clock.advance(4900);
+    expect(stands).toBe(false);
+    await clock.advance(200);
+    expect(stands).toBe(true);
+    disk.failing = 'nothing';
+    await clock.advance(2000);
+    store.markAlive(NOW_US);
+    await clock.advance(100);
+    expect(ring.facts().streams.at(-1)).toMatchObject({ standbyThrough: 1, durableThrough: 1 });
+  });
+
+  it('does not wait for the disk where the Kernel has taken the rest', async () => {
+    const { clock, store, disk } = await openStore([0, 1, 2, 3], { share: 1 });
+    store.backlog.linkUp();
+    store.accept([sample(0, 1)]);
+    disk.failing = 'write';
+    let stands = false;
+    void store.standBy(NOW_US).then(() => {
+      stands = true;
+    });
+    await clock.advance(100);
+    store.backlog.acknowledge(store.ring.stream.streamId, 1);
+    await clock.advance(100);
+    expect(stands).toBe(true);
   });
 });

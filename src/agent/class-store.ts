@@ -8,7 +8,7 @@ import type { BufferSettings } from '../config/model.ts';
 import type { ClockFix } from '../domain/clock-fix.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
-import { describeError } from '../domain/errors.ts';
+import { describeError, invariant } from '../domain/errors.ts';
 import { powerCutBoundMs } from '../domain/power-cut.ts';
 import { type BufferPace, BufferPacer } from '../domain/rate.ts';
 import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
@@ -19,6 +19,9 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Disk } from '../world/store.ts';
+
+/** Standing down waits so long for what is in memory; what neither disk nor Kernel takes goes on waiting. */
+const SETTLE_MS = 5000;
 
 /** So much of a lost station is declared once more for the whole process if a crash takes its gap. */
 const STATION_DOWN_MAX_US = 60_000_000;
@@ -74,6 +77,8 @@ export class ClassStore {
   readonly #names: ReadonlySet<string>;
   readonly #stations: ReadonlySet<string>;
   #isMarking = false;
+  /** Only an active store gives numbers. */
+  #role: 'active' | 'activating' | 'standby' = 'active';
   /** At the last alive mark there was a time since this moment that was not observed and not declared. */
   #undeclaredSinceUs: number | null;
   /** It is declared by an entry up to this number, and must be declared again if that entry is lost. */
@@ -188,6 +193,7 @@ export class ClassStore {
   /** Numbers those of the entries that concern tags of this store. */
   accept(entries: readonly Entry[]): void {
     const own = this.#places === null ? entries : this.#own(entries, this.#places);
+    invariant(own.length === 0 || this.#role === 'active', 'a store that stands by gives no numbers');
     this.#assembler.accept(own);
     for (const entry of own) {
       if (isTimeGap(entry) && !isToldByQuality(entry)) this.declaredSince(entry.fromUs);
@@ -200,8 +206,45 @@ export class ClassStore {
    * there is a time that is not observed and not yet declared, so the next run has to declare it.
    */
   markAlive(undeclaredSinceUs: number | null, streamClock?: StreamClock): void {
-    const { clock, log, buffer } = this.#options;
-    this.#assembler.settleOverload();
+    if (this.#role === 'active') this.#assembler.settleOverload();
+    const untilUs = this.#safeUntilUs(undeclaredSinceUs);
+    // On a slow disk marks come faster than they are stored, and blocks must not wait behind them.
+    if (this.#isMarking) return;
+    this.#isMarking = true;
+    void this.#mark(untilUs, streamClock).finally(() => {
+      this.#isMarking = false;
+    });
+  }
+
+  /**
+   * Gives no numbers from now on. Resolves when everything that was numbered is durable or acknowledged, and
+   * the ring knows durably that no more comes: a run that is cut off after that ended cleanly. What the disk
+   * does not take in `SETTLE_MS` goes on waiting, and a later alive mark says it. `undeclaredSinceUs` as for
+   * an alive mark.
+   */
+  async standBy(undeclaredSinceUs: number | null, streamClock?: StreamClock): Promise<void> {
+    this.#assembler.finish();
+    this.#role = 'standby';
+    if (!(await this.#backlog.settle(SETTLE_MS))) {
+      this.#options.log.error({}, 'standing by, though what is in memory is neither durable nor delivered');
+    }
+    await this.#mark(this.#safeUntilUs(undeclaredSinceUs), streamClock);
+  }
+
+  /**
+   * Gives numbers when it resolves: the ring knows it durably, or its disk takes nothing, which is logged. Of
+   * a run that is cut off then, the time since it last stood by is declared all the same.
+   */
+  async activate(undeclaredSinceUs: number | null, streamClock?: StreamClock): Promise<void> {
+    if (this.#role === 'active') return;
+    this.#role = 'activating';
+    await this.#mark(this.#safeUntilUs(undeclaredSinceUs), streamClock);
+    this.#role = 'active';
+  }
+
+  /** The time until which everything is safe that was observed, integer µs. */
+  #safeUntilUs(undeclaredSinceUs: number | null): number {
+    const { clock, buffer } = this.#options;
     const before = this.#undeclaredSinceUs;
     this.#undeclaredSinceUs = earlier(undeclaredSinceUs, this.#assembler.overloadSinceUs);
     if (before !== null && before < (this.#undeclaredSinceUs ?? Number.MAX_SAFE_INTEGER)) {
@@ -213,23 +256,23 @@ export class ClassStore {
     const unsafeMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
     const safeUntilUs = clock.wallUs() - Math.ceil(unsafeMs * 1000);
     const notSafe = earlier(this.#undeclaredSinceUs, this.#declared?.sinceUs ?? null);
-    const untilUs = Math.min(safeUntilUs, notSafe ?? safeUntilUs);
-    // On a slow disk marks come faster than they are stored, and blocks must not wait behind them.
-    if (this.#isMarking) return;
-    this.#isMarking = true;
-    this.ring
-      .markAlive(untilUs, this.#assembler.nextSequence, streamClock)
-      .catch((error: unknown) => {
-        log.error({ error: describeError(error) }, 'the alive mark could not be stored');
-      })
-      .finally(() => {
-        this.#isMarking = false;
-      });
+    return Math.min(safeUntilUs, notSafe ?? safeUntilUs);
+  }
+
+  async #mark(untilUs: number, clock: StreamClock | undefined): Promise<void> {
+    const { log } = this.#options;
+    const isStandby = this.#role === 'standby' && this.#backlog.safeThrough >= this.producedTo;
+    try {
+      const details = { isStandby, ...(clock === undefined ? {} : { clock }) };
+      await this.ring.markAlive(untilUs, this.#assembler.nextSequence, details);
+    } catch (error) {
+      log.error({ error: describeError(error) }, 'the alive mark could not be stored');
+    }
   }
 
   /** Corrections of times may be numbered. */
   get hasRoom(): boolean {
-    return this.#backlog.hasRoom;
+    return this.#role === 'active' && this.#backlog.hasRoom;
   }
 
   /** Numbers corrections of times; only while there is room. */

@@ -25,6 +25,11 @@ export interface StreamRecord {
   readonly ended: StreamEnded | null;
   /** As of the alive mark that `aliveUntilUs` is from, this run's or the one before. */
   readonly clock?: StreamClock;
+  /**
+   * Of a run that stands by, as of the last alive mark: no number above this one is given before another mark
+   * says so. `null`, or not given: it is active.
+   */
+  readonly standbyThrough?: number | null;
 }
 
 /** What a new run says about the one before it. */
@@ -41,11 +46,17 @@ export function previousOf(record: StreamRecord | undefined): PreviousStream | n
   };
 }
 
-/** A stream that was running when the store was last used ended there, cut off. */
+/**
+ * A stream that was running when the store was last used ended there: cut off, or cleanly where it stood by
+ * and so gave no numbers. Where more is durable or acknowledged than its mark says, the mark that it was
+ * active again did not reach the disk.
+ */
 export function cutOff(record: StreamRecord): StreamRecord {
   if (record.ended !== null) return record;
-  const { durableThrough: lastSequence, aliveUntilUs: atUs } = record;
-  return { ...record, ended: { cleanly: false, lastSequence, atUs } };
+  const { durableThrough, ackedThrough, standbyThrough = null, aliveUntilUs: atUs } = record;
+  const isStandby = standbyThrough !== null && Math.max(durableThrough, ackedThrough) <= standbyThrough;
+  const lastSequence = isStandby ? standbyThrough : durableThrough;
+  return { ...record, ended: { cleanly: isStandby, lastSequence, atUs } };
 }
 
 /** The record with what a segment holds of the stream. */

@@ -12,6 +12,7 @@ import { type RingFacts, recordsBehind } from './facts.ts';
 import { Reader } from './reader.ts';
 import type {
   AppendResult,
+  MarkDetails,
   Ring,
   RingPosition,
   RingRead,
@@ -95,11 +96,18 @@ export class DurableRing implements Ring {
     return this.#appender.dictionary(hash) ?? (await this.#job(() => this.#reader.dictionary(hash)));
   }
 
-  markAlive(wallUs: number, nextSequence: number, clock?: StreamClock): Promise<void> {
+  markAlive(wallUs: number, nextSequence: number, details: MarkDetails = {}): Promise<void> {
+    const { clock, isStandby = false } = details;
     return this.#job(() => {
       const core = this.#core;
       const next = Math.max(core.current.nextSequence, nextSequence);
-      core.current = { ...core.current, aliveUntilUs: wallUs, nextSequence: next, ...(clock && { clock }) };
+      invariant(!isStandby || next === nextSequence, 'who stands by gave no number above the mark');
+      const standbyThrough = isStandby ? nextSequence - 1 : null;
+      core.current = {
+        ...core.current,
+        ...{ aliveUntilUs: wallUs, nextSequence: next, standbyThrough },
+        ...(clock && { clock }),
+      };
       return core.writing(async () => {
         await core.checkPresent();
         await core.commit();

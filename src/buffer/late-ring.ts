@@ -9,6 +9,7 @@ import { DICTIONARIES_MAX } from './append.ts';
 import type { RingFacts } from './facts.ts';
 import type {
   AppendResult,
+  MarkDetails,
   Ring,
   RingOptions,
   RingPosition,
@@ -117,10 +118,10 @@ export class LateRing implements Ring {
    * A mark that was made before the predecessor was known does not count the pause before this run as
    * undeclared. So it only opens the ring; the next one is stored.
    */
-  markAlive(wallUs: number, nextSequence: number, clock?: StreamClock): Promise<void> {
+  markAlive(wallUs: number, nextSequence: number, details?: MarkDetails): Promise<void> {
     const knowsPrevious = this.#ring !== null;
     return this.#writing(async (ring) => {
-      if (knowsPrevious) await ring.markAlive(wallUs, nextSequence, clock);
+      if (knowsPrevious) await ring.markAlive(wallUs, nextSequence, details);
     });
   }
 

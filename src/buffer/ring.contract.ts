@@ -162,6 +162,37 @@ export function ringContract(name: string, make: () => Promise<World>): void {
       await third.close();
     });
 
+    test('a run that was cut off while it stood by ended cleanly; one that was active again did not', async () => {
+      const world = await make();
+      const first = await openTestRing(world.disk, world, { policy: 'on-outage' });
+      await first.append(blocksOf(first, 1, 3));
+      await first.acknowledge(first.stream.streamId, 44);
+      await first.markAlive(START_US + 5, 45, { isStandby: true });
+      await first.close();
+      const second = await openTestRing(world.disk, world, { policy: 'on-outage' });
+      expect(second.stream.previous).toEqual({
+        streamId: first.stream.streamId,
+        lastDurableSequence: 44,
+        endedCleanly: true,
+        aliveUntilUs: START_US + 5,
+        lostAtMost: 0,
+      });
+      expect(second.streams()[0]?.ended).toEqual({ cleanly: true, lastSequence: 44, atUs: START_US + 5 });
+      await second.markAlive(START_US + 5, 1, { isStandby: true });
+      await second.markAlive(START_US + 6, 1);
+      await second.close();
+      const third = await openTestRing(world.disk, world);
+      expect(third.stream.previous).toMatchObject({ endedCleanly: false, lastDurableSequence: 0 });
+      await third.markAlive(START_US + 7, 1, { isStandby: true });
+      await third.append(blocksOf(third, 1, 2));
+      await third.close();
+      const fourth = await openTestRing(world.disk, world);
+      expect(fourth.stream.previous, 'the mark that it was active did not arrive').toMatchObject({
+        ...{ streamId: third.stream.streamId, lastDurableSequence: 20, endedCleanly: false, lostAtMost: 500 },
+      });
+      await fourth.close();
+    });
+
     test('streams that are settled are forgotten, others are not', async () => {
       const world = await make();
       const ids: string[] = [];

@@ -54,6 +54,9 @@ class LockStep {
   }
 
   async step(action: Action): Promise<void> {
+    const isNumbering = action.do.startsWith('append') || action.do === 'deliver without storing';
+    const standsBy = this.#model.streams.at(-1)?.endedAt !== null;
+    if (isNumbering && standsBy) await this.#markAlive();
     switch (action.do) {
       case 'append':
         await this.#append(action.sizes);
@@ -82,6 +85,9 @@ class LockStep {
         break;
       case 'mark alive':
         await this.#markAlive();
+        break;
+      case 'stand by':
+        await this.#markAlive(true);
         break;
       case 'end':
         await this.#end();
@@ -276,10 +282,15 @@ class LockStep {
     this.#model = committed(withLost(this.#model, range, 'rejected'));
   }
 
-  async #markAlive(): Promise<void> {
+  async #markAlive(isStandby = false): Promise<void> {
     const aliveUs = this.#clock.wallUs() + this.#next;
-    await this.#ring.markAlive(aliveUs, this.#next);
-    this.#model = withStream(committed(this.#model), this.#current, (each) => ({ ...each, aliveUs }));
+    await this.#ring.markAlive(aliveUs, this.#next, { isStandby });
+    const endedAt = isStandby ? this.#next - 1 : null;
+    this.#model = withStream(committed(this.#model), this.#current, (each) => ({
+      ...each,
+      aliveUs,
+      endedAt,
+    }));
   }
 
   async #end(): Promise<void> {

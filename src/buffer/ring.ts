@@ -48,6 +48,16 @@ export interface StreamClock {
   readonly through: number;
 }
 
+/** What an alive mark says beside the time. */
+export interface MarkDetails {
+  readonly clock?: StreamClock;
+  /**
+   * The instance stands by: everything below `nextSequence` is durable or acknowledged, and no number is
+   * given before a mark without this. A run that is cut off in between ended cleanly. Default: false.
+   */
+  readonly isStandby?: boolean;
+}
+
 /** When the last run of a store was alive, integer µs, and its clock; `null` if that was not kept. */
 export interface LastClock {
   readonly aliveUntilUs: number;
@@ -187,8 +197,11 @@ export interface Ring {
   putDictionary(dictionary: EncodedDictionary): Promise<void>;
   /** Bytes of a dictionary that a held block uses or that was put in this run. */
   dictionary(hash: string): Promise<Uint8Array | undefined>;
-  /** Durable alive mark with the next number to be given; carries the acknowledged watermarks to disk. */
-  markAlive(wallUs: number, nextSequence: number, clock?: StreamClock): Promise<void>;
+  /**
+   * Durable alive mark with the next number to be given; carries the acknowledged watermarks to disk.
+   * @throws KomError KOM_STORE_WRITE
+   */
+  markAlive(wallUs: number, nextSequence: number, details?: MarkDetails): Promise<void>;
   /** Clean end: no number above `lastSequence` was given. Only `close`, reads and acks may follow. */
   endStream(lastSequence: number, wallUs: number, clock?: StreamClock): Promise<void>;
   stat(): RingStat;

@@ -33,6 +33,8 @@ export interface CrashReport {
   readonly unsyncedLost: number;
   readonly violations: readonly string[];
   readonly blocksRead: number;
+  /** Runs that were killed while they stood by, and count as ended cleanly. */
+  readonly cleanEnds: number;
   /** Gap records in the rings at the end. */
   readonly evictions: number;
   readonly loss: Readonly<Record<Policy, LossSummary>>;
@@ -67,6 +69,7 @@ export async function crash(asked: { kills: number; powerCuts: number }): Promis
     unsyncedLost,
     violations: judges.flatMap((judge) => judge.violations),
     blocksRead: judges.reduce((sum, { blocksRead }) => sum + blocksRead, 0),
+    cleanEnds: judges.reduce((sum, { cleanEnds }) => sum + cleanEnds, 0),
     evictions: judges.reduce((sum, { evictions }) => sum + evictions, 0),
     loss: {
       always: summary(losses.filter(({ policy }) => policy === 'always')),

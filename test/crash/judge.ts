@@ -5,6 +5,7 @@ import { decodeBlock, entryAt, isClockFixAt } from '../../src/domain/block/codec
 import { joinTouching, type SequenceRange, subtract } from '../../src/domain/coverage.ts';
 import { powerCutBoundMs } from '../../src/domain/power-cut.ts';
 import { isTimeGap } from '../../src/domain/sample.ts';
+import type { PreviousStream } from '../../src/domain/stream.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { mintId } from '../../src/world/random.ts';
 import { createClock } from '../../src/world/real/clock.ts';
@@ -27,6 +28,8 @@ export interface Loss {
   readonly latenessMs: number;
 }
 
+const ROLE_SAYINGS: ReadonlySet<string> = new Set(['standing by', 'stood by', 'activating', 'active']);
+
 interface KnownStream {
   readonly streamId: string;
   durable: number;
@@ -40,6 +43,8 @@ export class Judge {
   readonly losses: Loss[] = [];
   blocksRead = 0;
   evictions = 0;
+  /** Runs that were killed while they stood by. */
+  cleanEnds = 0;
   readonly #store: StoreSettings;
   readonly #streams = new Map<string, KnownStream>();
   #newest: string | null = null;
@@ -59,7 +64,7 @@ export class Judge {
       return;
     }
     if (ring.stat().state !== 'healthy') this.#violation(`a start is ${ring.stat().state}`);
-    this.#checkChain(ring, written);
+    this.#checkChain(ring, { written, said });
     const blocks = await this.#readAll(ring);
     const held = this.#checkBlocks(ring, blocks);
     this.#checkConfirmed(ring, held);
@@ -86,7 +91,20 @@ export class Judge {
     return written;
   }
 
-  #checkChain(ring: Ring, written: string | null): void {
+  /** A run ended cleanly if, and only if, it was killed while it stood by; on the way there it may be both. */
+  #checkEnd({ endedCleanly, lastDurableSequence }: PreviousStream, said: readonly Said[]): void {
+    const role = said.findLast(({ kind }) => ROLE_SAYINGS.has(kind));
+    if (endedCleanly) this.cleanEnds += 1;
+    if (role?.kind === 'stood by' && !endedCleanly) this.#violation('a standby counts as cut off');
+    if (!endedCleanly) return;
+    if (role === undefined || role.kind === 'active') this.#violation('a killed run counts as ended cleanly');
+    const numbered = said.findLast((each) => each.kind === 'numbered');
+    if (numbered?.kind === 'numbered' && numbered.through > lastDurableSequence) {
+      this.#violation(`a clean end at ${lastDurableSequence}, though ${numbered.through} was given`);
+    }
+  }
+
+  #checkChain(ring: Ring, { written, said }: { written: string | null; said: readonly Said[] }): void {
     const { previous } = ring.stream;
     const expected = written ?? this.#newest;
     // A writer may be killed after it minted and before it says so.
@@ -94,7 +112,7 @@ export class Judge {
     if (previous?.streamId !== (expected ?? undefined)) {
       this.#violation(`the chain names ${previous?.streamId}, not ${expected}`);
     }
-    if (previous?.endedCleanly) this.#violation('a killed run counts as ended cleanly');
+    if (written !== null && previous !== null) this.#checkEnd(previous, said);
     const durable = written === null ? 0 : (this.#streams.get(written)?.durable ?? 0);
     if (previous !== null && previous.lastDurableSequence < durable) {
       this.#violation(`the chain says ${previous.lastDurableSequence} of at least ${durable}`);

@@ -49,6 +49,10 @@ export type Said =
   | { readonly kind: 'asked'; readonly atMs: number }
   /** The ring confirmed it. */
   | { readonly kind: 'durable'; readonly through: number; readonly atMs: number }
+  /** The writer gives no numbers above this one, and is about to mark that; or the mark is durable. */
+  | { readonly kind: 'standing by' | 'stood by'; readonly through: number }
+  /** It is about to mark that it is active again; or the mark is durable, and numbers follow. */
+  | { readonly kind: 'activating' | 'active' }
   /** A Kernel has it. */
   | { readonly kind: 'delivered'; readonly streamId: string; readonly through: number }
   /** A durable gap record was told. */

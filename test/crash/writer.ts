@@ -16,6 +16,10 @@ import { createRandom } from '../../src/world/real/random.ts';
 import { type Said, SETTINGS, sampleOf, sharedMonotonicMs, TICK_MS } from './settings.ts';
 
 const SAMPLES_PER_TICK = 60;
+/** It stands by for a part of the time, and with it for a part of the kills. */
+const ACTIVE_MS = 100;
+const STANDBY_MS = 150;
+const SETTLE_MS = 10_000;
 const READ_BYTES = 64 * 1024;
 
 const [directory = '', policyName = '', capacity = '', kernel = 'away'] = process.argv.slice(2);
@@ -64,8 +68,14 @@ const assembler = new Assembler({
   overloadEnded: () => undefined,
 });
 
+let standsBy = false;
+let isMarkedStandby = false;
 let dueMs = sharedMonotonicMs() + TICK_MS;
 clock.repeat('samples', TICK_MS, () => {
+  if (standsBy) {
+    dueMs = sharedMonotonicMs() + TICK_MS;
+    return;
+  }
   // The gap of an overload that ends with these samples takes the number before theirs.
   const first = assembler.nextSequence + (assembler.overloadCount > 0 ? 1 : 0);
   const atMs = sharedMonotonicMs();
@@ -81,8 +91,31 @@ clock.repeat('alive mark', SETTINGS.aliveMarkMs, () => {
     }
   };
   // A disk that takes no alive mark now may take the next one.
-  ring.markAlive(clock.wallUs(), assembler.nextSequence).then(tellGaps, () => undefined);
+  const details = { isStandby: isMarkedStandby };
+  ring.markAlive(clock.wallUs(), assembler.nextSequence, details).then(tellGaps, () => undefined);
 });
+
+/** Stands down and becomes active again, as an instance with a peer does. */
+async function changeRoles(): Promise<never> {
+  for (;;) {
+    await clock.sleep(random.fraction() * ACTIVE_MS);
+    assembler.finish();
+    standsBy = true;
+    if (!(await backlog.settle(SETTLE_MS))) throw new Error('the ring takes nothing');
+    const through = assembler.nextSequence - 1;
+    say({ kind: 'standing by', through });
+    isMarkedStandby = true;
+    await ring.markAlive(clock.wallUs(), through + 1, { isStandby: true });
+    say({ kind: 'stood by', through });
+    await clock.sleep(random.fraction() * STANDBY_MS);
+    say({ kind: 'activating' });
+    isMarkedStandby = false;
+    await ring.markAlive(clock.wallUs(), through + 1);
+    say({ kind: 'active' });
+    standsBy = false;
+  }
+}
+void changeRoles();
 
 if (kernel === 'slow') {
   backlog.linkUp();

@@ -13,6 +13,7 @@ test('a store that is killed again and again loses nothing that was confirmed', 
   const report: CrashReport = JSON.parse(stdout);
   expect(report.violations).toEqual([]);
   expect(report.blocksRead).toBeGreaterThan(30);
+  expect(report.cleanEnds).toBeGreaterThan(0);
   expect([report.loss.always.overBound, report.loss['on-outage'].overBound]).toEqual([0, 0]);
   expect(report.loss.always.runs + report.loss['on-outage'].runs).toBeGreaterThan(10);
 });

@@ -16,6 +16,7 @@ export type Action =
   | { readonly do: 'read on'; readonly bytes: number }
   | { readonly do: 'declare'; readonly skip: number; readonly count: number }
   | { readonly do: 'mark alive' }
+  | { readonly do: 'stand by' }
   | { readonly do: 'end' }
   | { readonly do: 'restart'; readonly how: Cut | 'close' }
   | { readonly do: 'restart on a dead disk'; readonly how: 'write' | 'all' };
@@ -59,6 +60,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.constant<Action>({ do: 'mark alive' }) },
+  { weight: 2, arbitrary: fc.constant<Action>({ do: 'stand by' }) },
   { weight: 1, arbitrary: fc.constant<Action>({ do: 'end' }) },
   {
     weight: 2,

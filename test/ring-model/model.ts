@@ -28,7 +28,7 @@ export interface ModelStream {
   /** As of the last thing that was made durable beside blocks. */
   readonly ackedDurable: number;
   readonly aliveUs: number;
-  /** Last number of a clean end. */
+  /** Last number of a clean end, or of one that would be clean because the instance stands by. */
   readonly endedAt: number | null;
   /** Why a number is lost. */
   readonly lost: ReadonlyMap<number, SequenceGapReason>;
