@@ -27,6 +27,7 @@ function commandsOn(disk: SimulatedDisk, allowed: readonly CommandName[]) {
     report: new ReportByException([], null),
     createDriver: () => Promise.reject(new KomError('KOM_USAGE', 'no line')),
     accept: () => {},
+    stores: { activate: async () => {}, standBy: async () => {} },
     presentOf: (batch) => batch,
     now: () => ({ wallUs: 0, monotonicMs: 0 }),
     ...{ clock, random, log: silentLog },

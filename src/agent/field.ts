@@ -4,37 +4,74 @@ import { Quality } from '../domain/quality.ts';
 import type { Now, ReportByException } from '../domain/report-by-exception.ts';
 import type { Entry } from '../domain/sample.ts';
 import type { Driver, LinkBatch } from '../drivers/driver.ts';
-import { superviseLine } from '../drivers/supervisor.ts';
+import type { FieldPort } from '../redundancy/ports.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { HotWindow } from './hot-window.ts';
+import { type LineDoing, LineRunner } from './line-runner.ts';
+import { guardedClock } from './stall-guard.ts';
+
+/** A takeover may take so long, or so many times the silence of the peer. */
+const FAILOVER_MIN_MS = 3000;
+const FAILOVER_PEER_TIMEOUTS = 3;
+/** What the active one observed last may be so many scans older than it said. */
+const MARGIN_SCANS = 2;
+
+/** The stores of the instance. */
+export interface FieldStores {
+  /** Numbers may be given when it resolves. */
+  activate(): Promise<void>;
+  /** No number is given any more; resolves when all that were given are safe. */
+  standBy(): Promise<void>;
+}
 
 export interface FieldOptions {
   readonly process: Process;
   readonly report: ReportByException;
+  readonly stores: FieldStores;
   readonly createDriver: (line: Line, clock: Clock) => Promise<Driver>;
   readonly accept: (entries: readonly Entry[]) => void;
   /** The batch with the times of the agent's own clock. */
   readonly presentOf: (batch: LinkBatch) => LinkBatch;
   readonly now: () => Now;
+  /** Sees whether the process stood still until now, before anything goes in or out; may call `suspend`. */
+  readonly check?: () => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
 
-interface RunningLine {
-  /** As the site file has it, with the modes of stations as they are now. */
-  line: Line;
-  readonly state: { isConnected: boolean; lastError: string | null };
-  stop: AbortController;
-  run: Promise<void>;
+export interface LineStatus {
+  readonly name: string;
+  readonly isConnected: boolean;
+  readonly lastError: string | null;
+  readonly doing: LineDoing;
 }
 
-/** The lines of an instance, each with its driver. */
-export class Field {
+interface FieldLine {
+  readonly runner: LineRunner;
+  readonly window: HotWindow;
+  /** Monotonic time of the last batch that was reported; `null` before it. */
+  observedMs: number | null;
+}
+
+/**
+ * The lines of an instance. Where another server runs the process too, it stands by from its start, and is
+ * told when to observe and number, and when not to.
+ */
+export class Field implements FieldPort {
   readonly #options: FieldOptions;
-  readonly #lines = new Map<string, RunningLine>();
+  readonly #lines = new Map<string, FieldLine>();
   #isStopped = false;
+  #role: 'standby' | 'active' | 'suspended' = 'standby';
+  /** Batches are numbered; else they are held, or dropped. */
+  #isOpen = false;
+  #isIsolated = false;
+  /** Counts the changes of the role: what a former one was about to do is not done any more. */
+  #turn = 0;
+  /** Changes of the role are done one after the other. */
+  #changing: Promise<void> = Promise.resolve();
   /** Stations are switched one after the other. */
   #switching: Promise<unknown> = Promise.resolve();
 
@@ -46,36 +83,108 @@ export class Field {
     return this.#isStopped;
   }
 
-  get status(): {
-    readonly name: string;
-    readonly isConnected: boolean;
-    readonly lastError: string | null;
-  }[] {
-    return [...this.#lines].map(([name, { state }]) => ({ name, ...state }));
+  get status(): LineStatus[] {
+    return [...this.#lines].map(([name, { runner }]) => ({ name, ...runner.status, doing: runner.doing }));
   }
 
   /** Stations by name, with their modes. */
   get stations(): { readonly name: string; readonly line: string; readonly mode: StationMode }[] {
-    return [...this.#lines.values()].flatMap(({ line }) =>
+    return [...this.#lines.values()].flatMap(({ runner: { line } }) =>
       line.stations.map(({ name, mode }) => ({ name, line: line.name, mode })),
     );
   }
 
-  async start(): Promise<void> {
-    for (const line of this.#options.process.lines) {
-      const state = { isConnected: false, lastError: null };
-      const running = { line, state, stop: new AbortController(), run: Promise.resolve() };
-      this.#lines.set(line.name, running);
-      for (const station of line.stations) if (station.mode === 'off') this.#declareOff(station.name);
-      await this.#run(running);
+  /** How long ago each line was last observed, integer µs, by name; lines that were not are left out. */
+  get observedAgeUs(): Readonly<Record<string, number>> {
+    const { monotonicMs } = this.#options.now();
+    return Object.fromEntries(
+      [...this.#lines].flatMap(([name, { observedMs }]) =>
+        observedMs === null ? [] : [[name, Math.round((monotonicMs - observedMs) * 1000)] as const],
+      ),
+    );
+  }
+
+  /** Until when the lines were observed, integer µs; `null`: until now. */
+  get observedUntilUs(): number | null {
+    return this.#options.report.observedUntilUs;
+  }
+
+  /**
+   * Makes the drivers and opens the lines. It observes and numbers at once (`null`), or stands by: since the
+   * start of the stream, wall time in integer µs, because no number of it was given.
+   */
+  async start(standbySinceUs: number | null = null): Promise<void> {
+    const { process, report, now, stores } = this.#options;
+    if (standbySinceUs !== null) {
+      report.standBy({ ...now(), wallUs: standbySinceUs });
+      await stores.standBy();
     }
+    this.#isOpen = standbySinceUs === null;
+    this.#role = this.#isOpen ? 'active' : 'standby';
+    for (const line of process.lines) {
+      const runner = new LineRunner(line, this.#runnerOptions());
+      const window = new HotWindow(this.#failoverMs);
+      this.#lines.set(line.name, { runner, window, observedMs: null });
+      if (this.#isOpen) this.#declareOffOf(line);
+      await runner.prepare();
+      this.#setLine(runner);
+    }
+  }
+
+  activate(observedAgeUs: Readonly<Record<string, number>>): void {
+    if (this.#role === 'active' || this.#isStopped) return;
+    this.#role = 'active';
+    const turn = ++this.#turn;
+    const { wallUs } = this.#options.now();
+    for (const [name, line] of this.#lines) {
+      const ageUs = observedAgeUs[name];
+      const marginUs = MARGIN_SCANS * slowestScanMs(line.runner.line) * 1000;
+      const sinceUs = ageUs === undefined ? Number.NEGATIVE_INFINITY : wallUs - ageUs - marginUs;
+      for (const { batch, now } of line.window.take(sinceUs)) line.window.push(batch, now);
+      this.#setLine(line.runner);
+      // A pause before the next try would be part of the hole.
+      line.runner.hurry();
+    }
+    void this.#inTurn(() => this.#open(turn));
+  }
+
+  standBy(): Promise<void> {
+    if (this.#role === 'standby') return this.#changing;
+    this.#close('standby');
+    this.#setLines();
+    return this.#inTurn(async () => {
+      await Promise.all(this.#closing());
+      await this.#options.stores.standBy();
+    });
+  }
+
+  suspend(): void {
+    if (this.#role !== 'active') return;
+    this.#close('suspended');
+    this.#setLines();
+  }
+
+  isolated(isIsolated: boolean): void {
+    if (this.#isIsolated === isIsolated) return;
+    this.#isIsolated = isIsolated;
+    const released = [...this.#lines.values()].filter(({ runner: { line } }) => isReleased(line));
+    this.#setLines();
+    if (!isIsolated || !this.#isOpen) return;
+    for (const { runner } of released) this.#lost(runner.line);
+  }
+
+  /** The clock was set by so much, µs. */
+  clockChanged(byUs: number): void {
+    for (const { window } of this.#lines.values()) window.clockChanged(byUs);
   }
 
   /** Nothing is observed any more when it resolves. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const { stop } of this.#lines.values()) stop.abort();
-    await Promise.all([...this.#lines.values()].map(({ run }) => run));
+    this.#isOpen = false;
+    this.#turn += 1;
+    this.#setLines();
+    await Promise.all([...this.#closing(), this.#changing]);
   }
 
   /**
@@ -89,76 +198,154 @@ export class Field {
     return turn;
   }
 
+  get #failoverMs(): number {
+    const { peerTimeoutMs } = this.#options.process.redundancy;
+    return Math.max(FAILOVER_MIN_MS, FAILOVER_PEER_TIMEOUTS * peerTimeoutMs);
+  }
+
+  #runnerOptions() {
+    const { createDriver, clock, random, log, process, check } = this.#options;
+    return {
+      ...{ createDriver, random, log },
+      clock: check === undefined ? clock : guardedClock(clock, check),
+      failoverMs: process.servers.length > 1 ? this.#failoverMs : null,
+      connected: (line: Line) => this.#connected(line),
+      batch: (line: Line, batch: LinkBatch) => this.#batch(line, batch),
+      lost: (line: Line) => {
+        if (this.#isOpen) this.#lost(line);
+      },
+    };
+  }
+
+  /** Each line becomes what it is to be in the present role. */
+  #setLines(): void {
+    for (const { runner } of this.#lines.values()) this.#setLine(runner);
+  }
+
+  #setLine(runner: LineRunner): void {
+    runner.become(this.#isStopped ? 'closed' : this.#doingOf(runner.line));
+  }
+
+  #doingOf(line: Line): LineDoing {
+    const { standby } = line.failover;
+    if (this.#role === 'suspended') return 'closed';
+    if (this.#role === 'active') return this.#isIsolated && isReleased(line) ? 'closed' : 'active';
+    if (standby === 'cold') return 'closed';
+    return standby === 'warm' ? 'standby' : 'active';
+  }
+
+  #closing(): Promise<void>[] {
+    return [...this.#lines.values()].flatMap(({ runner }) =>
+      runner.doing === 'closed' ? [runner.closed] : [],
+    );
+  }
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    this.#changing = this.#changing.then(change);
+    return this.#changing;
+  }
+
+  /** Numbers are given from here on, unless the role changed again meanwhile. */
+  async #open(turn: number): Promise<void> {
+    const { stores, report, accept } = this.#options;
+    if (turn !== this.#turn) return;
+    await stores.activate();
+    if (turn !== this.#turn) return;
+    this.#isOpen = true;
+    accept(report.activate());
+    for (const line of this.#lines.values()) {
+      this.#declareOffOf(line.runner.line);
+      const held = line.window.take(Number.NEGATIVE_INFINITY);
+      for (const { batch, now } of held) this.#take(line, batch, now);
+      // Behind its last word the other instance may have told otherwise: of a quality, for example.
+      if (held.length > 0) this.#demandSnapshots(line.runner.line);
+      if (line.runner.doing === 'closed') this.#lost(line.runner.line);
+    }
+  }
+
+  /** No numbers are given from here on. */
+  #close(role: 'standby' | 'suspended'): void {
+    this.#role = role;
+    this.#turn += 1;
+    if (!this.#isOpen) return;
+    const { accept, report, now } = this.#options;
+    this.#isOpen = false;
+    accept(report.standBy(now()));
+    for (const line of this.#lines.values()) line.observedMs = null;
+  }
+
+  #connected(line: Line): void {
+    if (this.#isOpen) this.#demandSnapshots(line);
+  }
+
+  #demandSnapshots(line: Line): void {
+    for (const station of stationsOn(line)) this.#options.report.stationConnected(station);
+  }
+
+  #batch({ name, failover }: Line, batch: LinkBatch): void {
+    const { check, now, presentOf } = this.#options;
+    check?.();
+    const line = this.#lines.get(name);
+    if (line === undefined) return;
+    const present = presentOf(batch);
+    if (this.#isOpen) this.#take(line, present, now());
+    // On the way to becoming active every line is observed already.
+    else if (this.#role === 'active' || (this.#role === 'standby' && failover.standby === 'hot'))
+      line.window.push(present, now());
+  }
+
+  #take(line: FieldLine, batch: LinkBatch, now: Now): void {
+    const { accept, report } = this.#options;
+    line.observedMs = now.monotonicMs;
+    accept(report.report(batch, now));
+  }
+
+  #lost(line: Line): void {
+    const { report, accept, now } = this.#options;
+    const at = now();
+    for (const station of stationsOn(line)) accept(report.stationLost(station, Quality.badNotConnected, at));
+  }
+
   async #switch(station: string, mode: StationMode): Promise<boolean> {
-    const running = [...this.#lines.values()].find(({ line }) =>
+    const found = [...this.#lines.values()].find(({ runner: { line } }) =>
       line.stations.some(({ name }) => name === station),
     );
-    if (running === undefined) {
+    if (found === undefined) {
       const names = this.stations.map(({ name }) => name);
       throw new KomError('KOM_USAGE', `no station ${station}`, { expected: names.slice(0, 50).join(', ') });
     }
-    const { line } = running;
-    if (line.stations.some((each) => each.name === station && each.mode === mode)) return false;
-    running.stop.abort();
-    await running.run;
-    if (this.#isStopped) return false;
-    this.#lost(running, `station ${station} is switched ${mode}`);
-    running.line = withMode(line, station, mode);
-    if (mode === 'off') this.#declareOff(station);
-    running.stop = new AbortController();
-    await this.#run(running);
-    return true;
+    const { runner } = found;
+    if (runner.line.stations.some((each) => each.name === station && each.mode === mode)) return false;
+    await runner.change(station, mode, (line) => {
+      if (!this.#isOpen) return;
+      this.#lost(line);
+      if (mode === 'off') this.#declareOff(station);
+    });
+    return !this.#isStopped;
+  }
+
+  #declareOffOf({ stations }: Line): void {
+    for (const { name, mode } of stations) if (mode === 'off') this.#declareOff(name);
   }
 
   #declareOff(station: string): void {
     const { accept, report, now } = this.#options;
     accept(report.stationOff(station, now()));
   }
+}
 
-  async #run(running: RunningLine): Promise<void> {
-    const { createDriver, clock, random, log, report, accept, presentOf, now } = this.#options;
-    const { line, state } = running;
-    const driver = await createDriver(line, clock);
-    const { name, reconnectDelayMinMs, reconnectDelayMaxMs } = line;
-    const listener = {
-      connected: () => {
-        state.isConnected = true;
-        state.lastError = null;
-        for (const station of stationsOn(line)) report.stationConnected(station);
-      },
-      batch: (batch: LinkBatch) => accept(report.report(presentOf(batch), now())),
-      lost: (reason: string) => this.#lost(running, reason),
-    };
-    const supervised = {
-      name,
-      driver,
-      reconnectDelayMinMs,
-      reconnectDelayMaxMs,
-      listener,
-      clock,
-      random,
-      log,
-    };
-    running.run = superviseLine(supervised, running.stop.signal);
-  }
-
-  #lost({ line, state }: RunningLine, reason: string): void {
-    const { report, accept, now } = this.#options;
-    state.isConnected = false;
-    state.lastError = reason;
-    const at = now();
-    for (const station of stationsOn(line)) accept(report.stationLost(station, Quality.badNotConnected, at));
-  }
+function isReleased({ failover }: Line): boolean {
+  return failover.isExclusive && failover.onIsolation === 'release';
 }
 
 function stationsOn(line: Line): string[] {
   return line.stations.filter(({ mode }) => mode === 'on').map(({ name }) => name);
 }
 
-function withMode(line: Line, station: string, mode: StationMode): Line {
-  const switched = <T extends { readonly name: string; readonly mode: StationMode }>(each: T): T =>
-    each.name === station ? { ...each, mode } : each;
-  return line.driver === 'modbus'
-    ? { ...line, stations: line.stations.map(switched) }
-    : { ...line, stations: line.stations.map(switched) };
+/** Of a line that is polled; else 0. */
+function slowestScanMs(line: Line): number {
+  if (line.driver !== 'modbus') return 0;
+  return line.stations
+    .flatMap(({ tags }) => tags)
+    .reduce((slowest, { scanMs }) => Math.max(slowest, scanMs), 0);
 }

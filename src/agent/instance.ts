@@ -1,4 +1,5 @@
 import type { openRing } from '../buffer/open-ring.ts';
+import type { StreamClock } from '../buffer/ring.ts';
 import type { Line, Process, Server, Site } from '../config/model.ts';
 import { COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
 import { isKomError } from '../domain/errors.ts';
@@ -155,12 +156,17 @@ export class Instance {
       },
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
+      observedUntilUs: () => this.#field.observedUntilUs,
       kernelClock: (exchange) => clock.learn(exchange),
       commands: (command) => this.#commands.carryOut(command, 'kernel'),
     });
     this.#field = new Field({
       ...options,
       report: this.#report,
+      stores: {
+        activate: () => this.#eachStore((store, ...mark) => store.activate(...mark)),
+        standBy: () => this.#eachStore((store, ...mark) => store.standBy(...mark)),
+      },
       accept: (entries) => this.#accept(entries),
       presentOf: (batch) => this.#timekeeper.presentOf(batch),
       now: () => this.#now(),
@@ -212,8 +218,10 @@ export class Instance {
 
   /** Clean stop: lines closed, everything numbered delivered or in the ring, the streams ended. */
   async stop(): Promise<void> {
-    // Nothing is observed from here on, however long it takes until the rest is delivered or stored.
-    const endedAtUs = this.#awakeUntilUs();
+    // Nothing is observed from here on, however long it takes until the rest is delivered or stored. Who stands
+    // by observed nothing since it stood down.
+    const { standsBy, observedUntilUs } = this.#report;
+    const endedAtUs = standsBy ? (observedUntilUs ?? this.#awakeUntilUs()) : this.#awakeUntilUs();
     this.#beatTimer.cancel();
     await this.#field.stop();
     this.#aliveTimer.cancel();
@@ -276,6 +284,7 @@ export class Instance {
   #timeSet(byUs: number): void {
     const moved = (at: Now): Now => ({ ...at, wallUs: at.wallUs + byUs });
     this.#beats = [moved(this.#beats[0]), moved(this.#beats[1])];
+    if (byUs !== 0) this.#field.clockChanged(byUs);
   }
 
   /**
@@ -301,6 +310,15 @@ export class Instance {
     const sinceStillUs = awakeUntilUs < now.wallUs ? awakeUntilUs : null;
     const undeclaredSinceUs = earlier(this.#report.stoppedSinceUs, sinceStillUs);
     for (const store of this.#stores) store.markAlive(undeclaredSinceUs, this.#timekeeper.streamClock(store));
+  }
+
+  async #eachStore(
+    change: (store: ClassStore, undeclaredSinceUs: number | null, clock: StreamClock) => Promise<void>,
+  ): Promise<void> {
+    const { stoppedSinceUs } = this.#report;
+    await Promise.all(
+      this.#stores.map((store) => change(store, stoppedSinceUs, this.#timekeeper.streamClock(store))),
+    );
   }
 
   #accept(entries: readonly Entry[]): void {

@@ -35,6 +35,7 @@ const ERROR_TEXTS = {
   KOM_STORE_LOCKED: 'another process holds the store',
   KOM_DEVICE_UNREACHABLE: 'the device cannot be reached',
   KOM_DEVICE_TIMEOUT: 'the device did not answer in time',
+  KOM_LINE_IN_USE: 'somebody else uses a line that takes one client',
   KOM_DEVICE_REJECTED: 'the device refused the request',
   KOM_ARCHIVE_UNAVAILABLE: 'the archive does not take a transaction',
   KOM_USAGE: 'the command line is not usable',

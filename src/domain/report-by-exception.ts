@@ -167,6 +167,10 @@ export class ReportByException {
     return gaps.gaps(this.#indexesByStation);
   }
 
+  get standsBy(): boolean {
+    return this.#standbySinceUs !== null;
+  }
+
   /** This instance reports from now on. Returns what is to be numbered first. */
   activate(): TimeGap[] {
     this.#standbySinceUs = null;

@@ -3,14 +3,14 @@ import { describeError, isKomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
-import type { Driver, LinkBatch } from './driver.ts';
+import type { ConnectOptions, Driver, Link, LinkBatch } from './driver.ts';
 
 /** A connection that lasted this long resets the reconnect delay. */
 const STABLE_MS = 10_000;
 
 /** What the supervisor tells; called synchronously, must not wait. */
 export interface LineListener {
-  connected(): void;
+  connected(link: Link): void;
   batch(batch: LinkBatch): void;
   /** The whole line cannot be reached. Told once for each loss. */
   lost(reason: string): void;
@@ -19,6 +19,8 @@ export interface LineListener {
 export interface SupervisedLine {
   readonly name: string;
   readonly driver: Driver;
+  /** How the line is to be opened, as of each attempt. */
+  readonly connectOptions?: () => ConnectOptions;
   readonly reconnectDelayMinMs: number;
   readonly reconnectDelayMaxMs: number;
   readonly listener: LineListener;
@@ -57,9 +59,10 @@ export async function superviseLine(line: SupervisedLine, signal: AbortSignal): 
 async function connectOnce(line: SupervisedLine, signal: AbortSignal): Promise<string> {
   const bugs: unknown[] = [];
   try {
-    await using link = await line.driver.connect(signal);
+    await using link = await line.driver.connect(signal, line.connectOptions?.());
     line.log.info({ line: line.name }, 'line connected');
-    line.listener.connected();
+    if (signal.aborted) return 'stopped';
+    line.listener.connected(link);
     for await (const batch of link) {
       if (signal.aborted) return 'stopped';
       try {
