@@ -74,6 +74,7 @@ export const HOMES: Readonly<Record<string, readonly string[]>> = {
     'src/world/real/',
     'src/config/',
     'src/cli/',
+    'src/drivers/modbus/serial-device.ts',
     'src/drivers/opcua/pki.ts',
     'src/kernel/archive/',
     'src/sim/',

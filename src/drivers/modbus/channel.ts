@@ -4,6 +4,7 @@ import { describeError, KomError } from '../../domain/errors.ts';
 import type { Clock } from '../../world/clock.ts';
 import { formatAddress } from '../../world/transport.ts';
 import { dataBytes, LateAnswers, type ReadRequest } from './doubt.ts';
+import { BusListener } from './listening.ts';
 
 /** What became of a request. `garbled`: bytes came that are no answer to it. */
 export type Outcome =
@@ -30,6 +31,8 @@ type Client = InstanceType<typeof modbusSerial.default>;
  * that a late answer could meet a later request of the same number, and keeps unread RTU bytes for the next.
  */
 interface LibraryPort {
+  /** The serial port or socket below, where every byte passes. */
+  readonly _client?: { on(event: 'data', listener: (bytes: Uint8Array) => void): unknown };
   _transactionIdWrite: number;
   _buffer?: Uint8Array;
   on(event: 'error', listener: () => void): unknown;
@@ -48,6 +51,8 @@ export class Channel {
   #idleSinceMs = 0;
   #lost: KomError | null = null;
   #abandon: ((reason: KomError) => void) | null = null;
+  #onLost: (() => void) | null = null;
+  #onBytes: ((bytes: Uint8Array) => void) | null = null;
 
   constructor(client: Client, line: ModbusLine, clock: Clock) {
     this.#client = client;
@@ -59,6 +64,7 @@ export class Channel {
     this.#lateAnswers = isRtu ? new LateAnswers(LATE_ANSWER_TIMEOUTS * line.responseTimeoutMs) : null;
     this.#gapMs = Math.max(line.requestGapMs, silentIntervalMs(line.channel));
     this.#port.on('error', () => {});
+    this.#port._client?.on('data', (bytes) => this.#onBytes?.(bytes));
     client.on('close', () => this.#lose(unreachable(line, 'the channel was closed by the other side')));
     client.setTimeout(line.responseTimeoutMs);
   }
@@ -76,6 +82,34 @@ export class Channel {
       this.#lateAnswers?.resolved(request.unit);
     }
     return this.#transact(request);
+  }
+
+  /**
+   * Asks nothing for so long, and counts the requests that somebody else asks on the bus. RTU only.
+   * @throws KomError KOM_DEVICE_UNREACHABLE when the channel is lost; the signal's reason
+   */
+  async listen(ms: number, signal: AbortSignal): Promise<number> {
+    const bus = new BusListener();
+    this.#onBytes = (bytes) => bus.heard(bytes);
+    try {
+      await this.#clock.sleep(ms, signal);
+    } finally {
+      this.#onBytes = null;
+    }
+    if (this.#lost !== null) throw this.#lost;
+    return bus.requests;
+  }
+
+  /** Nothing is asked any more, from this call on; it is not closed yet. */
+  halt(): void {
+    this.#lose(unreachable(this.#line, 'the line is given up'));
+  }
+
+  /** Calls once when the channel is lost; for a link that asks nothing and so would not notice. */
+  whenLost(told: (reason: KomError) => void): void {
+    this.#onLost = () => {
+      if (this.#lost !== null) told(this.#lost);
+    };
   }
 
   /** Closes the channel; a request under way fails. Idempotent. */
@@ -120,7 +154,9 @@ export class Channel {
   }
 
   #lose(reason: KomError): void {
+    const isNews = this.#lost === null;
     this.#lost ??= reason;
+    if (isNews) this.#onLost?.();
     this.#abandon?.(this.#lost);
     this.#abandon = null;
   }

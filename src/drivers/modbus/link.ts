@@ -4,7 +4,7 @@ import { Quality } from '../../domain/quality.ts';
 import type { Reading } from '../../domain/sample.ts';
 import type { Clock, Timer } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
-import type { Link, LinkBatch, UnseenInterval } from '../driver.ts';
+import type { Link, LinkBatch, LinkRole, UnseenInterval } from '../driver.ts';
 import type { Channel, Outcome } from './channel.ts';
 import { isBusy, isGatewaySilence, isWorthSplitting, qualityOfException } from './exceptions.ts';
 import { splitRequest } from './plan.ts';
@@ -28,13 +28,24 @@ export interface LinkWorld {
   readonly log: Log;
 }
 
+/** How a line was opened. */
+export interface LinkStart {
+  readonly role: LinkRole;
+  /** Another instance may have polled until now, so the first values are wanted at once. */
+  readonly isUrgent: boolean;
+  /** When it is aborted nothing is asked any more. */
+  readonly signal: AbortSignal;
+}
+
 /** The polling of one open line. */
 export class ModbusLink implements Link {
   readonly #line: ModbusLine;
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #schedule: LineSchedule;
+  readonly #start: LinkStart;
+  #role: LinkRole;
+  #schedule: LineSchedule;
   readonly #stop = new AbortController();
   readonly #queue: LinkBatch[] = [];
   /** When each request was last asked; what lies between that and the end of a pause was not seen. */
@@ -47,21 +58,22 @@ export class ModbusLink implements Link {
   #wakePoller: (() => void) | null = null;
   #polling: Promise<void> | null = null;
 
-  constructor(line: ModbusLine, channel: Channel, world: LinkWorld) {
+  constructor(line: ModbusLine, channel: Channel, { start, ...world }: LinkWorld & { start: LinkStart }) {
+    this.#start = start;
+    this.#role = start.role;
     this.#line = line;
     this.#channel = channel;
     this.#clock = world.clock;
     this.#log = world.log;
     this.#ranMs = world.clock.monotonicMs();
-    this.#schedule = new LineSchedule(line, this.#ranMs);
+    this.#schedule = new LineSchedule(line, this.#ranMs, start.isUrgent);
+    channel.whenLost((reason) => this.#fail(reason));
+    start.signal.addEventListener('abort', this.#halt, { once: true });
     this.#stallTimer = world.clock.repeat('stall check', STALL_CHECK_MS, () => this.#noticeStall());
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<LinkBatch, void, undefined> {
-    this.#polling ??= this.#poll().catch((error: unknown) => {
-      this.#failure = error;
-      this.#wakeConsumer?.();
-    });
+    this.#polling ??= this.#poll().catch((error: unknown) => this.#fail(error));
     while (true) {
       const batch = this.#queue.shift();
       if (batch !== undefined) {
@@ -79,36 +91,63 @@ export class ModbusLink implements Link {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    this.#stallTimer.cancel();
+  /** A line that stands by is open and asks nothing. Each time it is active its polling begins anew. */
+  async setRole(role: LinkRole): Promise<void> {
+    this.#role = role;
+    if (role === 'active') this.#schedule = new LineSchedule(this.#line, this.#clock.monotonicMs(), true);
     this.#wakePoller?.();
-    this.#wakeConsumer?.();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#start.signal.removeEventListener('abort', this.#halt);
+    this.#stallTimer.cancel();
+    this.#halt();
     await this.#channel.close();
     await this.#polling;
   }
 
+  readonly #halt = (): void => {
+    this.#stop.abort();
+    this.#channel.halt();
+    this.#wakePoller?.();
+    this.#wakeConsumer?.();
+  };
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#wakeConsumer?.();
+  }
+
   async #poll(): Promise<void> {
     while (!this.#stop.signal.aborted) {
+      if (this.#role === 'standby') {
+        await this.#woken();
+        continue;
+      }
       if (this.#queue.length >= QUEUE_BATCHES_MAX) {
         await this.#waitForRoom();
         continue;
       }
-      const next = this.#schedule.next();
+      const schedule = this.#schedule;
+      const next = schedule.next();
       if (next === null) return;
       const waitMs = next.dueMs - this.#clock.monotonicMs();
       if (waitMs > 0) await this.#clock.sleep(waitMs, this.#stop.signal);
-      await this.#serve(next.slot);
+      if (this.#role === 'active' && schedule === this.#schedule) await this.#serve(next.slot);
     }
   }
 
   async #waitForRoom(): Promise<void> {
     this.#log.warn({ line: this.#line.name }, 'polling pauses: nobody takes the values');
+    await this.#woken();
+    this.#pauseEndMs = this.#clock.monotonicMs();
+  }
+
+  async #woken(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#wakePoller = resolve;
     });
     this.#wakePoller = null;
-    this.#pauseEndMs = this.#clock.monotonicMs();
   }
 
   /** A process that was stopped, or had no processor, polled nothing meanwhile: that ends as a pause does. */

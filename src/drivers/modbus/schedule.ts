@@ -45,7 +45,11 @@ export class LineSchedule {
   readonly #line: ModbusLine;
   readonly #units = new Map<ModbusStation, Unit>();
 
-  constructor(line: ModbusLine, startMs: number) {
+  /**
+   * `isUrgent`: every request is due at once, and goes on at its place in the grid, so that a takeover leaves
+   * no wider hole than the line can ask for.
+   */
+  constructor(line: ModbusLine, startMs: number, isUrgent = false) {
     this.#line = line;
     const planned = line.stations
       .filter((station) => station.mode === 'on')
@@ -53,7 +57,8 @@ export class LineSchedule {
     for (const [index, { station, request }] of planned.entries()) {
       const stagger = (Math.min(request.scanMs, STAGGER_MAX_MS) * index) / planned.length;
       const unit = this.#units.get(station) ?? newUnit(station);
-      unit.slots.push({ station, request, originMs: startMs + stagger, step: 0, failures: 0 });
+      const originMs = startMs + stagger - (isUrgent ? request.scanMs : 0);
+      unit.slots.push({ station, request, originMs, step: 0, failures: 0 });
       this.#units.set(station, unit);
     }
   }
