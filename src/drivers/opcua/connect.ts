@@ -3,6 +3,7 @@ import type { OpcuaLine } from '../../config/model.ts';
 import { describeError, isKomError, KomError } from '../../domain/errors.ts';
 import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
+import type { LinkRole } from '../driver.ts';
 import { bounded } from './bounded.ts';
 import type { OpcuaLibrary } from './library.ts';
 import { type ClientIdentity, clientIdentity, verifyServer } from './pki.ts';
@@ -35,6 +36,9 @@ export interface ConnectContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  readonly role: LinkRole;
+  /** The server is to keep changes for so long while the link stands by; not given: as configured. */
+  readonly failoverMs?: number;
 }
 
 /** A goodbye may take this long; then the connection is dropped, and the session ends by its time-out. */

@@ -25,7 +25,9 @@ export class Inbox implements AsyncIterable<LinkBatch> {
   put(batch: LinkBatch): void {
     if (this.#ended !== undefined) return;
     const last = this.#batches.at(-1);
-    if (last !== undefined && last.station === batch.station && isOnlyKeepAlive(last)) {
+    const { station, observedSinceUs } = batch;
+    const isAlike = last?.station === station && last.observedSinceUs === observedSinceUs;
+    if (last !== undefined && isAlike && isOnlyKeepAlive(last)) {
       this.#batches.pop();
       this.#waiting -= 1;
       this.#append({ ...batch, ...latestUnchanged([last, batch]) });
@@ -100,7 +102,9 @@ export class Inbox implements AsyncIterable<LinkBatch> {
       station,
       readings: [...newest.values()],
       unseen: joinPerTag(unseen),
-      ...latestUnchanged(batches),
+      // A keep-alive from before queues were told says nothing of what they hold.
+      ...latestUnchanged(batches.slice(firstQueued(batches))),
+      ...earliestObserved(batches),
     };
   }
 }
@@ -112,6 +116,18 @@ function isOnlyKeepAlive(batch: LinkBatch): boolean {
 function latestUnchanged(batches: readonly LinkBatch[]): { unchangedUntilUs?: number } {
   const times = batches.flatMap(({ unchangedUntilUs }) => unchangedUntilUs ?? []);
   return times.length === 0 ? {} : { unchangedUntilUs: Math.max(...times) };
+}
+
+function firstQueued(batches: readonly LinkBatch[]): number {
+  return Math.max(
+    0,
+    batches.findIndex(({ observedSinceUs }) => observedSinceUs !== undefined),
+  );
+}
+
+function earliestObserved(batches: readonly LinkBatch[]): { observedSinceUs?: number } {
+  const times = batches.flatMap(({ observedSinceUs }) => observedSinceUs ?? []);
+  return times.length === 0 ? {} : { observedSinceUs: Math.min(...times) };
 }
 
 /** One interval per set of tags and reason, spanning all of its parts. */

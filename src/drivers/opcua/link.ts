@@ -1,9 +1,7 @@
-import type { DataChangeNotification, ExtensionObject, NotificationMessage } from 'node-opcua-client';
 import { describeError, KomError } from '../../domain/errors.ts';
 import type { Reading } from '../../domain/sample.ts';
-import type { Clock, Timer } from '../../world/clock.ts';
-import type { Log } from '../../world/log.ts';
-import type { Link, LinkBatch, UnseenInterval } from '../driver.ts';
+import type { Timer } from '../../world/clock.ts';
+import type { Link, LinkBatch, LinkRole } from '../driver.ts';
 import { bounded } from './bounded.ts';
 import {
   type ConnectContext,
@@ -13,12 +11,10 @@ import {
   type OrphanSession,
 } from './connect.ts';
 import { Inbox } from './inbox.ts';
-import type { OpcuaLibrary } from './library.ts';
 import { readServerFacts, touchSession } from './node-ids.ts';
-import { type NotificationSink, Publisher } from './publishing.ts';
-import { ReadingMaker } from './reading.ts';
+import { Publisher } from './publishing.ts';
+import { SILENCE_GRACE_MS, StationFeed } from './station-feed.ts';
 import { createSubscription, type Subscription } from './subscription.ts';
-import { BuiltIn } from './values.ts';
 
 /** A large line takes its time: 50,000 items are 50 requests. */
 const SUBSCRIBE_MAX_MS = 60_000;
@@ -26,9 +22,6 @@ const SUBSCRIBE_MAX_MS = 60_000;
 const REFUSED_RETRY_MS = 60_000;
 /** How often silence is looked for. */
 const WATCH_MS = 500;
-/** A server is dead after one and a half keep-alive times and this. */
-const SILENCE_GRACE_MS = 3000;
-const SILENCE_FACTOR = 1.5;
 
 /** Opens the subscriptions of a session. */
 export async function openLink(
@@ -55,6 +48,14 @@ class OpcuaLink implements Link {
   readonly #inbox: Inbox;
   readonly #timers: Timer[] = [];
   #feeds: StationFeed[] = [];
+  #role: LinkRole;
+  /** Since when the queues at the server take what is not reported, integer µs. */
+  #queuedSinceUs = 0;
+  /** What came while standing by, the newest of each tag: it is in no queue any more. */
+  readonly #kept = new Map<number, { readonly station: string; readonly reading: Reading }>();
+  /** Changes of the role are done one after the other. */
+  #changing: Promise<void> = Promise.resolve();
+  #itemsPerCall = 1;
   #publisher: Publisher | undefined;
   #peerAnswers = true;
   #busy = false;
@@ -68,6 +69,7 @@ class OpcuaLink implements Link {
     this.#context = context;
     this.#open = open;
     this.#closed = closed;
+    this.#role = context.role;
     const tagCount = context.line.stations.reduce((count, { tags }) => count + tags.length, 0);
     this.#inbox = new Inbox(tagCount);
     open.lost.addEventListener('abort', () => this.#fail(open.lost.reason), { once: true });
@@ -75,12 +77,14 @@ class OpcuaLink implements Link {
   }
 
   async subscribe(): Promise<void> {
-    const { opcua, line, clock, log } = this.#context;
+    const { opcua, line, clock, log, failoverMs } = this.#context;
     const { session } = this.#open;
     const facts = await readServerFacts(opcua, session);
+    this.#itemsPerCall = facts.itemsPerCall;
     const stations = line.stations.filter(({ mode, tags }) => mode === 'on' && tags.length > 0);
     for (const station of stations) {
-      const subscription = await createSubscription({ opcua, session, line }, station);
+      const start = { reports: this.#role === 'active', failoverMs: failoverMs ?? 0 };
+      const subscription = await createSubscription({ opcua, session, line, ...start }, station);
       this.#feeds.push(new StationFeed({ opcua, subscription, clock, log, inbox: this.#inbox, session }));
     }
     const longestKeepAliveMs = Math.max(...this.#feeds.map((feed) => feed.silenceMaxMs), SILENCE_GRACE_MS);
@@ -95,6 +99,7 @@ class OpcuaLink implements Link {
     for (const { subscription } of this.#feeds) {
       this.#report(subscription, await subscription.monitorAll(facts, clock.wallUs()));
     }
+    this.#queuedSinceUs = clock.wallUs();
     this.#every('opcua-silence', WATCH_MS, () => this.#watch());
     this.#every('opcua-refused', REFUSED_RETRY_MS, () => this.#background(() => this.#retryRefused()));
     if (this.#feeds.length === 0) {
@@ -104,8 +109,41 @@ class OpcuaLink implements Link {
     }
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<LinkBatch> {
-    return this.#inbox[Symbol.asyncIterator]();
+  async *[Symbol.asyncIterator](): AsyncGenerator<LinkBatch> {
+    for await (const batch of this.#inbox) {
+      if (this.#role === 'active') yield batch;
+      else this.#keep(batch);
+    }
+  }
+
+  setRole(role: LinkRole): Promise<void> {
+    if (this.#role === role) return this.#changing;
+    this.#role = role;
+    this.#changing = this.#changing.then(() => (role === 'active' ? this.#activate() : this.#standBy()));
+    return this.#changing;
+  }
+
+  /** From here on the queues at the server take what changes. */
+  async #standBy(): Promise<void> {
+    for (const { subscription } of this.#feeds) await subscription.setReporting(false, this.#itemsPerCall);
+    this.#queuedSinceUs = this.#context.clock.wallUs();
+  }
+
+  /** The server reports what its queues took, at the next publishing; before it comes what was kept here. */
+  async #activate(): Promise<void> {
+    const kept = Map.groupBy(this.#kept.values(), ({ station }) => station);
+    this.#kept.clear();
+    for (const feed of this.#feeds) {
+      const readings = kept.get(feed.subscription.station.name)?.map(({ reading }) => reading) ?? [];
+      feed.expectQueued(this.#queuedSinceUs, readings);
+    }
+    for (const feed of this.#feeds) {
+      feed.reports(await feed.subscription.setReporting(true, this.#itemsPerCall));
+    }
+  }
+
+  #keep({ station, readings }: LinkBatch): void {
+    for (const reading of readings) this.#kept.set(reading.tagIndex, { station, reading });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -114,7 +152,10 @@ class OpcuaLink implements Link {
   }
 
   /** Ends the iteration, which may otherwise wait for a quiet server. */
-  readonly #stop = (): void => this.#inbox.close();
+  readonly #stop = (): void => {
+    this.#publisher?.stop();
+    this.#inbox.close();
+  };
 
   async #close(): Promise<void> {
     this.#context.signal.removeEventListener('abort', this.#stop);
@@ -134,7 +175,12 @@ class OpcuaLink implements Link {
 
   #every(name: string, ms: number, run: () => void): void {
     // An attempt that was aborted while it subscribed must not leave a timer behind.
-    if (this.#disposed === undefined) this.#timers.push(this.#context.clock.repeat(name, ms, run));
+    if (this.#disposed !== undefined) return;
+    const { clock, signal } = this.#context;
+    const runIfWanted = (): void => {
+      if (!signal.aborted) run();
+    };
+    this.#timers.push(clock.repeat(name, ms, runIfWanted));
   }
 
   /** One background request at a time; its failure is the line's. */
@@ -185,127 +231,5 @@ class OpcuaLink implements Link {
         got: `nothing for ${Math.round(nowMs - silent.heardAtMs)} ms`,
       }),
     );
-  }
-}
-
-interface FeedOptions {
-  readonly opcua: OpcuaLibrary;
-  readonly session: OpenSession['session'];
-  readonly subscription: Subscription;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly inbox: Inbox;
-}
-
-/** Turns the notification messages of one subscription into batches of its station. */
-class StationFeed implements NotificationSink {
-  readonly subscription: Subscription;
-  readonly silenceMaxMs: number;
-  readonly #options: FeedOptions;
-  readonly #maker = new ReadingMaker();
-  /** Every change up to here has been seen. */
-  #confirmedUntilUs: number;
-  #heardAtMs: number;
-
-  constructor(options: FeedOptions) {
-    this.#options = options;
-    this.subscription = options.subscription;
-    this.silenceMaxMs = options.subscription.keepAliveMs * SILENCE_FACTOR + SILENCE_GRACE_MS;
-    this.#heardAtMs = options.clock.monotonicMs();
-    this.#confirmedUntilUs = options.clock.wallUs();
-  }
-
-  get subscriptionId(): number {
-    return this.subscription.id;
-  }
-
-  /** Monotonic time of the last sign of life. */
-  get heardAtMs(): number {
-    return this.#heardAtMs;
-  }
-
-  /**
-   * Nobody knows which tags the lost messages spoke of, so none of the present values can be relied on: the
-   * time is declared, and a new session brings a snapshot.
-   */
-  lost(): void {
-    const { inbox, clock } = this.#options;
-    const { name: station } = this.subscription.station;
-    const nowUs = clock.wallUs();
-    const fromUs = Math.min(this.#confirmedUntilUs, nowUs);
-    inbox.put({
-      station,
-      readings: [],
-      unseen: [{ tagIndexes: [], fromUs, toUs: nowUs, reason: 'overload' }],
-    });
-    throw new KomError('KOM_CONNECTION_LOST', `notifications of station ${station}`, {
-      got: 'a hole in their sequence that the server cannot fill',
-    });
-  }
-
-  async notified(message: NotificationMessage, completeAt: Date | undefined): Promise<void> {
-    const { clock, inbox } = this.#options;
-    this.#heardAtMs = clock.monotonicMs();
-    const nowUs = clock.wallUs();
-    const readings: Reading[] = [];
-    const unseen: UnseenInterval[] = [];
-    for (const data of message.notificationData ?? []) {
-      if (data !== null) await this.#take(data, { readings, unseen, nowUs });
-    }
-    const unchangedUntilUs = this.#unchangedUntilUs(completeAt, nowUs);
-    if (unchangedUntilUs !== undefined) this.#confirmedUntilUs = unchangedUntilUs;
-    inbox.put({
-      station: this.subscription.station.name,
-      readings,
-      ...(unseen.length > 0 ? { unseen } : {}),
-      ...(unchangedUntilUs === undefined ? {} : { unchangedUntilUs }),
-    });
-  }
-
-  async #take(
-    data: ExtensionObject,
-    into: { readings: Reading[]; unseen: UnseenInterval[]; nowUs: number },
-  ): Promise<void> {
-    const { opcua } = this.#options;
-    if (data instanceof opcua.StatusChangeNotification) {
-      throw new KomError(
-        'KOM_CONNECTION_LOST',
-        `the subscription of station ${this.subscription.station.name}`,
-        {
-          got: data.status.toString(),
-        },
-      );
-    }
-    if (!(data instanceof opcua.DataChangeNotification)) return;
-    await this.#decodeStructures(data);
-    for (const item of data.monitoredItems ?? []) {
-      const tag = this.subscription.tagOf(item.clientHandle);
-      if (tag !== undefined) into.readings.push(this.#maker.make(tag, item.value, into));
-    }
-  }
-
-  /** A structure of the server's own type comes as bytes; the library asks the server for its definition. */
-  async #decodeStructures(data: DataChangeNotification): Promise<void> {
-    const { opcua, session, log } = this.#options;
-    const structures = (data.monitoredItems ?? []).flatMap(({ value }) =>
-      Number(value.value.dataType) === BuiltIn.extensionObject ? value : [],
-    );
-    if (structures.length === 0) return;
-    try {
-      await opcua.promoteOpaqueStructure(session, structures);
-    } catch (error) {
-      log.debug({ reason: describeError(error) }, 'a structure is stored as it was encoded');
-    }
-  }
-
-  /**
-   * What the server confirmed: it had nothing more to tell when it sent the message. What changed within the
-   * slowest sampling interval before may not have been sampled yet. The server's clock dates it, as it dates
-   * the values; a server whose clock is ahead cannot make us claim the future.
-   */
-  #unchangedUntilUs(completeAt: Date | undefined, nowUs: number): number | undefined {
-    if (completeAt === undefined) return undefined;
-    const slowestUs = this.subscription.slowestSamplingMs * 1000;
-    return Math.floor(Math.min(completeAt.getTime() * 1000, nowUs) - slowestUs);
   }
 }

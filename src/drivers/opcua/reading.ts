@@ -49,21 +49,32 @@ function timestampUs(at: Date | null | undefined, picoseconds = 0): number | und
   return at.getTime() * 1000 + Math.floor(picoseconds / PICOSECONDS_PER_MICROSECOND);
 }
 
+export interface ReadingContext {
+  readonly nowUs: number;
+  readonly unseen: UnseenInterval[];
+  /** The value was queued while the link stood by, since then (integer µs). */
+  readonly queuedSinceUs?: number;
+}
+
 /** Turns notified values of one station into readings, and finds what its queues lost. */
 export class ReadingMaker {
   /** Source time of the last value by tag index; as long as the station has tags. */
   readonly #lastTimeUs = new Map<number, number>();
 
   /** The reading of a notified value; an interval that its queue lost before it goes to `unseen`. */
-  make(tag: OpcuaTag, notified: DataValueLike, into: { nowUs: number; unseen: UnseenInterval[] }): Reading {
+  make(tag: OpcuaTag, notified: DataValueLike, into: ReadingContext): Reading {
     const status = notified.statusCode.value;
     const deviceTimeUs = timeOf(notified);
     const sourceTimeUs = deviceTimeUs ?? into.nowUs;
     const time =
       deviceTimeUs === undefined ? { sourceTimeUs } : { sourceTimeUs, isDeviceTime: true as const };
     if (hasOverflowed(status)) {
-      const fromUs = Math.min(this.#lastTimeUs.get(tag.index) ?? sourceTimeUs, sourceTimeUs);
-      into.unseen.push({ tagIndexes: [tag.index], fromUs, toUs: sourceTimeUs, reason: 'overload' });
+      const { queuedSinceUs } = into;
+      const lastUs = queuedSinceUs ?? this.#lastTimeUs.get(tag.index) ?? sourceTimeUs;
+      // A queue that ran over while another instance was active: that one tells what was before.
+      const reason = queuedSinceUs === undefined ? 'overload' : 'takeover';
+      const fromUs = Math.min(lastUs, sourceTimeUs);
+      into.unseen.push({ tagIndexes: [tag.index], fromUs, toUs: sourceTimeUs, reason });
     }
     this.#lastTimeUs.set(tag.index, sourceTimeUs);
     const quality = storedQuality(status);

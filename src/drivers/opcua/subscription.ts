@@ -14,13 +14,19 @@ export class Subscription {
   readonly keepAliveMs: number;
   readonly #opcua: OpcuaLibrary;
   readonly #session: Session;
+  readonly #failoverMs: number;
   readonly #tags = new Map<number, OpcuaTag>();
+  /** Of the items that the server monitors. */
+  #itemIds: number[] = [];
+  #reports: boolean;
   #refused: readonly OpcuaTag[] = [];
   #slowestSamplingMs = 0;
 
   constructor(where: Where, station: OpcuaStation, revised: { id: number; keepAliveMs: number }) {
     this.#opcua = where.opcua;
     this.#session = where.session;
+    this.#failoverMs = where.failoverMs;
+    this.#reports = where.reports;
     this.station = station;
     this.id = revised.id;
     this.keepAliveMs = revised.keepAliveMs;
@@ -50,6 +56,32 @@ export class Subscription {
     return this.#monitor(this.#refused, facts, nowUs);
   }
 
+  /**
+   * Changes of values are reported, or only taken into the queues. Returns the server's time at which all items
+   * do so, integer µs.
+   * @throws KomError KOM_DEVICE_REJECTED
+   */
+  async setReporting(reports: boolean, itemsPerCall: number): Promise<number> {
+    const { MonitoringMode } = this.#opcua;
+    this.#reports = reports;
+    const ids = this.#itemIds;
+    let atUs = 0;
+    for (let start = 0; start < ids.length; start += itemsPerCall) {
+      const { results, responseHeader } = await this.#session.setMonitoringMode({
+        subscriptionId: this.id,
+        monitoringMode: reports ? MonitoringMode.Reporting : MonitoringMode.Sampling,
+        monitoredItemIds: ids.slice(start, start + itemsPerCall),
+      });
+      const refused = results?.find((result) => !isUsable(result.value));
+      if (refused !== undefined) {
+        const what = `another monitoring mode for station ${this.station.name}`;
+        throw new KomError('KOM_DEVICE_REJECTED', what, { got: refused.toString() });
+      }
+      atUs = (responseHeader.timestamp?.getTime() ?? 0) * 1000;
+    }
+    return atUs;
+  }
+
   async #monitor(tags: readonly OpcuaTag[], facts: ServerFacts, nowUs: number): Promise<Reading[]> {
     const bad: Reading[] = [];
     const refused: OpcuaTag[] = [];
@@ -70,6 +102,8 @@ export class Subscription {
     refuse: (tag: OpcuaTag, quality: number) => void,
   ): Promise<void> {
     const { AttributeIds, MonitoringMode, TimestampsToReturn } = this.#opcua;
+    const reports = this.#reports;
+    const monitoringMode = reports ? MonitoringMode.Reporting : MonitoringMode.Sampling;
     const asked = tags.flatMap((tag) => {
       const nodeId = facts.resolver.resolve(tag.nodeId);
       if (nodeId !== undefined) return { tag, nodeId };
@@ -84,11 +118,11 @@ export class Subscription {
       timestampsToReturn: TimestampsToReturn.Both,
       itemsToCreate: asked.map(({ tag, nodeId }) => ({
         itemToMonitor: { nodeId, attributeId: AttributeIds.Value },
-        monitoringMode: MonitoringMode.Reporting,
+        monitoringMode,
         requestedParameters: {
           clientHandle: tag.index,
           samplingInterval: tag.samplingIntervalMs,
-          queueSize: tag.queueSize,
+          queueSize: queueSizeOf(tag, this.#failoverMs),
           discardOldest: true,
         },
       })),
@@ -97,11 +131,14 @@ export class Subscription {
       const result = response.results?.[position];
       const quality = result?.statusCode.value ?? Quality.bad;
       if (result !== undefined && isUsable(quality)) {
+        this.#itemIds.push(result.monitoredItemId);
         this.#slowestSamplingMs = Math.max(this.#slowestSamplingMs, result.revisedSamplingInterval);
       } else {
         refuse(tag, quality);
       }
     }
+    // The role changed while the server made the items.
+    if (this.#reports !== reports) await this.setReporting(this.#reports, facts.itemsPerCall);
   }
 }
 
@@ -110,6 +147,19 @@ export interface Where {
   readonly opcua: OpcuaLibrary;
   readonly session: Session;
   readonly line: OpcuaLine;
+  /** Changes are reported from the start; else they only go into the queues. */
+  readonly reports: boolean;
+  /** The queues are to take what changes in so long. */
+  readonly failoverMs: number;
+}
+
+/** Room for more values than this is not asked for; what a server gives is its own. */
+const QUEUE_SIZE_MAX = 1000;
+
+/** As configured, or what may change during a failover, if that is more; the same in both roles. */
+function queueSizeOf({ queueSize, samplingIntervalMs }: OpcuaTag, failoverMs: number): number {
+  const changes = Math.ceil(failoverMs / Math.max(samplingIntervalMs, 1)) + 1;
+  return failoverMs === 0 ? queueSize : Math.max(queueSize, Math.min(changes, QUEUE_SIZE_MAX));
 }
 
 /** Bound on the values of one notification message; a server with more sends several. */
