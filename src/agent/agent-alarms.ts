@@ -55,12 +55,20 @@ export class AgentAlarms {
   }
 
   #factsOf(instance: InstanceStatus): ProcessFacts {
-    const { process, uplink, alarms, lines, clock } = instance;
+    const { process, uplink, alarms, lines, clock, fitness } = instance;
     const stores = [this.#storeFacts(process, instance)];
     if (alarms !== null) stores.push(this.#storeFacts(`${process} alarms`, alarms));
     const { kernel, lastError } = uplink;
     const time = { isClockUncertain: clock.state === 'uncertain', kernelAheadUs: clock.kernelAheadUs ?? 0 };
-    return { name: process, stores, hasKernel: kernel !== null, uplinkError: lastError, lines, ...time };
+    return {
+      name: process,
+      stores,
+      hasKernel: kernel !== null,
+      uplinkError: lastError,
+      lines,
+      fitness,
+      ...time,
+    };
   }
 
   #storeFacts(name: string, { backlog, pace, overloadCount, powerCut }: ClassStoreStatus): StoreFacts {

@@ -8,6 +8,7 @@ import type { FieldPort } from '../redundancy/ports.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import type { TestedLine } from './fitness.ts';
 import { HotWindow } from './hot-window.ts';
 import { type LineDoing, LineRunner } from './line-runner.ts';
 import { guardedClock } from './stall-guard.ts';
@@ -102,6 +103,16 @@ export class Field implements FieldPort {
         observedMs === null ? [] : [[name, Math.round((monotonicMs - observedMs) * 1000)] as const],
       ),
     );
+  }
+
+  /** The lines as far as it can be tested whether they could be taken over. */
+  get tested(): TestedLine[] {
+    return [...this.#lines.values()].map(({ runner }) => ({
+      name: runner.line.name,
+      isTested: runner.line.failover.isTested && runner.doing === 'closed',
+      isConnected: runner.status.isConnected,
+      prove: (signal) => runner.prove(signal),
+    }));
   }
 
   /** Until when the lines were observed, integer µs; `null`: until now. */

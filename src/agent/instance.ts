@@ -20,7 +20,9 @@ import { AgentClock, type ClockStatus } from './agent-clock.ts';
 import type { NamedStore } from './buffer-handlers.ts';
 import { type ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
 import { Commands } from './commands.ts';
-import { Field } from './field.ts';
+import { Field, type LineStatus } from './field.ts';
+import { type ExercisedLine, Fitness } from './fitness.ts';
+import type { LineFitness } from './fitness-book.ts';
 import { longStartUs, type OpenOptions, openStores, tagsOf } from './open-stores.ts';
 import { SendModeNotes } from './send-mode.ts';
 import { pauseSince, Timekeeper } from './timekeeper.ts';
@@ -66,11 +68,9 @@ export interface InstanceStatus extends ClassStoreStatus {
   /** The alarms' own store. */
   readonly alarms: ClassStoreStatus | null;
   readonly clock: ClockStatus;
-  readonly lines: readonly {
-    readonly name: string;
-    readonly isConnected: boolean;
-    readonly lastError: string | null;
-  }[];
+  readonly lines: readonly LineStatus[];
+  /** Whether the lines could be taken over; empty where no other server runs the process. */
+  readonly fitness: readonly LineFitness[];
 }
 
 /** With what is read before anything starts. */
@@ -90,6 +90,8 @@ export class Instance {
   readonly #timekeeper: Timekeeper;
   readonly #uplink: Uplink;
   readonly #field: Field;
+  /** `null`: no other server runs the process. */
+  readonly #fitness: Fitness | null;
   readonly #commands: Commands;
   readonly #uplinkStop = new AbortController();
   readonly #aliveTimer: Timer;
@@ -122,6 +124,7 @@ export class Instance {
     // A ring that the disk did not take at the start knows the last run only when it takes it.
     for (const store of instance.#untold) void store.ring.minted.then(() => instance.#learnLastRun(store));
     await instance.#field.start();
+    instance.#fitness?.start();
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
   }
@@ -171,6 +174,7 @@ export class Instance {
       presentOf: (batch) => this.#timekeeper.presentOf(batch),
       now: () => this.#now(),
     });
+    this.#fitness = process.servers.length < 2 ? null : this.#makeFitness();
     this.#commands = new Commands({
       ...options,
       process: process.name,
@@ -193,12 +197,18 @@ export class Instance {
       alarms: this.#alarms?.status ?? null,
       clock: this.#options.clock.status,
       lines: this.#field.status,
+      fitness: this.#fitness?.status ?? [],
     };
   }
 
   /** Carries out what an operator asks for at this machine. */
   command(command: Command): Promise<CommandResult> {
     return this.#commands.carryOut(command, 'agent');
+  }
+
+  /** Tests now whether each line could be taken over; empty where no other server runs the process. */
+  async exercise(): Promise<ExercisedLine[]> {
+    return (await this.#fitness?.exercise()) ?? [];
   }
 
   get process(): string {
@@ -223,6 +233,7 @@ export class Instance {
     const { standsBy, observedUntilUs } = this.#report;
     const endedAtUs = standsBy ? (observedUntilUs ?? this.#awakeUntilUs()) : this.#awakeUntilUs();
     this.#beatTimer.cancel();
+    await this.#fitness?.stop();
     await this.#field.stop();
     this.#aliveTimer.cancel();
     this.#accept(this.#report.declareStopped({ ...this.#now(), wallUs: endedAtUs }));
@@ -310,6 +321,12 @@ export class Instance {
     const sinceStillUs = awakeUntilUs < now.wallUs ? awakeUntilUs : null;
     const undeclaredSinceUs = earlier(this.#report.stoppedSinceUs, sinceStillUs);
     for (const store of this.#stores) store.markAlive(undeclaredSinceUs, this.#timekeeper.streamClock(store));
+  }
+
+  #makeFitness(): Fitness {
+    const { process, clock, log } = this.#options;
+    const { name, redundancy: settings } = process;
+    return new Fitness({ process: name, lines: () => this.#field.tested, settings, clock, log });
   }
 
   async #eachStore(

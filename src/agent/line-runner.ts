@@ -1,5 +1,5 @@
 import type { Line, StationMode } from '../config/model.ts';
-import { describeError } from '../domain/errors.ts';
+import { describeError, KomError } from '../domain/errors.ts';
 import type { ConnectOptions, Driver, Link, LinkBatch, LinkRole } from '../drivers/driver.ts';
 import { superviseLine } from '../drivers/supervisor.ts';
 import type { Clock } from '../world/clock.ts';
@@ -30,6 +30,8 @@ export class LineRunner {
   #doing: LineDoing = 'closed';
   /** Another instance may not have let go of the line yet. */
   #mustListen = false;
+  /** A test of the line that is under way. */
+  #test: AbortController | null = null;
   #stop = new AbortController();
   #run: Promise<void> = Promise.resolve();
   #link: { readonly link: Link; role: LinkRole } | null = null;
@@ -66,6 +68,7 @@ export class LineRunner {
     const before = this.#doing;
     if (before === doing) return;
     this.#doing = doing;
+    this.#test?.abort(new KomError('KOM_LINE_IN_USE', `line ${this.#line.name}`));
     if (doing === 'closed') this.#halt();
     else if (before === 'closed' || this.#link === null) this.#open(before);
     else this.#changeRole(this.#link, doing);
@@ -74,6 +77,14 @@ export class LineRunner {
   /** A line that waits for its next try is opened now. */
   hurry(): void {
     if (this.#doing !== 'closed' && this.#link === null && this.#lastError !== null) this.#open(this.#doing);
+  }
+
+  /** Proves that the line, which is closed, could be opened; see `Driver.prove`. */
+  async prove(signal: AbortSignal): Promise<boolean> {
+    const test = new AbortController();
+    this.#test = test;
+    const driver = await this.prepare();
+    return (await driver.prove?.(AbortSignal.any([signal, test.signal]))) ?? false;
   }
 
   /** Resolves when a line that was closed is closed. */

@@ -90,7 +90,8 @@ const PROCESS: ProcessFacts = {
   isClockUncertain: false,
   kernelAheadUs: 0,
   uplinkError: null,
-  lines: [{ name: 'L1', isConnected: true, lastError: null }],
+  lines: [{ name: 'L1', isConnected: true, lastError: null, doing: 'active' }],
+  fitness: [],
 };
 
 function raised(process: ProcessFacts): string[] {
@@ -117,7 +118,7 @@ test.each<[string, Partial<StoreFacts>]>([
 });
 
 test('raises what is cut off, with its name', () => {
-  const lines = [{ name: 'L1', isConnected: false, lastError: 'refused' }];
+  const lines = [{ name: 'L1', isConnected: false, lastError: 'refused', doing: 'active' as const }];
   const cutOff = { ...PROCESS, hasKernel: false, lines };
   expect(raised(cutOff)).toEqual(['kernel-unreachable KomA', 'line-down KomA L1']);
   expect(findingsOf(cutOff).at(-1)?.text).toBe('line L1 of KomA is not connected: refused');

@@ -29,6 +29,10 @@ export const ALARMS = {
   'clock-off': { raiseAfterMs: 10_000, clearAfterMs: 10_000 },
   /** A line of the plant is not connected. */
   'line-down': { raiseAfterMs: 60_000, clearAfterMs: 0 },
+  /** Nothing has proven for a long time that the standby could open a line. */
+  'standby-untested': { raiseAfterMs: 0, clearAfterMs: 0 },
+  /** The standby could not open a line when it tried. */
+  'standby-unfit': { raiseAfterMs: 0, clearAfterMs: 0 },
 } as const satisfies Record<string, { readonly raiseAfterMs: number; readonly clearAfterMs: number }>;
 
 export type AlarmCode = keyof typeof ALARMS;

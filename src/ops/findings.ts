@@ -48,6 +48,15 @@ export interface ProcessFacts {
     readonly name: string;
     readonly isConnected: boolean;
     readonly lastError: string | null;
+    /** `closed`: another instance has it, so it is not missed here. */
+    readonly doing: 'closed' | 'standby' | 'active';
+  }[];
+  /** Whether the lines could be taken over; empty where no other server runs the process. */
+  readonly fitness: readonly {
+    readonly line: string;
+    readonly error: string | null;
+    readonly isOverdue: boolean;
+    readonly provenAgeMs: number | null;
   }[];
 }
 
@@ -72,10 +81,26 @@ export function findingsOf(process: ProcessFacts): Finding[] {
     }),
     ...process.lines.map((line) =>
       when('line-down', `${process.name} ${line.name}`, {
-        is: !line.isConnected,
+        is: !line.isConnected && line.doing !== 'closed',
         text: `line ${line.name} of ${process.name} is not connected${why(line.lastError)}`,
       }),
     ),
+    ...process.fitness.flatMap((line) => fitnessFindings(process.name, line)),
+  ];
+}
+
+function fitnessFindings(process: string, fitness: ProcessFacts['fitness'][number]): Finding[] {
+  const { line, error, isOverdue, provenAgeMs } = fitness;
+  const since = provenAgeMs === null ? 'since the start' : `for ${formatDuration(provenAgeMs)}`;
+  return [
+    when('standby-unfit', `${process} ${line}`, {
+      is: error !== null,
+      text: `the standby of ${process} could not take over line ${line}: ${error}`,
+    }),
+    when('standby-untested', `${process} ${line}`, {
+      is: isOverdue,
+      text: `nothing proved ${since} that the standby of ${process} could take over line ${line}`,
+    }),
   ];
 }
 
