@@ -167,6 +167,10 @@ describe('the field of a standby', () => {
     expect(stores).toEqual(['active asked', 'active']);
     expect(field.observedUntilUs).toBeNull();
     expect(field.observedAgeUs).toEqual({ P: 50_000 });
+    expect(field.stationCounts).toEqual({ stations: 1, stationsAnswering: 1 });
+    devices.down.add('P');
+    await clock.advance(200);
+    expect(field.stationCounts).toEqual({ stations: 1, stationsAnswering: 0 });
   });
 
   it('opens a warm line to wait, and changes its role in place', async () => {

@@ -12,6 +12,7 @@ import type { TestedLine } from './fitness.ts';
 import { HotWindow } from './hot-window.ts';
 import { type LineDoing, LineRunner } from './line-runner.ts';
 import { guardedClock } from './stall-guard.ts';
+import { StationHealth } from './station-health.ts';
 
 /** A takeover may take so long, or so many times the silence of the peer. */
 const FAILOVER_MIN_MS = 3000;
@@ -64,6 +65,7 @@ interface FieldLine {
 export class Field implements FieldPort {
   readonly #options: FieldOptions;
   readonly #lines = new Map<string, FieldLine>();
+  readonly #health = new StationHealth();
   #isStopped = false;
   #role: 'standby' | 'active' | 'suspended' = 'standby';
   /** Batches are numbered; else they are held, or dropped. */
@@ -93,6 +95,12 @@ export class Field implements FieldPort {
     return [...this.#lines.values()].flatMap(({ runner: { line } }) =>
       line.stations.map(({ name, mode }) => ({ name, line: line.name, mode })),
     );
+  }
+
+  /** Stations that are switched on, and how many of them this instance hears; of lines that are closed none. */
+  get stationCounts(): { readonly stations: number; readonly stationsAnswering: number } {
+    const stations = this.stations.filter(({ mode }) => mode === 'on').length;
+    return { stations, stationsAnswering: this.#health.answering };
   }
 
   /** How long ago each line was last observed, integer µs, by name; lines that were not are left out. */
@@ -223,6 +231,7 @@ export class Field implements FieldPort {
       connected: (line: Line) => this.#connected(line),
       batch: (line: Line, batch: LinkBatch) => this.#batch(line, batch),
       lost: (line: Line) => {
+        this.#health.lost(stationsOn(line));
         if (this.#isOpen) this.#lost(line);
       },
     };
@@ -234,7 +243,9 @@ export class Field implements FieldPort {
   }
 
   #setLine(runner: LineRunner): void {
-    runner.become(this.#isStopped ? 'closed' : this.#doingOf(runner.line));
+    const doing = this.#isStopped ? 'closed' : this.#doingOf(runner.line);
+    if (doing !== 'active') this.#health.lost(stationsOn(runner.line));
+    runner.become(doing);
   }
 
   #doingOf(line: Line): LineDoing {
@@ -298,6 +309,7 @@ export class Field implements FieldPort {
     check?.();
     const line = this.#lines.get(name);
     if (line === undefined) return;
+    this.#health.heard(batch);
     const present = presentOf(batch);
     if (this.#isOpen) this.#take(line, present, now());
     // On the way to becoming active every line is observed already.

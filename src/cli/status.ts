@@ -133,9 +133,22 @@ function printInstance(
     output.line('  alarms, in a store of their own:');
     for (const line of storeLines(instance.alarms, nowUs)) output.line(`  ${line}`);
   }
+  const fitness = new Map(instance.fitness.map((each) => [each.line, each]));
   for (const line of instance.lines) {
-    output.line(
-      `  line         ${line.name}: ${line.isConnected ? 'connected' : (line.lastError ?? 'connecting')}`,
-    );
+    output.line(`  line         ${line.name}: ${lineText(line)}${fitnessText(fitness.get(line.name))}`);
   }
+}
+
+function lineText({ isConnected, lastError, doing }: InstanceStatus['lines'][number]): string {
+  if (doing === 'closed') return 'closed here';
+  if (!isConnected) return lastError ?? 'connecting';
+  return doing === 'standby' ? 'connected, waiting' : 'connected';
+}
+
+/** Where another server runs the process too: whether this one could take the line over. */
+function fitnessText(fitness: InstanceStatus['fitness'][number] | undefined): string {
+  if (fitness === undefined || (!fitness.isTested && fitness.provenAgeMs === null)) return '';
+  const { provenAgeMs, error } = fitness;
+  if (error !== null) return `; could not be opened: ${error}`;
+  return provenAgeMs === null ? '; not tested yet' : `; could be opened ${formatDuration(provenAgeMs)} ago`;
 }
