@@ -152,7 +152,7 @@ describe('store of a class', () => {
     expect(alarms.store.ring.gaps()).toEqual([]);
   });
 
-  it('has everything durable and marked when it stands by, and numbers again after it is active', async () => {
+  it('has all durable and marked when it stands by, and numbers again when it is active', async () => {
     const { clock, store } = await openStore([0, 1, 2, 3], { share: 1 });
     const marks: unknown[] = [];
     const { ring } = store;

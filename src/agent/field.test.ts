@@ -156,7 +156,7 @@ describe('the field of a process that one server runs', () => {
 });
 
 describe('the field of a standby', () => {
-  it('does not open a cold line, and opens it at once when it is active; the gap ends at the first poll', async () => {
+  it('opens a cold line when it is active, at once; the gap ends at the first poll', async () => {
     const { clock, field, told, devices, stores } = await standingBy({ standby: 'cold' });
     await clock.advance(970);
     expect(devices.log).toEqual([]);
@@ -199,7 +199,7 @@ describe('the field of a standby', () => {
     expect(devices.log).toEqual(['P opened as active']);
   });
 
-  it('keeps of a hot line as much as a takeover may take, and tells it all where nothing is known', async () => {
+  it('keeps of a hot line what a takeover may take, and tells it all where nothing is known', async () => {
     const { clock, field, told } = await standingBy({ standby: 'hot' });
     await clock.advance(9970);
     field.activate({});

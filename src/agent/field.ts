@@ -97,7 +97,7 @@ export class Field implements FieldPort {
     );
   }
 
-  /** Stations that are switched on, and how many of them this instance hears; of lines that are closed none. */
+  /** Stations that are switched on, and how many of them this instance hears; of closed lines none. */
   get stationCounts(): { readonly stations: number; readonly stationsAnswering: number } {
     const stations = this.stations.filter(({ mode }) => mode === 'on').length;
     return { stations, stationsAnswering: this.#health.answering };

@@ -22,7 +22,7 @@ interface Entry {
 
 const NOTHING: Entry = { triedMs: null, provenMs: null, error: null, isTestable: true };
 
-/** When each line was tested, and what came of it; one entry for each line. Pure: monotonic times are given. */
+/** When each line was tested, and what came of it; one entry a line. Pure: monotonic times are given. */
 export class FitnessBook {
   readonly #settings: Pick<RedundancySettings, 'fitnessIntervalMs' | 'fitnessMaxAgeMs'>;
   readonly #startMs: number;

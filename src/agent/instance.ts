@@ -228,8 +228,8 @@ export class Instance {
 
   /** Clean stop: lines closed, everything numbered delivered or in the ring, the streams ended. */
   async stop(): Promise<void> {
-    // Nothing is observed from here on, however long it takes until the rest is delivered or stored. Who stands
-    // by observed nothing since it stood down.
+    // Nothing is observed from here on, however long it takes until the rest is delivered or stored. Who
+    // stands by observed nothing since it stood down.
     const { standsBy, observedUntilUs } = this.#report;
     const endedAtUs = standsBy ? (observedUntilUs ?? this.#awakeUntilUs()) : this.#awakeUntilUs();
     this.#beatTimer.cancel();

@@ -2,10 +2,10 @@ import type { Clock } from '../world/clock.ts';
 
 /**
  * The clock of lines in a process that another instance may take over: before a line is told the time, or
- * woken, `check` sees whether the process stood still until now. A process that wakes goes on where it was: in
- * the middle of an answer, or with a timer that went off long ago. Drivers ask for the time before they stamp
- * what came in and before they ask for more, so nothing is taken or sent before the check. `check` may abort
- * the lines; it is called often, and must be cheap.
+ * woken, `check` sees whether the process stood still until now. A process that wakes goes on where it was:
+ * in the middle of an answer, or with a timer that went off long ago. Drivers ask for the time before they
+ * stamp what came in and before they ask for more, so nothing is taken or sent before the check. `check` may
+ * abort the lines; it is called often, and must be cheap.
  */
 export function guardedClock(clock: Clock, check: () => void): Clock {
   const guarded =

@@ -83,8 +83,6 @@ export class Backlog {
   /** Acknowledged: the running stream up to this sequence. */
   #ackedThrough = 0;
   #lastAccepted = 0;
-  /** Somebody waits until nothing is left in memory alone. */
-  #isSettling = false;
   #more: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
 
   constructor(options: BacklogOptions) {
@@ -238,7 +236,6 @@ export class Backlog {
       this.#ackedThrough = Math.max(this.#ackedThrough, through);
       this.#sentThrough = Math.max(this.#sentThrough, this.#ackedThrough);
       this.#window.dropThrough(this.#ackedThrough);
-      if (this.#isSettling) this.#signalMore();
     }
     ring.acknowledge(streamId, through).catch((error: unknown) => {
       log.warn(
@@ -331,23 +328,9 @@ export class Backlog {
     };
   }
 
-  /**
-   * Brings everything to the ring now. Resolves when all of it is durable there or acknowledged, or after
-   * `ms`: false where something is neither then.
-   */
-  async settle(ms: number): Promise<boolean> {
-    const { clock } = this.#options;
-    const untilMs = clock.monotonicMs() + ms;
-    this.#isSettling = true;
-    this.#spiller.soon();
-    while (this.#window.undurable !== undefined && clock.monotonicMs() < untilMs) {
-      const late = new AbortController();
-      const turn = clock.sleep(untilMs - clock.monotonicMs(), late.signal).catch(() => undefined);
-      await Promise.race([this.more(), turn]);
-      late.abort();
-    }
-    this.#isSettling = false;
-    return this.#window.undurable === undefined;
+  /** See `Spiller.settle`. */
+  settle(ms: number): Promise<boolean> {
+    return this.#spiller.settle(ms);
   }
 
   /**
@@ -405,7 +388,6 @@ export class Backlog {
   /** Nothing in memory waits for its age. */
   #isAllDue(): boolean {
     const { policy } = this.#options;
-    if (this.#isSettling) return true;
     return policy === 'always' || !this.#linkUp || this.gate.mode === 'on-request' || this.#isCrowded;
   }
 

@@ -162,7 +162,7 @@ export function ringContract(name: string, make: () => Promise<World>): void {
       await third.close();
     });
 
-    test('a run that was cut off while it stood by ended cleanly; one that was active again did not', async () => {
+    test('a run that was cut off while it stood by ended cleanly, unless it was active again', async () => {
       const world = await make();
       const first = await openTestRing(world.disk, world, { policy: 'on-outage' });
       await first.append(blocksOf(first, 1, 3));

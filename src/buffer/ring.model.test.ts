@@ -1,14 +1,21 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Action, type Cut, FAILED_ONCE, type RingRun, ringRun } from '../../test/ring-model/actions.ts';
+import {
+  type Action,
+  type Cut,
+  FAILED_ONCE,
+  givesNumbers,
+  type RingRun,
+  ringRun,
+} from '../../test/ring-model/actions.ts';
+import { type Expected, expectedOf } from '../../test/ring-model/expected.ts';
 import {
   ackedOf,
   acknowledged,
   appendSteps,
   committed,
   EMPTY_MODEL,
-  heldRanges,
-  lostRanges,
+  layoutOf,
   type Model,
   type ModelRules,
   started,
@@ -54,9 +61,7 @@ class LockStep {
   }
 
   async step(action: Action): Promise<void> {
-    const isNumbering = action.do.startsWith('append') || action.do === 'deliver without storing';
-    const standsBy = this.#model.streams.at(-1)?.endedAt !== null;
-    if (isNumbering && standsBy) await this.#markAlive();
+    if (givesNumbers(action) && this.#model.streams.at(-1)?.endedAt !== null) await this.#markAlive();
     switch (action.do) {
       case 'append':
         await this.#append(action.sizes);
@@ -84,10 +89,8 @@ class LockStep {
         await this.#declare(action);
         break;
       case 'mark alive':
-        await this.#markAlive();
-        break;
       case 'stand by':
-        await this.#markAlive(true);
+        await this.#markAlive(action.do === 'stand by');
         break;
       case 'end':
         await this.#end();
@@ -348,49 +351,6 @@ class LockStep {
   get #world() {
     return { clock: this.#clock, random: this.#random };
   }
-}
-
-interface Expected {
-  readonly read: readonly unknown[];
-  readonly held: readonly unknown[];
-  readonly lost: readonly unknown[];
-  readonly running: readonly unknown[];
-  readonly figures: readonly number[];
-}
-
-function expectedOf(model: Model): Expected {
-  const running = model.streams.at(-1);
-  const unread = unacknowledged(model);
-  const counted = (blocks: readonly { first: number; last: number }[]) =>
-    blocks.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  return {
-    read: unread.map(({ position, streamId, first, last }) => [position, streamId, first, last - first + 1]),
-    held: model.streams.flatMap(({ streamId }) => {
-      const held = heldRanges(model, streamId);
-      return held.length === 0 ? [] : [[streamId, held]];
-    }),
-    lost: model.streams
-      .flatMap((stream) =>
-        lostRanges(stream).map(({ first, last, reason }) => [stream.streamId, first, last, reason] as const),
-      )
-      .sort(([a, firstA], [b, firstB]) => (a === b ? firstA - firstB : a < b ? -1 : 1)),
-    running: [running?.streamId, running?.acked],
-    figures: [
-      counted(model.blocks),
-      model.blocks.length,
-      model.segments.length,
-      unread.reduce(
-        (sum, { streamId, first, last }) => sum + last - Math.max(first - 1, ackedOf(model, streamId)),
-        0,
-      ),
-    ],
-  };
-}
-
-/** Blocks in each segment that has some. */
-function layoutOf({ segments, blocks }: Model): number[] {
-  const counts = segments.map((number) => blocks.filter(({ segment }) => segment === number).length);
-  return counts.filter((count) => count > 0);
 }
 
 async function holds({ seed, policy, whenFull, actions }: RingRun): Promise<void> {

@@ -10,6 +10,8 @@ import type { Window } from './window.ts';
 const APPEND_BYTES_MAX = 2 * 1024 * 1024;
 /** A timer may go off a little early; a block is then due at its next turn. */
 const SPILL_MIN_MS = 1;
+/** How often it is looked whether the Kernel took the rest. */
+const SETTLE_CHECK_MS = 5;
 /** Pause after the disk refused an append. */
 const APPEND_RETRY_MS = 500;
 
@@ -34,6 +36,7 @@ export class Spiller {
   #timer: Timer | null = null;
   #spilling: Promise<void> | null = null;
   #closing = false;
+  #isSettling = false;
 
   constructor(options: SpillerOptions) {
     this.#options = options;
@@ -62,6 +65,22 @@ export class Spiller {
     if (oldest === undefined) return;
     const dueInMs = oldest.sinceMs + spillAgeMs - clock.monotonicMs();
     this.#timer = clock.schedule('spill', Math.max(dueInMs, SPILL_MIN_MS), () => this.soon());
+  }
+
+  /**
+   * Brings everything to the ring now. Resolves when all of it is durable there or acknowledged, or after
+   * `ms`: false where something is neither then.
+   */
+  async settle(ms: number): Promise<boolean> {
+    const { window, clock } = this.#options;
+    const untilMs = clock.monotonicMs() + ms;
+    this.#isSettling = true;
+    this.soon();
+    while (window.undurable !== undefined && clock.monotonicMs() < untilMs) {
+      await clock.sleep(SETTLE_CHECK_MS);
+    }
+    this.#isSettling = false;
+    return window.undurable === undefined;
   }
 
   /** Stores everything, with one try, and stops. */
@@ -95,7 +114,7 @@ export class Spiller {
   #dueBlocks(): Block[] {
     const { spillAgeMs, clock, window, isAllDue } = this.#options;
     const nowMs = clock.monotonicMs();
-    const all = this.#closing || isAllDue();
+    const all = this.#closing || this.#isSettling || isAllDue();
     const due: Block[] = [];
     let bytes = 0;
     for (const { block, sinceMs, durable } of window.blocks) {

@@ -47,7 +47,7 @@ interface TagState {
   reported: { readonly sample: Sample; readonly atMonotonicMs: number } | null;
   /** The next observation is reported whatever it is. */
   snapshotDue: boolean;
-  /** Another instance may have reported meanwhile: the next word is reported, even that the tag is not seen. */
+  /** Another instance may have reported meanwhile: the next word is reported, even that nobody sees it. */
   isTakenOver: boolean;
   /** What was reported at the takeover bore an older time of the device: it is repeated as of the present. */
   repeatDue: boolean;
@@ -147,8 +147,8 @@ export class ReportByException {
 
   /**
    * From now on another instance reports, until `activate`: each tag counts as not observed by this one since
-   * it last was, for the reason `takeover`, or `agent-stopped` where it was that before. Returns what is to be
-   * numbered before: the losses of stations that go on now.
+   * it last was, for the reason `takeover`, or `agent-stopped` where it was that before. Returns what is to
+   * be numbered before: the losses of stations that go on now.
    */
   standBy(now: Now): TimeGap[] {
     if (this.#standbySinceUs !== null) return [];

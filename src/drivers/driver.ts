@@ -6,7 +6,7 @@ import type { Reading, TimeGapReason } from '../domain/sample.ts';
  */
 export interface Driver {
   /**
-   * Opens the line. When the signal is aborted nothing goes out to the device any more, but to close the line.
+   * Opens the line. When the signal is aborted nothing goes out to the device any more but what closes it.
    * @throws KomError KOM_DEVICE_UNREACHABLE, KOM_LINE_IN_USE and other operating errors; the supervisor tries
    * again later
    */

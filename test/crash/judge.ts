@@ -91,7 +91,7 @@ export class Judge {
     return written;
   }
 
-  /** A run ended cleanly if, and only if, it was killed while it stood by; on the way there it may be both. */
+  /** A run ended cleanly if, and only if, it was killed while it stood by; on the way there it may have. */
   #checkEnd({ endedCleanly, lastDurableSequence }: PreviousStream, said: readonly Said[]): void {
     const role = said.findLast(({ kind }) => ROLE_SAYINGS.has(kind));
     if (endedCleanly) this.cleanEnds += 1;

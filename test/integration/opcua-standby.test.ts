@@ -63,7 +63,7 @@ function flushed({ batches }: Collected): boolean {
   );
 }
 
-test('what changed while it stood by comes with its times when it is active, and since when that is', async () => {
+test('what changed while it stood by comes with its times when it is active', async () => {
   await using directory = await temporaryDirectory();
   await using station = await standby(directory.path);
   const { link, collected, set } = station;

@@ -17,7 +17,7 @@ import { createRandom } from '../../src/world/real/random.ts';
 import { opcuaLine, opcuaTag, sleep, temporaryDirectory, until } from './opcua-fixtures.ts';
 import { bareServer } from './opcua-server.ts';
 
-/** What happens to lines when the active instance dies and the standby takes over: real devices' protocols. */
+/** Lines when the active instance dies and the standby takes over, with the protocols of real devices. */
 const clock = createClock();
 const world = { clock, log: silentLog };
 const cleanups: (() => PromiseLike<unknown>)[] = [];
@@ -116,7 +116,7 @@ function expectPresent({ samples }: Member, served: readonly ServedValue[]): voi
   }
 }
 
-test('hot: what the standby polled meanwhile fills the hole up to the last observation of the dead one', async () => {
+test('hot: what the standby polled fills the hole up to the last observation of the dead one', async () => {
   const { line, served } = await modbus('hot');
   const { heir, diedUs } = await takeover(line);
   const ends = heir.gaps.map(({ toUs }) => toUs);

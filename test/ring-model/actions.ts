@@ -21,6 +21,11 @@ export type Action =
   | { readonly do: 'restart'; readonly how: Cut | 'close' }
   | { readonly do: 'restart on a dead disk'; readonly how: 'write' | 'all' };
 
+/** Only who is active gives numbers. */
+export function givesNumbers({ do: what }: Action): boolean {
+  return what.startsWith('append') || what === 'deliver without storing';
+}
+
 export type Cut = 'cutPower' | 'killProcess';
 
 const sizes = fc.array(fc.integer({ min: 100, max: 3000 }), { minLength: 1, maxLength: 6 });

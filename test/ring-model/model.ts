@@ -250,3 +250,9 @@ function bytesOf(blocks: readonly ModelBlock[]): number {
 function sizeOf(block: Block | undefined): number {
   return block === undefined ? 0 : block.bytes.length + RECORD_OVERHEAD_BYTES;
 }
+
+/** Blocks in each segment that has some. */
+export function layoutOf({ segments, blocks }: Model): number[] {
+  const counts = segments.map((number) => blocks.filter(({ segment }) => segment === number).length);
+  return counts.filter((count) => count > 0);
+}

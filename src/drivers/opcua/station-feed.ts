@@ -112,7 +112,7 @@ export class StationFeed implements NotificationSink {
     this.#options.inbox.put({ station, readings: kept, observedSinceUs: sinceUs });
   }
 
-  /** The server reports since this time of its clock: the next message that has nothing behind it ends that. */
+  /** The server reports since this time of its clock: the next message with nothing behind it ends that. */
   reports(serverTimeUs: number): void {
     const flush = this.#flush;
     if (flush === null) return;

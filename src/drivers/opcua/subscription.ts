@@ -57,8 +57,8 @@ export class Subscription {
   }
 
   /**
-   * Changes of values are reported, or only taken into the queues. Returns the server's time at which all items
-   * do so, integer µs.
+   * Changes of values are reported, or only taken into the queues. Returns the server's time at which all
+   * items do so, integer µs.
    * @throws KomError KOM_DEVICE_REJECTED
    */
   async setReporting(reports: boolean, itemsPerCall: number): Promise<number> {
