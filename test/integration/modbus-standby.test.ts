@@ -106,7 +106,8 @@ describe('a Modbus line of a standby', () => {
   });
 
   it('asks nothing more from the moment at which it is given up', async () => {
-    const { served, line } = await simulate(modbusLine({ stations: STATIONS }));
+    // Given up in the pause before a request.
+    const { served, line } = await simulate(modbusLine({ stations: STATIONS, requestGapMs: 150 }));
     const stop = new AbortController();
     const { batches, ended } = await connected(line, {}, stop.signal);
     await until(() => batches.length > 3);
