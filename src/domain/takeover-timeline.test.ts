@@ -63,7 +63,7 @@ class Pair {
       }),
     );
     const qualities = this.#samples.toSorted((a, b) => a.sourceTimeUs - b.sourceTimeUs);
-    const presence = { connected: true, producedTo: {}, heldFromUs: null, nowUs: toUs };
+    const presence = { producedTo: {}, heldFromUs: {}, nowUs: toUs };
     const input = { fromUs: 0, toUs, qualities, gaps: this.#gaps, streams, presence };
     return timeline(input).map(
       ({ fromUs, toUs: endUs, state, reason }) => `${reason ?? state} ${fromUs}-${endUs}`,

@@ -157,7 +157,12 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
     {
       streams: [S1, { ...OTHER, observedUntilUs: 600 }],
       gaps: [takeover(600, 700, 'o')],
-      presence: { ...LIVE, producedTo: { s1: 12 }, heldFromUs: 450, observedUntilUs: { s1: 550 } },
+      presence: {
+        ...AWAY,
+        producedTo: { s1: 12 },
+        heldFromUs: { 1: 450, 2: 450 },
+        observedUntilUs: { s1: 550 },
+      },
     },
     ['unknown 0-110', 'data 110-600', 'gap:takeover 600-700', 'pending 700-1000'],
   ],

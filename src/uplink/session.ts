@@ -52,8 +52,6 @@ export interface SessionOptions {
   /** The most urgent first: what it has goes before what the others have. */
   readonly sources: readonly UplinkSource[];
   readonly streamStates: () => StreamState[];
-  /** Until when the lines were observed, integer µs; `null`, or not given: until now. */
-  readonly observedUntilUs?: () => number | null;
   /** What the Kernel had when it welcomed. */
   readonly coverage: readonly StreamCoverage[];
   /** Dictionaries that it has. */
@@ -66,8 +64,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Claims the lease, where the Kernel gives leases. */
   readonly lease?: LeaseSide | undefined;
-  /** Up to when everything that was observed is numbered, integer µs; without it: now. */
-  readonly observedUntilUs?: () => number;
+  /** Up to when everything that was observed is numbered, integer µs; `null`, or not given: until now. */
+  readonly observedUntilUs?: () => number | null;
   /** Takes what a heartbeat and its echo say of the Kernel's clock. */
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly log: Log;

@@ -37,17 +37,15 @@ export interface UplinkOptions {
   readonly settings: UplinkSettings;
   /** The stores of the agent, the most urgent first. */
   readonly sources: readonly UplinkSource[];
-  /** Until when the lines were observed, integer µs; `null`, or not given: until now. */
-  readonly observedUntilUs?: () => number | null;
   readonly transport: Transport;
   readonly clock: Clock;
   /** Claims the lease of a process that several servers run, and hears what the Kernel says to it. */
   readonly lease?: LeaseSide;
   /**
    * Up to when everything that was observed is numbered, integer µs: an instance that stands by stays where
-   * it was. Without it: now.
+   * it was. `null`, or not given: until now.
    */
-  readonly observedUntilUs?: () => number;
+  readonly observedUntilUs?: () => number | null;
   /** Takes what the heartbeats say of the Kernel's clock. */
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly random: Random;
