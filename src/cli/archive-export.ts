@@ -12,6 +12,7 @@ interface ExportOptions extends ArchiveSource, IntervalOptions {
   readonly csv?: string;
   readonly tag?: readonly string[];
   readonly site?: string;
+  readonly all?: boolean;
 }
 
 /** `kom archive export`. */
@@ -23,12 +24,13 @@ export function addExport(archive: Command, { context, open, nowUs }: ArchiveCon
     .option('--tag <name...>', 'full names; without it all tags, in no order');
   withInterval(command, DEFAULT_FROM)
     .option('--site <name>', 'of one site only')
+    .option('--all', 'also samples that another instance tells better')
     .action(async (options: ExportOptions) => {
       const { fromUs, toUs } = intervalOf(options, DEFAULT_FROM, nowUs());
       const query: ExportQuery = {
         ...fileOf(options),
         ...(options.site === undefined ? {} : { site: options.site }),
-        ...{ tags: options.tag ?? [], fromUs, toUs },
+        ...{ tags: options.tag ?? [], fromUs, toUs, withMarked: options.all === true },
       };
       await using queries = await open(options);
       const rows = await queries.export(query);

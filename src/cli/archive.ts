@@ -18,6 +18,7 @@ interface QueryOptions extends ArchiveSource, IntervalOptions {
   readonly csv?: boolean;
   readonly json?: boolean;
   readonly raw?: boolean;
+  readonly all?: boolean;
 }
 
 /** `kom archive`: `query`, `stat`, `tags`, `completeness`, `export`. */
@@ -33,12 +34,14 @@ export function archiveCommand(
   withInterval(query, DEFAULT_FROM)
     .option('--site <name>', 'needed where two sites have a tag of this name')
     .option('--raw', 'times as they were stamped, without the corrections of clocks that were wrong')
+    .option('--all', 'also samples that another instance tells better: overlaps and duplicates of a takeover')
     .option('--csv', 'comma-separated values')
     .option('--json', 'one JSON object a line')
     .action(async (options: QueryOptions) => {
       const { zone, ...interval } = intervalOf(options, DEFAULT_FROM, nowUs());
       const { tag, site } = options;
-      const asked = { tag, ...(site === undefined ? {} : { site }), ...interval };
+      const withMarked = options.all === true;
+      const asked = { tag, ...(site === undefined ? {} : { site }), ...interval, withMarked };
       await using queries = await open(options);
       const format = queryFormat(options);
       const answer = queries.query(asked);
@@ -145,6 +148,9 @@ export function renderStat(stat: StatAnswer, json: boolean): string[] {
   const time = (timeUs: number | null): string => (timeUs === null ? 'none' : formatTimeUs(timeUs));
   return [
     `samples  ${stat.samples}`,
+    ...(stat.marked.overlap + stat.marked.duplicate === 0
+      ? []
+      : [`marked   ${stat.marked.overlap} overlaps, ${stat.marked.duplicate} duplicates`]),
     `tags     ${stat.tags}`,
     `streams  ${stat.streams}`,
     `gaps     ${stat.gaps}`,

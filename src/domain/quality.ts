@@ -28,6 +28,11 @@ const NAMES = new Map<number, string>(
   Object.entries(Quality).map(([name, code]) => [code, name.charAt(0).toUpperCase() + name.slice(1)]),
 );
 
+/** Severity good. */
+export function isGood(quality: number): boolean {
+  return quality >>> 30 === 0;
+}
+
 /** Severity good or uncertain: the value may be used. */
 export function isUsable(quality: number): boolean {
   return quality >>> 31 === 0;

@@ -56,7 +56,7 @@ export function lateContract(archiveOf: () => Archive): void {
     const marks = Mark.replayed | Mark.duplicate;
     const first = { ...blockOf(1, [sampleOf(1, 1), sampleOf(2, 2)]), marks, term: 7 };
     await archiveOf().commit(transactionOf({ blocks: [first, blockOf(3, [sampleOf(3, 3)])] }));
-    const rows = await archiveOf().samples(allOf('P1.a'));
+    const rows = await archiveOf().samples(allOf('P1.a', { withMarked: true }));
     expect(rows.map((row) => [row.term, row.marks].join(' '))).toEqual([`7 ${marks}`, `7 ${marks}`, '0 0']);
   });
 }

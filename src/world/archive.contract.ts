@@ -21,6 +21,7 @@ import type { Archive, ArchiveTransaction, SampleQuery } from './archive.ts';
 import { clockFixContract } from './archive-clock.contract.ts';
 import { lateContract } from './archive-late.contract.ts';
 import { repairContract } from './archive-repair.contract.ts';
+import { rivalsContract } from './archive-rivals.contract.ts';
 
 /** An archive under test, and how to open once more what it left behind. */
 export interface ArchiveFixture {
@@ -316,7 +317,12 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
 
     clockFixContract(() => archive);
     lateContract(() => archive);
+    const reopen = async (): Promise<Archive> => {
+      archive = (await fixture.reopen?.()) ?? archive;
+      return archive;
+    };
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
+    rivalsContract(() => archive, reopen);
 
     test('streams tell how far they were observed; a clean end counts once all is there', async () => {
       const previous = {

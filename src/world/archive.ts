@@ -22,13 +22,17 @@ export interface Archive {
   /**
    * One transaction: streams are made known, samples whose sequence is not yet `data` are inserted (trimmed
    * per sample), gaps fill only what is uncovered, data replaces gaps. Clock fixes move the times of what
-   * their range holds, and of what comes into it later.
+   * their range holds, and of what comes into it later. Rows that another instance of the process tells
+   * better are marked, whichever came first, see `domain/overlap.ts`.
    * Transactions are carried out one after the other.
    * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_PROTOCOL_STATE if a stream or dictionary was never made
    * known; KOM_BLOCK_CORRUPT if a tag index is not in the dictionary. Then nothing of it happened
    */
   commit(transaction: ArchiveTransaction): Promise<void>;
-  /** Samples of one tag by source time, ascending, then by stream start and sequence. */
+  /**
+   * Samples of one tag by source time, ascending, then by stream start and sequence. What is marked as told
+   * better by another instance is left out of this and all else that is asked, unless the query wants it.
+   */
   samples(query: SampleQuery): Promise<ArchivedSample[]>;
   /**
    * Where the quality of a tag changes its code, ascending; the first is the one in force at `fromUs`.
@@ -159,6 +163,8 @@ export interface ExportQuery {
   /** Half-open interval of source times, integer µs. */
   readonly fromUs: number;
   readonly toUs: number;
+  /** Also rows that another instance tells better. */
+  readonly withMarked?: boolean;
 }
 
 export interface SampleQuery extends TagInterval {
@@ -168,6 +174,8 @@ export interface SampleQuery extends TagInterval {
   readonly after?: { readonly sourceTimeUs: number; readonly streamId: string; readonly sequence: number };
   /** Also return the last sample before `fromUs` (first in the result), which holds at the start. */
   readonly withPrevious?: boolean;
+  /** Also rows that are marked `overlap` or `duplicate`: another instance tells them better. */
+  readonly withMarked?: boolean;
 }
 
 export interface ArchivedSample {
@@ -227,7 +235,10 @@ export interface ArchivedTag extends DictionaryTag {
 }
 
 export interface ArchiveStat {
+  /** Marked ones among them. */
   readonly samples: number;
+  /** Rows that another instance tells better, which the default view hides. */
+  readonly marked: { readonly overlap: number; readonly duplicate: number };
   readonly tags: number;
   readonly streams: number;
   readonly gaps: number;

@@ -36,6 +36,7 @@ export interface TagRow extends ArchivedTag {
 export interface Catalog {
   /** By site and name, see `tagKey`. */
   readonly tags: Map<string, TagRow>;
+  readonly tagsById: Map<number, TagRow>;
   /** Ids by content hash. */
   readonly dictionaries: Map<string, number>;
   readonly streams: Map<string, StreamRow>;
@@ -49,6 +50,8 @@ export interface Catalog {
   readonly steps: Readonly<Record<StepName, Map<string, SequenceSteps>>>;
   /** Small ids of the streams that have a row in `device_times`. */
   readonly withDeviceTimes: Set<number>;
+  /** Where the rows of a stream are, by its small id; at least so far. Only of those that were asked for. */
+  readonly rowSpans: Map<number, { readonly fromUs: number; readonly toUs: number }>;
   /** Tables of samples. */
   readonly tables: Set<string>;
 }
@@ -68,6 +71,7 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
   const tags = (await database.read('SELECT * FROM tags')).map(tagRow);
   return {
     tags: new Map(tags.map((tag) => [tagKey(tag.site, tag.name), tag])),
+    tagsById: new Map(tags.map((tag) => [tag.id, tag])),
     dictionaries: new Map(dictionaries.map((row) => [textOf(row, 'hash'), integerOf(row, 'id')])),
     streams: new Map(streams.map((stream) => [stream.streamId, stream])),
     streamsById: new Map(streams.map((stream) => [stream.id, stream])),
@@ -76,6 +80,7 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
     lateRows: await countLate(database),
     steps: await loadSteps(database, new Map(streams.map(({ id, streamId }) => [id, streamId]))),
     withDeviceTimes: new Set(late.map((row) => integerOf(row, 'stream'))),
+    rowSpans: new Map(),
     tables: new Set(await samplesTables(database)),
   };
 }
@@ -148,6 +153,7 @@ async function loadSteps(
 }
 
 function tagRow(row: Row): TagRow {
+  const scanMs = integerOrNull(row, 'scan_ms');
   return {
     id: integerOf(row, 'id'),
     site: textOf(row, 'site'),
@@ -158,5 +164,6 @@ function tagRow(row: Row): TagRow {
     type: VALUE_TYPES.find((each) => each === textOf(row, 'type')) ?? ('float64' satisfies ValueType),
     unit: textOf(row, 'unit'),
     formerly: JSON.parse(textOf(row, 'formerly')) as string[],
+    ...(scanMs === null ? {} : { scanMs }),
   };
 }

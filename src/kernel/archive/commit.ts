@@ -18,15 +18,20 @@ import { SampleAppender } from './append.ts';
 import type { Catalog, StepName, StreamRow } from './catalog.ts';
 import { type ChangeLog, streamCells, writeChanges } from './changes.ts';
 import { applyClockFix } from './clock-fixes.ts';
-import type { TagIds } from './dictionaries.ts';
-import type { Cell, Database } from './duckdb.ts';
+import type { Cell } from './duckdb.ts';
 import { writeLate } from './late.ts';
 import { deleteRepaired } from './repair.ts';
-import { createSamplesView } from './schema.ts';
+import { markRivals } from './rivals.ts';
+import { createSamplesViews } from './schema.ts';
+import {
+  type CommitContext,
+  offsetsOf,
+  type Steps,
+  streamNumber,
+  type TransactionWriter,
+} from './transaction-writer.ts';
 
 const STEP_NAMES = ['clock-offset', 'term'] as const satisfies readonly StepName[];
-
-type Steps = Readonly<Record<StepName, ReadonlyMap<string, SequenceSteps>>>;
 
 /** What the catalog must learn once the transaction is durable. */
 interface CatalogChange {
@@ -60,34 +65,18 @@ export async function commitTransaction(
     const number = (streamId: string): number => streamNumber(writer, streamId);
     await deleteRepaired(database, plan.repairs, { tables: catalog.tables, streamNumber: number });
     await writeSamples(writer);
+    await markRivals(writer);
     withDeviceTimes = await writeDeviceTimes(writer);
     await writeGaps(writer);
     changes = await writeChanges(writer);
     if (late.length > 0) lateRows = await writeLate(database, catalog.lateRows, late);
-    if (tables.size > catalog.tables.size) await database.write(createSamplesView([...tables].sort()));
+    if (tables.size > catalog.tables.size) await database.write(createSamplesViews([...tables].sort()));
   });
   if (changes !== undefined) catalog.changes = changes;
   catalog.lateRows = lateRows;
   const change = { streams, coverage: plan.coverage, steps, withDeviceTimes, tables: [...tables] };
   applyChange(catalog, change);
   return late;
-}
-
-export interface CommitContext {
-  readonly database: Database;
-  readonly catalog: Catalog;
-  readonly tagIds: TagIds;
-}
-
-export interface TransactionWriter extends CommitContext {
-  readonly transaction: ArchiveTransaction;
-  readonly plan: CommitPlan;
-  /** New and changed streams. */
-  readonly streams: ReadonlyMap<string, StreamRow>;
-  /** New and changed ones. */
-  readonly steps: Steps;
-  /** Tables of samples, with those that this transaction has made. */
-  readonly tables: Set<string>;
 }
 
 function changedStreams(transaction: ArchiveTransaction, catalog: Catalog): Map<string, StreamRow> {
@@ -279,17 +268,6 @@ function changedSteps(transaction: ArchiveTransaction, catalog: Catalog): Steps 
       lay('term', streamId, { first: firstSequence, last: lastSequence(block.header), value: term });
   }
   return changed;
-}
-
-function offsetsOf({ steps, catalog }: TransactionWriter, streamId: string): SequenceSteps {
-  return steps['clock-offset'].get(streamId) ?? catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS;
-}
-
-/** Small id of a stream that is known, or made known by this transaction. */
-export function streamNumber({ streams, catalog }: TransactionWriter, streamId: string): number {
-  const row = streams.get(streamId) ?? catalog.streams.get(streamId);
-  invariant(row !== undefined, 'the stream of a block or gap was looked up before');
-  return row.id;
 }
 
 export function bigintOrNull(value: number | null): bigint | null {

@@ -31,7 +31,7 @@ export async function insertDictionary(
     'tags',
     changed.map((row) => [
       ...[row.id, row.site, row.name, row.process, row.station, row.class, row.type, row.unit],
-      JSON.stringify(row.formerly),
+      ...[JSON.stringify(row.formerly), row.scanMs ?? null],
     ]),
   );
   await database.insert('dictionaries', [
@@ -52,6 +52,7 @@ function sameTag(a: TagRow, b: TagRow | undefined): boolean {
     a.class === b.class &&
     a.type === b.type &&
     a.unit === b.unit &&
+    a.scanMs === b.scanMs &&
     a.formerly.join('\n') === b.formerly.join('\n')
   );
 }

@@ -102,7 +102,10 @@ class DuckdbArchive implements Archive {
       });
       if (made === undefined) return;
       catalog.dictionaries.set(hash, made.id);
-      for (const tag of made.tags) catalog.tags.set(tagKey(tag.site, tag.name), tag);
+      for (const tag of made.tags) {
+        catalog.tags.set(tagKey(tag.site, tag.name), tag);
+        catalog.tagsById.set(tag.id, tag);
+      }
     });
   }
 

@@ -4,7 +4,7 @@ import type { ExportQuery } from '../../world/archive.ts';
 import { type Catalog, tagKey } from './catalog.ts';
 import { type Database, integerOf } from './duckdb.ts';
 
-/** Writes rows of the view `samples` into a new file. */
+/** Writes rows of one of the views into a new file. */
 export async function exportSamples(
   database: Database,
   catalog: Catalog,
@@ -19,11 +19,12 @@ export async function exportSamples(
   const where = [`source_time >= make_timestamp(${fromUs})`, `source_time < make_timestamp(${toUs})`];
   if (query.site !== undefined) where.push(`site = ${literal(query.site)}`);
   if (query.tags.length > 0) where.push(`tag IN (${tagNames(catalog, query).map(literal).join(', ')})`);
+  const view = query.withMarked === true ? 'samples_with_marked' : 'samples';
   const order = query.tags.length > 0 ? 'ORDER BY source_time, stream, sequence' : '';
   const as = format === 'csv' ? 'FORMAT csv, HEADER' : 'FORMAT parquet, COMPRESSION zstd';
   try {
     const [row] = await database.read(
-      `COPY (SELECT * FROM samples WHERE ${where.join(' AND ')} ${order}) TO ${literal(path)} (${as})`,
+      `COPY (SELECT * FROM ${view} WHERE ${where.join(' AND ')} ${order}) TO ${literal(path)} (${as})`,
     );
     return row === undefined ? 0 : integerOf(row, 'Count');
   } catch (error) {

@@ -3,7 +3,7 @@ import { KomError } from '../../domain/errors.ts';
 import { type Database, integerOf, textOf } from './duckdb.ts';
 import {
   createSamplesTable,
-  createSamplesView,
+  createSamplesViews,
   FLAGS_MARKS_SHIFT,
   INTEGER_IN_VALUE_MAX,
   monthOfTable,
@@ -32,6 +32,7 @@ export async function prepareTables(database: Database): Promise<void> {
       });
     }
     if (version === 1) await fromVersion1(database);
+    if (version < 3) await toVersion3(database);
     if (version < SCHEMA_VERSION)
       await database.write(`UPDATE archive_format SET version = ${SCHEMA_VERSION}`);
   });
@@ -71,5 +72,11 @@ async function fromVersion1(database: Database): Promise<void> {
   await database.write('ALTER TABLE time_gaps ADD COLUMN raw_from_us BIGINT');
   await database.write('ALTER TABLE time_gaps ADD COLUMN raw_to_us BIGINT');
   await database.write('UPDATE time_gaps SET raw_from_us = from_us, raw_to_us = to_us');
-  if (tables.length > 0) await database.write(createSamplesView(tables));
+}
+
+/** Version 3 knows scan periods, and a view that hides what another instance tells better. */
+async function toVersion3(database: Database): Promise<void> {
+  await database.write('ALTER TABLE tags ADD COLUMN IF NOT EXISTS scan_ms INTEGER');
+  const tables = await samplesTables(database);
+  if (tables.length > 0) await database.write(createSamplesViews(tables));
 }

@@ -2,6 +2,7 @@ import type { QualityChange, TagsInterval } from '../../world/archive.ts';
 import type { Catalog } from './catalog.ts';
 import { type Database, integerOf, type Row } from './duckdb.ts';
 import { monthsBetween, tagIdsOf } from './reads.ts';
+import { NOT_MARKED } from './schema.ts';
 
 /** How far back the quality in force is looked for, µs: an hour, two days, everything. */
 const LOOK_BACK_US = [3_600_000_000, 2 * 86_400_000_000, Number.POSITIVE_INFINITY];
@@ -32,7 +33,7 @@ export async function readQualityChangesOf(
     const span = `source_us >= ${query.fromUs} AND source_us < ${query.toUs}`;
     const rows = await database.read(
       `SELECT tag, min(source_us) AS source_us, min(quality) AS quality, max(quality) AS other
-       FROM ${table} WHERE ${among(ids)} AND ${span} GROUP BY tag`,
+       FROM ${table} WHERE ${among(ids)} AND ${span} AND ${NOT_MARKED} GROUP BY tag`,
     );
     const varying = rows.filter((row) => row['quality'] !== row['other']).map((row) => integerOf(row, 'tag'));
     for (const row of rows.filter((each) => each['quality'] === each['other'])) add(row);
@@ -41,7 +42,7 @@ export async function readQualityChangesOf(
       `SELECT tag, source_us, quality FROM (
          SELECT tag, source_us, quality, stream, sequence,
            lag(quality) OVER (PARTITION BY tag ORDER BY source_us, stream, sequence) AS before
-         FROM ${table} WHERE ${among(varying)} AND ${span})
+         FROM ${table} WHERE ${among(varying)} AND ${span} AND ${NOT_MARKED})
        WHERE before IS DISTINCT FROM quality ORDER BY source_us, stream, sequence`,
     );
     for (const row of changing) add(row);
@@ -69,7 +70,8 @@ async function inForce(
       const startUs = Math.max(fromUs, endUs - lookBackUs);
       const rows = await database.read(
         `SELECT tag, max(source_us) AS source_us, arg_max(quality, source_us) AS quality FROM ${table}
-         WHERE ${among([...missing])} AND source_us >= ${startUs} AND source_us < ${endUs} GROUP BY tag`,
+         WHERE ${among([...missing])} AND source_us >= ${startUs} AND source_us < ${endUs} AND ${NOT_MARKED}
+         GROUP BY tag`,
       );
       for (const row of rows) missing.delete(integerOf(row, 'tag'));
       found.push(...rows);

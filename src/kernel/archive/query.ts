@@ -35,6 +35,8 @@ export interface TagQuery {
   readonly tag: string;
   readonly fromUs: number;
   readonly toUs: number;
+  /** Also rows that another instance tells better. */
+  readonly withMarked?: boolean;
 }
 
 /** Asks for one tag. @throws KomError KOM_USAGE if there is no such tag, or in several sites */
@@ -48,7 +50,11 @@ export async function queryTag(
   const qualities = await archive.qualityChanges(interval);
   const presence = presenceOf(tag.site, tag.process);
   const segments = await segmentsOf(archive, interval, { presence, qualities });
-  return { tag, segments, samples: () => samplesOf(archive, interval) };
+  return {
+    tag,
+    segments,
+    samples: () => samplesOf(archive, { ...interval, withMarked: query.withMarked === true }),
+  };
 }
 
 async function findTag(archive: Archive, { site, tag }: TagQuery): Promise<ArchivedTag> {
@@ -70,7 +76,10 @@ async function findTag(archive: Archive, { site, tag }: TagQuery): Promise<Archi
   return only;
 }
 
-async function* samplesOf(archive: Archive, interval: TagInterval): AsyncGenerator<ArchivedSample> {
+async function* samplesOf(
+  archive: Archive,
+  interval: TagInterval & { readonly withMarked: boolean },
+): AsyncGenerator<ArchivedSample> {
   let page = await archive.samples({ ...interval, limit: PAGE_SAMPLES, withPrevious: true });
   for (;;) {
     yield* page;

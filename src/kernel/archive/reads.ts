@@ -1,14 +1,16 @@
-import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK, EntryKind } from '../../domain/block/block.ts';
+import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK } from '../../domain/block/block.ts';
 import { observedUntil, remainingGap } from '../../domain/commit-plan.ts';
 import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { SequenceGap, SequenceGapReason } from '../../domain/gap.ts';
-import { SAMPLE_CAUSES, type SampleValue, type TimeGapReason } from '../../domain/sample.ts';
+import { Mark } from '../../domain/marks.ts';
+import { SAMPLE_CAUSES, type TimeGapReason } from '../../domain/sample.ts';
 import { NO_STEPS, stepAt } from '../../domain/sequence-steps.ts';
 import { concernsTag, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
 import type {
   ArchivedGap,
   ArchivedSample,
   ArchivedStream,
+  ArchiveStat,
   QualityChange,
   SampleQuery,
   TagInterval,
@@ -17,7 +19,15 @@ import type {
 } from '../../world/archive.ts';
 import { type Catalog, type StreamRow, tagKey } from './catalog.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf, type Value } from './duckdb.ts';
-import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT, type Month, monthOfTable } from './schema.ts';
+import { rowValue } from './row-values.ts';
+import {
+  CAUSE_MASK,
+  FLAGS_DEVICE_TIMED,
+  FLAGS_MARKS_SHIFT,
+  type Month,
+  monthOfTable,
+  NOT_MARKED,
+} from './schema.ts';
 
 /** Rows of one source time come in the order of their streams, then of their sequence. */
 const ORDER = ['r.source_us', 's.started_us', 's.stream_id', 'r.sequence'];
@@ -35,9 +45,10 @@ export async function readSamples(
   const ids = tagIdsOf(catalog, query);
   if (ids.length === 0) return [];
   const { after, fromUs, toUs, limit } = query;
+  const shown = query.withMarked === true ? '' : `AND ${NOT_MARKED}`;
   const rows: Row[] = [];
   if (query.withPrevious === true && after === undefined) {
-    const previous = await readPrevious(database, catalog, { ids, beforeUs: fromUs });
+    const previous = await readPrevious(database, catalog, { ids, beforeUs: fromUs, shown });
     if (previous !== undefined) rows.push(previous);
   }
   const startUs = after === undefined ? fromUs : Math.max(fromUs, after.sourceTimeUs);
@@ -47,7 +58,7 @@ export async function readSamples(
     if (left <= 0) break;
     const found = await database.read(
       `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
-       WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ${behind.sql}
+       WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ${shown} ${behind.sql}
        ORDER BY ${ORDER_ASCENDING} LIMIT ${Math.floor(left)}`,
       [BigInt(startUs), BigInt(toUs), ...behind.values],
     );
@@ -64,7 +75,11 @@ const LOOK_BACK_US = [3_600_000_000, 86_400_000_000, Number.POSITIVE_INFINITY];
 async function readPrevious(
   database: Database,
   catalog: Catalog,
-  { ids, beforeUs }: { readonly ids: readonly number[]; readonly beforeUs: number },
+  {
+    ids,
+    beforeUs,
+    shown,
+  }: { readonly ids: readonly number[]; readonly beforeUs: number; readonly shown: string },
 ): Promise<Row | undefined> {
   const months = monthsBetween(catalog, Number.NEGATIVE_INFINITY, beforeUs).reverse();
   for (const { table, fromUs, toUs } of months) {
@@ -73,7 +88,7 @@ async function readPrevious(
       const startUs = Math.max(fromUs, endUs - lookBackUs);
       const [row] = await database.read(
         `${SAMPLE_SELECT} FROM ${table} r JOIN streams s ON s.id = r.stream
-         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ?
+         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ${shown}
          ORDER BY ${ORDER_DESCENDING} LIMIT 1`,
         [BigInt(startUs), BigInt(endUs)],
       );
@@ -91,7 +106,8 @@ export async function readQualityChanges(
 ): Promise<QualityChange[]> {
   const ids = tagIdsOf(catalog, query);
   if (ids.length === 0) return [];
-  const previous = await readPrevious(database, catalog, { ids, beforeUs: query.fromUs });
+  const shown = `AND ${NOT_MARKED}`;
+  const previous = await readPrevious(database, catalog, { ids, beforeUs: query.fromUs, shown });
   const changes: QualityChange[] = previous === undefined ? [] : [qualityChangeOf(previous)];
   for (const { table } of monthsBetween(catalog, query.fromUs, query.toUs)) {
     const rows = await database.read(
@@ -99,7 +115,7 @@ export async function readQualityChanges(
          SELECT r.source_us, s.started_us, s.stream_id, r.sequence, r.quality,
            lag(r.quality) OVER (ORDER BY ${ORDER_ASCENDING}) AS before
          FROM ${table} r JOIN streams s ON s.id = r.stream
-         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ?) r
+         WHERE ${tagFilter(ids)} AND r.source_us >= ? AND r.source_us < ? ${shown}) r
        WHERE before IS DISTINCT FROM quality
        ORDER BY source_us, started_us, stream_id, sequence`,
       [BigInt(query.fromUs), BigInt(query.toUs)],
@@ -148,20 +164,28 @@ export async function countGaps(database: Database, catalog: Catalog): Promise<n
 export async function readSampleStat(
   database: Database,
   catalog: Catalog,
-): Promise<{ readonly samples: number; readonly oldestUs: number | null; readonly newestUs: number | null }> {
+): Promise<Pick<ArchiveStat, 'samples' | 'marked' | 'oldestUs' | 'newestUs'>> {
   let samples = 0;
+  const marked = { overlap: 0, duplicate: 0 };
   let oldestUs: number | null = null;
   let newestUs: number | null = null;
   for (const table of [...catalog.tables].sort()) {
     const [row] = await database.read(
-      `SELECT count(*) AS count, min(source_us) AS oldest, max(source_us) AS newest FROM ${table}`,
+      `SELECT count(*) AS count, min(source_us) AS oldest, max(source_us) AS newest,
+         ${countMarked('overlap')} AS overlap, ${countMarked('duplicate')} AS duplicate FROM ${table}`,
     );
     if (row === undefined) continue;
     samples += integerOf(row, 'count');
+    marked.overlap += integerOf(row, 'overlap');
+    marked.duplicate += integerOf(row, 'duplicate');
     oldestUs ??= integerOrNull(row, 'oldest');
     newestUs = integerOrNull(row, 'newest') ?? newestUs;
   }
-  return { samples, oldestUs, newestUs };
+  return { samples, marked, oldestUs, newestUs };
+}
+
+function countMarked(mark: 'overlap' | 'duplicate'): string {
+  return `count(*) FILTER (flags & ${Mark[mark] << FLAGS_MARKS_SHIFT} <> 0)`;
 }
 
 export function streamsOfProcess(catalog: Catalog, site: string, process: string): ArchivedStream[] {
@@ -254,7 +278,7 @@ async function samplesOf(
       rawTimeUs: sourceTimeUs - offsetUs,
       receivedAtUs: integerOf(row, 'received_us'),
       deviceTimeUs: isDeviceTimed ? sourceTimeUs : (deviceTimes.get(`${row['stream']} ${sequence}`) ?? null),
-      value: sampleValueOf(row, flags & ENTRY_KIND_MASK),
+      value: rowValue(row, flags & ENTRY_KIND_MASK),
       quality: integerOf(row, 'quality'),
       cause: SAMPLE_CAUSES[(flags >>> ENTRY_CAUSE_SHIFT) & CAUSE_MASK] ?? 'change',
       streamId,
@@ -286,24 +310,6 @@ async function readDeviceTimes(
 
 function qualityChangeOf(row: Row): QualityChange {
   return { sourceTimeUs: integerOf(row, 'source_us'), quality: integerOf(row, 'quality') };
-}
-
-function sampleValueOf(row: Row, kind: number): SampleValue {
-  const value = Number(row['value']);
-  switch (kind) {
-    case EntryKind.false:
-      return false;
-    case EntryKind.true:
-      return true;
-    case EntryKind.int64:
-      return BigInt(row['text'] === null ? value : textOf(row, 'text'));
-    case EntryKind.float64:
-      return value;
-    case EntryKind.text:
-      return textOf(row, 'text');
-    default:
-      return null;
-  }
 }
 
 function timeGapOf(catalog: Catalog, row: Row): Extract<ArchivedGap, { kind: 'time' }> {

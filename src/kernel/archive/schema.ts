@@ -1,9 +1,10 @@
 import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK, EntryKind } from '../../domain/block/block.ts';
+import { OVERLAP_MARKS } from '../../domain/overlap.ts';
 import { SAMPLE_CAUSES } from '../../domain/sample.ts';
 import type { ColumnType } from './duckdb.ts';
 
 /** Version of the tables; an archive of an older version is brought up to it when it is opened. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** Everything but the samples, which have a table for each month. Times are integer µs since 1970, UTC. */
 export const SCHEMA = `
@@ -11,7 +12,7 @@ CREATE TABLE IF NOT EXISTS archive_format (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS tags (
   id INTEGER NOT NULL, site VARCHAR NOT NULL, name VARCHAR NOT NULL, process VARCHAR NOT NULL,
   station VARCHAR NOT NULL, class VARCHAR NOT NULL, type VARCHAR NOT NULL, unit VARCHAR NOT NULL,
-  formerly VARCHAR NOT NULL);
+  formerly VARCHAR NOT NULL, scan_ms INTEGER);
 CREATE TABLE IF NOT EXISTS dictionaries (
   id INTEGER NOT NULL, hash VARCHAR NOT NULL, content VARCHAR NOT NULL, bytes BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS dictionary_tags (
@@ -74,6 +75,9 @@ export const FLAGS_DEVICE_TIMED = 0x40;
 /** In `flags`: the marks are above. */
 export const FLAGS_MARKS_SHIFT = 8;
 
+/** Of the rows that the default view shows: no other instance tells them better. */
+export const NOT_MARKED = `(flags & ${OVERLAP_MARKS << FLAGS_MARKS_SHIFT}) = 0`;
+
 /** An int64 beyond this, either way, is in `text`. */
 export const INTEGER_IN_VALUE_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -115,12 +119,20 @@ export function createSamplesTable(table: string): string {
   return `CREATE TABLE IF NOT EXISTS ${table} (${columns.join(', ')})`;
 }
 
-/** The view for people who write SQL: names instead of numbers, one value column for each type. */
-export function createSamplesView(tables: readonly string[]): string {
-  const source = tables.map((table) => `SELECT * FROM ${table}`).join(' UNION ALL ');
+/**
+ * The views for people who write SQL: names instead of numbers, one value column for each type. `samples`
+ * has what there is to see, `samples_with_marked` also the rows that another instance tells better.
+ */
+export function createSamplesViews(tables: readonly string[]): string {
+  return `${samplesView('samples', tables, `WHERE ${NOT_MARKED}`)};
+    ${samplesView('samples_with_marked', tables, '')}`;
+}
+
+function samplesView(name: string, tables: readonly string[], filter: string): string {
+  const source = tables.map((table) => `SELECT * FROM ${table} ${filter}`).join(' UNION ALL ');
   const causes = SAMPLE_CAUSES.map((cause) => `'${cause}'`).join(', ');
   const kind = `(r.flags & ${ENTRY_KIND_MASK})`;
-  return `CREATE OR REPLACE VIEW samples AS SELECT
+  return `CREATE OR REPLACE VIEW ${name} AS SELECT
   t.site, t.process, t.station, t.name AS tag, make_timestamp(r.source_us) AS source_time,
   CASE WHEN ${kind} IN (${EntryKind.false}, ${EntryKind.true}) THEN r.value = 1 END AS value_bool,
   CASE WHEN ${kind} = ${EntryKind.int64} THEN coalesce(r.text::BIGINT, r.value::BIGINT) END AS value_int,

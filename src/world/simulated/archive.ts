@@ -6,6 +6,8 @@ import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf, mergeLate } from '../../domain/late-range.ts';
+import { Mark } from '../../domain/marks.ts';
+import { OVERLAP_MARKS, overlapMarks } from '../../domain/overlap.ts';
 import { isTimeGap, moveTimeGap, type TimeGap } from '../../domain/sample.ts';
 import { NO_STEPS, type SequenceSteps, stepAt, withStep } from '../../domain/sequence-steps.ts';
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
@@ -97,6 +99,8 @@ export class SimulatedArchive implements Archive {
     for (const row of rows.samples) this.#samples.push(row);
     for (const row of rows.timeGaps) this.#timeGaps.push(row);
     for (const fix of transaction.clockFixes ?? []) this.#fixClock(fix);
+    const hasFixes = (transaction.clockFixes ?? []).length > 0;
+    if (rows.samples.length > 0 || hasFixes) this.#markRivals(hasFixes ? this.#samples : rows.samples);
     this.#late.push(...lateRangesOf(arrivedBlocks(transaction, plan), transaction.receivedAtUs));
     this.#sequenceGaps.push(...plan.gaps);
     for (const [streamId, coverage] of plan.coverage) this.#coverage.set(streamId, coverage);
@@ -133,7 +137,7 @@ export class SimulatedArchive implements Archive {
   }
 
   async samples(query: SampleQuery): Promise<ArchivedSample[]> {
-    const rows = this.#ordered(query);
+    const rows = this.#ordered(query, query.withMarked);
     const from = rows.findIndex((row) => row.sourceTimeUs >= query.fromUs);
     const first = from === -1 ? rows.length : from;
     const after = query.after;
@@ -235,6 +239,7 @@ export class SimulatedArchive implements Archive {
     );
     return {
       samples: this.#samples.length,
+      marked: { overlap: this.#countMarked(Mark.overlap), duplicate: this.#countMarked(Mark.duplicate) },
       tags: (await this.tags()).length,
       streams: this.#streams.size,
       gaps: this.#timeGaps.length + remaining.length,
@@ -270,6 +275,36 @@ export class SimulatedArchive implements Archive {
       if (this.#dictionaries.has(block.header.dictionaryHash)) continue;
       throw new KomError('KOM_PROTOCOL_STATE', `dictionary ${block.header.dictionaryHash} was never stored`);
     }
+  }
+
+  /** All rows of the tags of these. */
+  #markRivals(arrived: readonly SampleRow[]): void {
+    const instances = new Set([...this.#streams.values()].map(({ instance }) => instance));
+    if (instances.size < 2) return;
+    const touched = new Set(arrived.map(({ site, tag }) => keyOf(site, tag)));
+    const rows = this.#samples.filter(({ site, tag }) => touched.has(keyOf(site, tag)));
+    const marked = new Map<SampleRow, number>();
+    for (const [key, ofTag] of Map.groupBy(rows, ({ site, tag }) => keyOf(site, tag))) {
+      const ordered = ofTag.toSorted((a, b) => this.#compare(a, b));
+      const rivals = ordered.map((row) => ({
+        ...row,
+        instance: this.#streams.get(row.streamId)?.instance ?? 0,
+      }));
+      const marks = overlapMarks(rivals, this.#tags.get(key)?.scanMs);
+      for (const [at, row] of ordered.entries()) {
+        const wanted = (row.marks & ~OVERLAP_MARKS) | (marks[at] ?? 0);
+        if (wanted !== row.marks) marked.set(row, wanted);
+      }
+    }
+    if (marked.size === 0) return;
+    this.#samples = this.#samples.map((row) => {
+      const marks = marked.get(row);
+      return marks === undefined ? row : { ...row, marks };
+    });
+  }
+
+  #countMarked(mark: number): number {
+    return this.#samples.filter(({ marks }) => (marks & mark) !== 0).length;
   }
 
   #delete(ranges: CommitPlan['repairs']): void {
@@ -376,10 +411,11 @@ export class SimulatedArchive implements Archive {
     );
   }
 
-  #ordered(query: TagName): SampleRow[] {
+  #ordered(query: TagName, withMarked = false): SampleRow[] {
     const names = this.#scope(query)?.names ?? [];
     return this.#samples
       .filter((row) => row.site === query.site && names.includes(row.tag))
+      .filter(({ marks }) => withMarked || (marks & OVERLAP_MARKS) === 0)
       .sort((a, b) => this.#compare(a, b));
   }
 

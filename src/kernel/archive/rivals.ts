@@ -1,0 +1,276 @@
+import { ENTRY_KIND_MASK } from '../../domain/block/block.ts';
+import { countOf, EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import { OVERLAP_MARKS, overlapMarks, type RivalRow, rivalReachUs } from '../../domain/overlap.ts';
+import { NO_STEPS, stepAt, stepsWithin } from '../../domain/sequence-steps.ts';
+import type { StreamRow } from './catalog.ts';
+import { type Cell, integerOf, type Row } from './duckdb.ts';
+import { rowValue } from './row-values.ts';
+import { FLAGS_MARKS_SHIFT, monthOfTable, NOT_MARKED } from './schema.ts';
+import { streamNumber, type TransactionWriter } from './transaction-writer.ts';
+
+/** Rows are compared in pieces of time, and only in those in which both sides have some. µs */
+const PIECE_US = 60_000_000;
+
+/** First and last source time of rows, integer µs. */
+export interface Span {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Every time. */
+const EVER: Span = { fromUs: Number.NEGATIVE_INFINITY, toUs: Number.POSITIVE_INFINITY };
+
+/** Streams of one process of a site. */
+interface ProcessStreams {
+  readonly site: string;
+  readonly process: string;
+  readonly streams: readonly StreamRow[];
+}
+
+/**
+ * Marks rows that another instance of the same process tells better, see `domain/overlap.ts`: those of this
+ * transaction and those that were there, in the transaction that brings them together. Where only one
+ * instance has rows, which is nearly always, nothing is read.
+ */
+export async function markRivals(writer: TransactionWriter): Promise<void> {
+  const touched = touchedSpans(writer);
+  if (touched.size === 0) return;
+  keepUp(writer, touched);
+  for (const { site, process, streams } of processesOf(writer)) {
+    const instances = new Set(streams.map(({ instance }) => instance));
+    if (instances.size < 2) continue;
+    const reachUs = reachOf(writer, site, process);
+    for (const stream of streams) {
+      for (const span of touched.get(stream.id) ?? []) {
+        await markAround(writer, { stream, streams, span, reachUs, isMoved: span === EVER });
+      }
+    }
+  }
+}
+
+/** Where rows were inserted or moved, by small id of the stream; in corrected time. */
+function touchedSpans(writer: TransactionWriter): Map<number, Span[]> {
+  const { transaction, plan, catalog, steps } = writer;
+  const spans = new Map<number, Span[]>();
+  const add = (streamId: string, span: Span): void => {
+    const stream = streamNumber(writer, streamId);
+    spans.set(stream, [...(spans.get(stream) ?? []), span]);
+  };
+  for (const [index, { block }] of transaction.blocks.entries()) {
+    if (countOf(plan.inserts[index] ?? []) === 0) continue;
+    const { streamId, fromUs, toUs, firstSequence, count } = block.header;
+    const offsets = steps['clock-offset'].get(streamId) ?? catalog.steps['clock-offset'].get(streamId);
+    const range = { first: firstSequence, last: firstSequence + count - 1 };
+    const byUs = stepsWithin(offsets ?? NO_STEPS, range).map(({ value }) => value);
+    add(streamId, { fromUs: fromUs + Math.min(0, ...byUs), toUs: toUs + Math.max(0, ...byUs) });
+  }
+  for (const { streamId } of transaction.clockFixes ?? []) {
+    add(streamId, EVER);
+  }
+  return spans;
+}
+
+function processesOf({ streams, catalog }: TransactionWriter): ProcessStreams[] {
+  const all = new Map([...catalog.streams, ...streams]);
+  const touched = new Set([...all.values()].map(({ site, process }) => `${site}\n${process}`));
+  return [...touched].map((key) => {
+    const [site = '', process = ''] = key.split('\n');
+    const own = [...all.values()].filter((row) => row.site === site && row.process === process);
+    return { site, process, streams: own };
+  });
+}
+
+/** The farthest that one row of the process can matter to another. */
+function reachOf({ catalog }: TransactionWriter, site: string, process: string): number {
+  const tags = [...catalog.tags.values()].filter((tag) => tag.site === site && tag.process === process);
+  return tags.reduce((most, { scanMs }) => Math.max(most, rivalReachUs(scanMs)), 0);
+}
+
+interface Surroundings {
+  readonly stream: StreamRow;
+  readonly streams: readonly StreamRow[];
+  readonly span: Span;
+  readonly reachUs: number;
+  /** Rows were moved there by a clock fix, not inserted. */
+  readonly isMoved: boolean;
+}
+
+async function markAround(writer: TransactionWriter, around: Surroundings): Promise<void> {
+  const { stream, streams, span, reachUs, isMoved } = around;
+  const near = { fromUs: span.fromUs - reachUs, toUs: span.toUs + reachUs };
+  const rivals: StreamRow[] = [];
+  for (const other of streams) {
+    if (other.instance === stream.instance || !hasRows(writer, other)) continue;
+    const whole = await wholeSpan(writer, other.id);
+    if (whole !== null && whole.fromUs <= near.toUs && whole.toUs >= near.fromUs) rivals.push(other);
+  }
+  if (rivals.length === 0) return;
+  const own = await rowSpan(writer, [stream.id], span);
+  if (own === null) return;
+  const reached = { fromUs: own.fromUs - reachUs, toUs: own.toUs + reachUs };
+  const both = [stream, ...rivals];
+  const pieces = new Set(await piecesWith(writer, { streams: rivals, span: reached, filter: 'true' }));
+  if (isMoved) {
+    // What was marked beside the former times of the rows is not any more.
+    const marked = { streams: both, span: EVER, filter: `NOT ${NOT_MARKED}` };
+    for (const piece of await piecesWith(writer, marked)) pieces.add(piece);
+  }
+  for (const piece of pieces) {
+    const fromUs = piece * PIECE_US - reachUs;
+    await markPiece(writer, {
+      streams: both,
+      span: { fromUs, toUs: fromUs + PIECE_US + 2 * reachUs },
+      reachUs,
+    });
+  }
+}
+
+/** Numbers of the pieces of time in which streams have rows. */
+async function piecesWith(
+  writer: TransactionWriter,
+  {
+    streams,
+    span,
+    filter,
+  }: Omit<Surroundings, 'stream' | 'reachUs' | 'isMoved'> & { readonly filter: string },
+): Promise<number[]> {
+  const found: number[] = [];
+  const ids = streams.map(({ id }) => id);
+  for (const table of tablesOf(writer, span)) {
+    const rows = await writer.database.readWritten(
+      `SELECT DISTINCT source_us // ${PIECE_US} AS piece FROM ${table} WHERE ${within(ids, span)} AND ${filter}`,
+    );
+    found.push(...rows.map((row) => integerOf(row, 'piece')));
+  }
+  return found;
+}
+
+function hasRows({ plan, catalog }: TransactionWriter, { streamId }: StreamRow): boolean {
+  const coverage = plan.coverage.get(streamId) ?? catalog.coverage.get(streamId) ?? EMPTY_COVERAGE;
+  return coverage.some(({ state }) => state === 'data');
+}
+
+/** Of all rows of a stream; read once, and kept up as rows come. */
+async function wholeSpan(writer: TransactionWriter, stream: number): Promise<Span | null> {
+  const { rowSpans } = writer.catalog;
+  const known = rowSpans.get(stream);
+  if (known !== undefined) return known;
+  const span = await rowSpan(writer, [stream], EVER);
+  if (span !== null) rowSpans.set(stream, span);
+  return span;
+}
+
+/** Rows came, or moved: what is known of where the rows of their streams are. */
+function keepUp({ catalog }: TransactionWriter, touched: ReadonlyMap<number, readonly Span[]>): void {
+  for (const [stream, spans] of touched) {
+    const known = catalog.rowSpans.get(stream);
+    if (known === undefined) continue;
+    const fromUs = Math.min(known.fromUs, ...spans.map((span) => span.fromUs));
+    const toUs = Math.max(known.toUs, ...spans.map((span) => span.toUs));
+    if (Number.isFinite(fromUs)) catalog.rowSpans.set(stream, { fromUs, toUs });
+    else catalog.rowSpans.delete(stream);
+  }
+}
+
+/** First and last time at which streams have a row within a span; `null`: they have none there. */
+async function rowSpan(writer: TransactionWriter, ids: readonly number[], span: Span): Promise<Span | null> {
+  const times: number[] = [];
+  for (const table of tablesOf(writer, span)) {
+    const [row] = await writer.database.readWritten(
+      `SELECT min(source_us) AS first, max(source_us) AS last FROM ${table}
+       WHERE ${within(ids, span)}`,
+    );
+    if (row !== undefined && row['first'] !== null)
+      times.push(integerOf(row, 'first'), integerOf(row, 'last'));
+  }
+  return times.length === 0 ? null : { fromUs: Math.min(...times), toUs: Math.max(...times) };
+}
+
+async function markPiece(
+  writer: TransactionWriter,
+  { streams, span, reachUs }: Omit<Surroundings, 'stream' | 'isMoved'>,
+): Promise<void> {
+  const { database } = writer;
+  const ids = streams.map(({ id }) => id);
+  const read = { fromUs: span.fromUs - reachUs, toUs: span.toUs + reachUs };
+  const rows: Row[] = [];
+  for (const table of tablesOf(writer, read)) {
+    const found = await database.readWritten(
+      `SELECT tag, source_us, flags, value, text, quality, stream, sequence FROM ${table}
+       WHERE ${within(ids, read)} ORDER BY tag, source_us, stream, sequence`,
+    );
+    for (const row of found) rows.push(row);
+  }
+  const changed: Cell[][] = [];
+  for (const [tag, ofTag] of Map.groupBy(rows, (row) => integerOf(row, 'tag'))) {
+    const marks = overlapMarks(
+      ofTag.map((row) => rivalOf(writer, row)),
+      scanOf(writer, tag),
+    );
+    for (const [at, row] of ofTag.entries()) {
+      const timeUs = integerOf(row, 'source_us');
+      // Of what lies farther out not all that matters was read.
+      if (timeUs < span.fromUs || timeUs > span.toUs) continue;
+      const flags = integerOf(row, 'flags');
+      const wanted =
+        (flags & ~(OVERLAP_MARKS << FLAGS_MARKS_SHIFT)) | ((marks[at] ?? 0) << FLAGS_MARKS_SHIFT);
+      if (wanted !== flags)
+        changed.push([integerOf(row, 'stream'), BigInt(integerOf(row, 'sequence')), wanted]);
+    }
+  }
+  await writeFlags(writer, { changed, span });
+}
+
+async function writeFlags(
+  writer: TransactionWriter,
+  { changed, span }: { readonly changed: readonly Cell[][]; readonly span: Span },
+): Promise<void> {
+  if (changed.length === 0) return;
+  const { database } = writer;
+  await database.write(
+    'CREATE OR REPLACE TEMP TABLE marked (stream INTEGER, sequence BIGINT, flags INTEGER)',
+  );
+  await database.insert('marked', changed);
+  for (const table of tablesOf(writer, span)) {
+    await database.write(
+      `UPDATE ${table} SET flags = m.flags::USMALLINT FROM temp.marked m
+       WHERE ${table}.stream = m.stream AND ${table}.sequence = m.sequence
+         AND source_us BETWEEN ${bound(span.fromUs)} AND ${bound(span.toUs)}`,
+    );
+  }
+  await database.write('DROP TABLE temp.marked');
+}
+
+function rivalOf({ catalog, streams, steps }: TransactionWriter, row: Row): RivalRow {
+  const id = integerOf(row, 'stream');
+  const stream = catalog.streamsById.get(id) ?? [...streams.values()].find((each) => each.id === id);
+  const streamId = stream?.streamId ?? '';
+  const terms = steps.term.get(streamId) ?? catalog.steps.term.get(streamId) ?? NO_STEPS;
+  return {
+    sourceTimeUs: integerOf(row, 'source_us'),
+    instance: stream?.instance ?? 0,
+    term: stepAt(terms, integerOf(row, 'sequence')),
+    value: rowValue(row, integerOf(row, 'flags') & ENTRY_KIND_MASK),
+    quality: integerOf(row, 'quality'),
+  };
+}
+
+function scanOf({ catalog }: TransactionWriter, tag: number): number | undefined {
+  return catalog.tagsById.get(tag)?.scanMs;
+}
+
+function tablesOf({ tables }: TransactionWriter, { fromUs, toUs }: Span): string[] {
+  return [...tables].filter((table) => {
+    const month = monthOfTable(table);
+    return month !== undefined && month.fromUs <= toUs && month.toUs > fromUs;
+  });
+}
+
+function within(ids: readonly number[], { fromUs, toUs }: Span): string {
+  return `stream IN (${ids.join(', ')}) AND source_us BETWEEN ${bound(fromUs)} AND ${bound(toUs)}`;
+}
+
+/** A time as a literal; what lies beyond every time that a row can have, at its end. */
+function bound(timeUs: number): string {
+  return String(Math.max(-(2 ** 53), Math.min(2 ** 53, timeUs)));
+}
