@@ -3,18 +3,18 @@ import { isGood } from './quality.ts';
 import { type SampleValue, sameValue } from './sample.ts';
 
 /**
- * Rows of the archive that tell what another instance tells better: when two instances of a process observe
- * at the same time, because they cannot hear each other or because one supplies what the other may have
- * missed. Nothing is dropped for that: such rows are marked, kept, and hidden from the default view.
+ * Rows of the archive that tell what another instance tells better: when two instances of a process
+ * observe at the same time, because they cannot hear each other or because one supplies what the other may
+ * have missed. Nothing is dropped for that: such rows are marked, kept, and hidden from the default view.
  *
- * - A tag that is polled: a row of a lower term is an `overlap` where a higher term has a good row of the tag
- *   within two scan periods.
- * - A tag that is subscribed: of rows equal in source time, value and quality all but that of the highest term
- *   are a `duplicate`.
+ * - A tag that is polled: a row of a lower term is an `overlap` where a higher term has a good row of the
+ *   tag within two scan periods.
+ * - A tag that is subscribed: of rows equal in source time, value and quality all but that of the highest
+ *   term are a `duplicate`.
  *
- * Inside one instance nothing is ever marked, however equal two rows are. Of equal terms (a Kernel or an agent
- * that knows none) the lower instance counts as the higher one. The marks follow from the rows alone, so the
- * order in which they arrive does not matter.
+ * Inside one instance nothing is ever marked, however equal two rows are. Of equal terms (a Kernel or an
+ * agent that knows none) the lower instance counts as the higher one. The marks follow from the rows
+ * alone, so the order in which they arrive does not matter.
  */
 
 /** What a row has to say about that. */
@@ -37,7 +37,9 @@ export function rivalReachUs(scanMs: number | undefined): number {
   return scanMs === undefined ? 0 : SCANS * Math.round(scanMs * 1000);
 }
 
-/** The marks of rows of one tag, which are ascending in source time. `scanMs`: not given, it is subscribed. */
+/**
+ * The marks of rows of one tag, which are ascending in source time. `scanMs`: not given, it is subscribed.
+ */
 export function overlapMarks(rows: readonly RivalRow[], scanMs: number | undefined): number[] {
   const instances = new Set(rows.map(({ instance }) => instance));
   if (instances.size < 2) return rows.map(() => 0);

@@ -144,7 +144,7 @@ export function rivalsContract(archiveOf: () => Archive, reopen: () => Promise<A
       expect(await shown('P1.a')).toEqual(marked);
     });
 
-    test('a clock fix that moves rows apart takes the marks back, and one that moves them together sets them', async () => {
+    test('a clock fix that moves rows apart takes the marks back, together sets them', async () => {
       await begin();
       await commit(lower);
       await commit(higher);

@@ -317,12 +317,11 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
 
     clockFixContract(() => archive);
     lateContract(() => archive);
-    const reopen = async (): Promise<Archive> => {
-      archive = (await fixture.reopen?.()) ?? archive;
-      return archive;
-    };
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
-    rivalsContract(() => archive, reopen);
+    rivalsContract(
+      () => archive,
+      async () => (archive = (await fixture.reopen?.()) ?? archive),
+    );
 
     test('streams tell how far they were observed; a clean end counts once all is there', async () => {
       const previous = {

@@ -108,7 +108,7 @@ export async function readEvidence(
   const samplesOfTag: ArchivedSample[][] = [];
   const timeGaps = new Map<string, Extract<ArchivedGap, { kind: 'time' }>>();
   for (const [tagIndex, tag] of names.entries()) {
-    const samples = await archive.samples({ site: SITE, tag, ...ALWAYS, limit: OPEN_END });
+    const samples = await archive.samples({ site: SITE, tag, ...ALWAYS, limit: OPEN_END, withMarked: true });
     samplesOfTag.push(samples);
     for (const { streamId, sequence, value, quality, cause, deviceTimeUs, rawTimeUs } of samples) {
       const sourceTimeUs = rawTimeUs;

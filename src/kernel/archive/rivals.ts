@@ -138,7 +138,8 @@ async function piecesWith(
   const ids = streams.map(({ id }) => id);
   for (const table of tablesOf(writer, span)) {
     const rows = await writer.database.readWritten(
-      `SELECT DISTINCT source_us // ${PIECE_US} AS piece FROM ${table} WHERE ${within(ids, span)} AND ${filter}`,
+      `SELECT DISTINCT source_us // ${PIECE_US} AS piece FROM ${table}
+       WHERE ${within(ids, span)} AND ${filter}`,
     );
     found.push(...rows.map((row) => integerOf(row, 'piece')));
   }

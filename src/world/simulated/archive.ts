@@ -1,4 +1,3 @@
-import { entryAt, isClockFixAt } from '../../domain/block/codec.ts';
 import { type ArchivedClockFix, clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, observedUntil, planCommit, remainingGap } from '../../domain/commit-plan.ts';
 import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
@@ -7,9 +6,9 @@ import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf, mergeLate } from '../../domain/late-range.ts';
 import { Mark } from '../../domain/marks.ts';
-import { OVERLAP_MARKS, overlapMarks } from '../../domain/overlap.ts';
-import { isTimeGap, moveTimeGap, type TimeGap } from '../../domain/sample.ts';
-import { NO_STEPS, type SequenceSteps, stepAt, withStep } from '../../domain/sequence-steps.ts';
+import { OVERLAP_MARKS } from '../../domain/overlap.ts';
+import { moveTimeGap, type TimeGap } from '../../domain/sample.ts';
+import { NO_STEPS, type SequenceSteps, withStep } from '../../domain/sequence-steps.ts';
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
 import type {
   Archive,
@@ -29,16 +28,10 @@ import type {
   TagStream,
   TagsInterval,
 } from '../archive.ts';
+import { rowsOf, type SampleRow, type TimeGapRow } from './archive-rows.ts';
+import { withRivalMarks } from './rival-marks.ts';
 
 type StreamRow = Omit<ArchivedStream, 'coverage'>;
-type SampleRow = ArchivedSample & { readonly site: string; readonly tag: string };
-interface TimeGapRow {
-  readonly streamId: string;
-  readonly sequence: number;
-  /** As it came. */
-  readonly gap: TimeGap;
-  readonly offsetUs: number;
-}
 
 /**
  * The archive in memory. Faults: `failNext` makes the next writes fail as an archive without its disk would,
@@ -90,7 +83,8 @@ export class SimulatedArchive implements Archive {
     this.#checkKnown(transaction);
     const plan = planCommit((id) => this.#coverage.get(id) ?? EMPTY_COVERAGE, transaction);
     // Everything that can throw happens here, before the first change.
-    const rows = this.#rowsOf(transaction, plan);
+    const offsetsOf = (streamId: string) => this.#clockOffsets.get(streamId) ?? NO_STEPS;
+    const rows = rowsOf(transaction, plan, offsetsOf);
     for (const stream of transaction.streams) this.#start(stream);
     for (const { block } of transaction.blocks) {
       this.#used.get(block.header.streamId)?.add(block.header.dictionaryHash);
@@ -98,9 +92,18 @@ export class SimulatedArchive implements Archive {
     this.#delete(plan.repairs);
     for (const row of rows.samples) this.#samples.push(row);
     for (const row of rows.timeGaps) this.#timeGaps.push(row);
+    this.clockFixNumbers.push(...rows.clockFixNumbers);
     for (const fix of transaction.clockFixes ?? []) this.#fixClock(fix);
     const hasFixes = (transaction.clockFixes ?? []).length > 0;
-    if (rows.samples.length > 0 || hasFixes) this.#markRivals(hasFixes ? this.#samples : rows.samples);
+    const instances = new Set([...this.#streams.values()].map(({ instance }) => instance));
+    if (instances.size > 1 && (rows.samples.length > 0 || hasFixes)) {
+      const touched = hasFixes ? this.#samples : rows.samples;
+      this.#samples = withRivalMarks(this.#samples, touched, {
+        instanceOf: (streamId) => this.#streams.get(streamId)?.instance ?? 0,
+        scanMsOf: ({ site, tag }) => this.#tags.get(keyOf(site, tag))?.scanMs,
+        compare: (a, b) => this.#compare(a, b),
+      });
+    }
     this.#late.push(...lateRangesOf(arrivedBlocks(transaction, plan), transaction.receivedAtUs));
     this.#sequenceGaps.push(...plan.gaps);
     for (const [streamId, coverage] of plan.coverage) this.#coverage.set(streamId, coverage);
@@ -277,32 +280,6 @@ export class SimulatedArchive implements Archive {
     }
   }
 
-  /** All rows of the tags of these. */
-  #markRivals(arrived: readonly SampleRow[]): void {
-    const instances = new Set([...this.#streams.values()].map(({ instance }) => instance));
-    if (instances.size < 2) return;
-    const touched = new Set(arrived.map(({ site, tag }) => keyOf(site, tag)));
-    const rows = this.#samples.filter(({ site, tag }) => touched.has(keyOf(site, tag)));
-    const marked = new Map<SampleRow, number>();
-    for (const [key, ofTag] of Map.groupBy(rows, ({ site, tag }) => keyOf(site, tag))) {
-      const ordered = ofTag.toSorted((a, b) => this.#compare(a, b));
-      const rivals = ordered.map((row) => ({
-        ...row,
-        instance: this.#streams.get(row.streamId)?.instance ?? 0,
-      }));
-      const marks = overlapMarks(rivals, this.#tags.get(key)?.scanMs);
-      for (const [at, row] of ordered.entries()) {
-        const wanted = (row.marks & ~OVERLAP_MARKS) | (marks[at] ?? 0);
-        if (wanted !== row.marks) marked.set(row, wanted);
-      }
-    }
-    if (marked.size === 0) return;
-    this.#samples = this.#samples.map((row) => {
-      const marks = marked.get(row);
-      return marks === undefined ? row : { ...row, marks };
-    });
-  }
-
   #countMarked(mark: number): number {
     return this.#samples.filter(({ marks }) => (marks & mark) !== 0).length;
   }
@@ -319,39 +296,6 @@ export class SimulatedArchive implements Archive {
       !ranges.some((each) => each.streamId === streamId && each.first <= sequence && sequence <= each.last);
     this.#samples = this.#samples.filter(isKept);
     this.#timeGaps = this.#timeGaps.filter(isKept);
-  }
-
-  #rowsOf({ blocks, receivedAtUs }: ArchiveTransaction, plan: CommitPlan) {
-    const samples: SampleRow[] = [];
-    const timeGaps: TimeGapRow[] = [];
-    for (const [index, { block, dictionary, marks = 0, term = 0 }] of blocks.entries()) {
-      const { streamId, firstSequence } = block.header;
-      const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
-      for (const { first, last } of plan.inserts[index] ?? []) {
-        for (let sequence = first; sequence <= last; sequence++) {
-          if (isClockFixAt(block, sequence - firstSequence)) {
-            this.clockFixNumbers.push({ streamId, sequence });
-            continue;
-          }
-          const entry = entryAt(block, sequence - firstSequence);
-          const offsetUs = stepAt(offsets, sequence);
-          if (isTimeGap(entry)) {
-            timeGaps.push({ streamId, sequence, gap: entry, offsetUs });
-            continue;
-          }
-          const tag = dictionary.tags[entry.tagIndex];
-          if (tag === undefined) {
-            throw new KomError('KOM_BLOCK_CORRUPT', `tag ${entry.tagIndex} is not in its dictionary`);
-          }
-          const { sourceTimeUs: rawTimeUs, value, quality, cause, deviceTimeUs = null } = entry;
-          const movedUs = deviceTimeUs === rawTimeUs ? 0 : offsetUs;
-          const times = { sourceTimeUs: rawTimeUs + movedUs, rawTimeUs, receivedAtUs, deviceTimeUs };
-          const origin = { streamId, sequence, term, marks, site: dictionary.site, tag: tag.name };
-          samples.push({ ...times, value, quality, cause, ...origin });
-        }
-      }
-    }
-    return { samples, timeGaps };
   }
 
   #learn({ site, process }: Dictionary, tag: DictionaryTag): void {
