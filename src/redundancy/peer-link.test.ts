@@ -96,6 +96,21 @@ describe('a peer link', () => {
     expect(plant.clock.monotonicMs() - echoMs).toBeLessThan(600);
   });
 
+  it('passes over what a slower network brings late', async () => {
+    const plant = new Plant();
+    const { a, b } = await plant.pair();
+    plant.network.setLink('A.n2', 'B.n2', { latencyMs: 400 });
+    b.side.heardOf.length = 0;
+    for (let at = 1; at <= 100; at++) {
+      a.side.said = peerState(1, { stationsAnswering: at });
+      await plant.clock.advance(50);
+    }
+    const heard = b.side.heardOf.map(({ state }) => state.stationsAnswering);
+    expect(heard.length).toBeGreaterThan(15);
+    expect(heard).toEqual(heard.toSorted((left, right) => left - right));
+    expect(a.link.networks.every(({ remote }) => remote !== null)).toBe(true);
+  });
+
   it('hides the loss of one network, and is back on it within a second', async () => {
     const plant = new Plant();
     const { a, b } = await plant.pair();
@@ -224,7 +239,8 @@ describe('a peer link', () => {
     const echoes = b.side.heardOf.map(({ echoMs }) => echoMs);
     expect(plant.clock.monotonicMs() - (echoes.at(-1) ?? 0)).toBeLessThan(1500);
     const bound = sent - b.mirror.messages.length * 5000;
-    expect(bound).toBeLessThan(bytesPerSecond);
+    // About what the network carries in 300 ms, whatever the sockets would take.
+    expect(bound).toBeLessThan(0.5 * bytesPerSecond);
   });
 
   it('is not held up by a peer that reads nothing', async () => {

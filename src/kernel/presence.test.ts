@@ -1,0 +1,104 @@
+import { expect, it } from 'vitest';
+import type { Dictionary } from '../domain/dictionary.ts';
+import { termOf } from '../domain/term.ts';
+import type { StreamState } from '../uplink/messages.ts';
+import { SimulatedClock } from '../world/simulated/clock.ts';
+import { Presence } from './presence.ts';
+
+const DICTIONARY: Dictionary = {
+  ...{ site: 'S', process: 'KomA' },
+  tags: ['a', 'b'].map((name) => ({
+    ...{ name, station: 'P', class: 'measurement', type: 'float64', unit: '', formerly: [] },
+  })),
+};
+const TERM = termOf(3, 'kernel');
+
+function stream(instance: number, change: Partial<StreamState> = {}): StreamState {
+  return {
+    ...{ streamId: String(instance).padEnd(32, '0'), bootId: '', startedAtUs: 1, previous: null, held: [] },
+    ...{ heldFromUs: 0, producedTo: 9, endedAtUs: null, running: true, ...change },
+  };
+}
+
+function makeProcess() {
+  const clock = new SimulatedClock();
+  const process = new Presence(clock).of('S', 'KomA');
+  const join = (number: number) => {
+    const instance = process.instance(number);
+    const { streamId } = stream(number);
+    const live = (tagIndex: number, value: number): void => {
+      const values = [{ tagIndex, sequence: 1, sourceTimeUs: 5, quality: 0, value }];
+      instance.live({ streamId, dictionaryHash: '', values }, DICTIONARY, 7);
+    };
+    instance.connected([stream(number)]);
+    return { instance, live };
+  };
+  return { clock, process, join };
+}
+
+it('what a standby says of the present does not count while the holder of the lease is there', () => {
+  const { process, join } = makeProcess();
+  const [one, two] = [join(1), join(2)];
+  process.granted({ holder: 1, term: TERM });
+  one.instance.claimed(TERM);
+  one.live(0, 10);
+  two.live(1, 20);
+  expect(process.values()).toMatchObject([{ tag: 'a', value: 10 }]);
+  one.instance.disconnected();
+  two.live(1, 20);
+  expect(process.values()).toMatchObject([{ tag: 'a' }, { tag: 'b', value: 20 }]);
+});
+
+it('values age with the holder of the lease, and without leases with the last one that speaks', async () => {
+  const { clock, process, join } = makeProcess();
+  const [one, two] = [join(1), join(2)];
+  one.live(0, 10);
+  await clock.advance(2000);
+  two.live(1, 20);
+  await clock.advance(2000);
+  const usable = (): boolean => process.values().every(({ quality }) => quality === 0);
+  expect(usable()).toBe(true);
+  process.granted({ holder: 1, term: TERM });
+  expect(usable()).toBe(false);
+  process.granted({ holder: 2, term: TERM });
+  expect(usable()).toBe(true);
+  await clock.advance(2000);
+  expect(usable()).toBe(false);
+});
+
+it('is connected while one instance is, with the streams of each, and the uplink of the holder', () => {
+  const { process, join } = makeProcess();
+  const [one] = [join(1), join(2)];
+  const [first, second] = process.instances();
+  second?.connected([stream(2), stream(1, { ownerInstance: 1, producedTo: 4 })]);
+  const heartbeat = { wallUs: 1, observedUntilUs: 1, receivedBytes: 0, isPartial: true, streams: [] };
+  first?.heartbeat({ ...heartbeat, uplinkState: 'catch-up' });
+  second?.heartbeat({ ...heartbeat, uplinkState: 'online' });
+  expect(process.status.uplinkState).toBe('catch-up');
+  process.granted({ holder: 2, term: TERM });
+  expect(process.status.uplinkState).toBe('online');
+  const produced = (): unknown => process.status.streams.map(({ producedTo }) => producedTo);
+  expect(produced()).toEqual([9, 9]);
+  one.instance.disconnected();
+  expect([process.status.isConnected, produced()]).toEqual([true, [9, 4]]);
+  second?.disconnected();
+  expect(process.status.isConnected).toBe(false);
+});
+
+it('numbers that only a mirror holds are in good hands', async () => {
+  const { clock, process, join } = makeProcess();
+  const { instance } = join(1);
+  const mirror = process.instance(2);
+  const beat = (): void => {
+    const heartbeat = { wallUs: 1, observedUntilUs: 1, uplinkState: 'online', receivedBytes: 0 } as const;
+    instance.heartbeat({ ...heartbeat, isPartial: false, streams: [stream(1)] });
+  };
+  for (let at = 0; at < 3; at++) {
+    beat();
+    await clock.advance(16_000);
+  }
+  const lost = () => process.unresolved(async () => [{ first: 1, last: 5, state: 'data' }]);
+  expect(await lost()).toMatchObject([{ first: 6, last: 9 }]);
+  mirror.connected([stream(1, { ownerInstance: 1, running: false, held: [{ first: 6, last: 8 }] })]);
+  expect(await lost()).toMatchObject([{ first: 9, last: 9 }]);
+});
