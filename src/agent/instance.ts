@@ -159,7 +159,7 @@ export class Instance {
       },
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
-      observedUntilUs: () => this.#field.observedUntilUs,
+      observedUntilUs: () => this.#field.observedUntilUs ?? clock.wallUs(),
       kernelClock: (exchange) => clock.learn(exchange),
       commands: (command) => this.#commands.carryOut(command, 'kernel'),
     });

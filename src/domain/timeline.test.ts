@@ -161,7 +161,7 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
         ...AWAY,
         producedTo: { s1: 12 },
         heldFromUs: { 1: 450, 2: 450 },
-        observedUntilUs: { s1: 550 },
+        observedUntilUs: { 1: 550 },
       },
     },
     ['unknown 0-110', 'data 110-600', 'gap:takeover 600-700', 'pending 700-1000'],
