@@ -46,10 +46,10 @@ export interface Presence {
    */
   readonly heldFromUs: Readonly<Record<number, number>>;
   /**
-   * Streams of instances that do not observe now, because they stand by: until when they did, integer µs, by
-   * stream id. What they hold is not of a later time.
+   * Instances that do not observe now, because they stand by: until when they did, integer µs, by number.
+   * What they hold is not of a later time.
    */
-  readonly observedUntilUs?: Readonly<Record<string, number>>;
+  readonly observedUntilUs?: Readonly<Record<number, number>>;
   /** The Kernel's time, integer µs: nothing is known of what comes after. */
   readonly nowUs: number;
 }
@@ -133,7 +133,7 @@ function streamSpans({ streams, presence }: TimelineInput): Span[] {
     };
     const holds = (presence.producedTo[stream.streamId] ?? 0) > contiguousEnd(stream.coverage);
     if (!holds) return [observed];
-    const toUs = stream.endedAtUs ?? Math.min(next, presence.observedUntilUs?.[stream.streamId] ?? next);
+    const toUs = stream.endedAtUs ?? Math.min(next, presence.observedUntilUs?.[instance] ?? next);
     return [observed, { fromUs: observedUntilUs, toUs, instance, state: 'pending', reason: null }];
   });
 }
@@ -150,14 +150,11 @@ function gapSpans({ gaps, streams, sampleAfterGapUs, toUs }: TimelineInput): Spa
 
 /** A backlog may hold streams that the archive has not heard of. */
 function backlogSpan({ presence, streams }: TimelineInput): Span[] {
-  const { heldFromUs, nowUs } = presence;
+  const { heldFromUs, nowUs, observedUntilUs } = presence;
   const instances = new Set(streams.map((stream) => stream.instance));
   return [...instances].flatMap((instance): Span[] => {
     const fromUs = heldFromUs[instance];
-    const standbyUs = streams
-      .filter((stream) => stream.instance === instance)
-      .flatMap(({ streamId }) => presence.observedUntilUs?.[streamId] ?? []);
-    const toUs = Math.min(nowUs, ...standbyUs);
+    const toUs = Math.min(nowUs, observedUntilUs?.[instance] ?? nowUs);
     return fromUs === undefined ? [] : [{ fromUs, toUs, instance, state: 'pending', reason: null }];
   });
 }

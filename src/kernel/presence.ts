@@ -41,8 +41,8 @@ export class InstancePresence {
   #heardMs = Number.NEGATIVE_INFINITY;
   #uplinkState: UplinkState = 'outage';
   #isConnected = false;
-  #term: Term = NO_TERM;
   #standbyUs: number | null = null;
+  #term: Term = NO_TERM;
   readonly #settled: SettledNumbers;
 
   constructor(instance: number, process: ProcessPresence, clock: Clock) {
@@ -61,7 +61,7 @@ export class InstancePresence {
     };
   }
 
-  /** Until when it observed, integer µs, while it stands by; `null`: it observes. */
+  /** Until when it observed, integer µs, if it stands by; `null`: it observes. */
   get standbyUs(): number | null {
     return this.#standbyUs;
   }
@@ -73,8 +73,8 @@ export class InstancePresence {
   /** A control connection greeted with these streams, oldest first. */
   connected(streams: readonly StreamState[]): void {
     this.#isConnected = true;
-    this.#streams = streams;
     this.#standbyUs = null;
+    this.#streams = streams;
     for (const { streamId, ownerInstance } of streams) {
       this.#process.named(streamId, ownerInstance ?? this.instance);
     }
@@ -103,10 +103,10 @@ export class InstancePresence {
     this.#settled.note(this.#streams);
     this.#uplinkState = heartbeat.uplinkState;
     const { observedUntilUs: untilUs, wallUs } = heartbeat;
+    this.#standbyUs = untilUs < wallUs ? untilUs : null;
     for (const { streamId, producedTo, running } of heartbeat.streams) {
       if (running) this.#process.claim({ streamId, producedTo, untilUs });
     }
-    this.#standbyUs = untilUs < wallUs ? untilUs : null;
   }
 
   archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {

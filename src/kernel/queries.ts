@@ -12,11 +12,11 @@ export function presenceOf(server: KernelServer, clock: Clock) {
   return (site: string, process: string): SitePresence => {
     const producedTo: Record<string, number> = {};
     const heldFromUs: Record<number, number> = {};
-    const observedUntilUs: Record<string, number> = {};
+    const observedUntilUs: Record<number, number> = {};
     for (const { instance, status, standbyUs } of server.presence.of(site, process).instances()) {
+      if (status.isConnected && standbyUs !== null) observedUntilUs[instance] = standbyUs;
       for (const stream of status.isConnected ? status.streams : []) {
         const { streamId, ownerInstance: owner = instance } = stream;
-        if (standbyUs !== null && stream.running) observedUntilUs[streamId] = standbyUs;
         producedTo[streamId] = Math.max(producedTo[streamId] ?? 0, stream.producedTo);
         if (stream.heldFromUs > 0) {
           heldFromUs[owner] = Math.min(heldFromUs[owner] ?? stream.heldFromUs, stream.heldFromUs);
@@ -88,13 +88,11 @@ export function remoteQueries(
   };
 }
 
-function tagQuery(params: Readonly<Record<string, unknown>>): TagQuery {
-  const { site, tag, fromUs, toUs } = params;
-  const withMarked = params['withMarked'] === true;
+function tagQuery({ site, tag, fromUs, toUs }: Readonly<Record<string, unknown>>): TagQuery {
   if (typeof tag !== 'string' || !isTime(fromUs) || !isTime(toUs) || fromUs >= toUs) {
     throw new KomError('KOM_USAGE', 'a query names a tag and an interval that is not empty');
   }
-  return { ...(typeof site === 'string' ? { site } : {}), tag, fromUs, toUs, withMarked };
+  return typeof site === 'string' ? { site, tag, fromUs, toUs } : { tag, fromUs, toUs };
 }
 
 function siteInterval({ site, fromUs, toUs }: Readonly<Record<string, unknown>>): CompletenessQuery {
@@ -110,7 +108,7 @@ function exportQuery(params: Readonly<Record<string, unknown>>): ExportQuery {
   if ((format !== 'csv' && format !== 'parquet') || typeof path !== 'string' || !isNamed) {
     throw new KomError('KOM_USAGE', 'an export names a format, a file and tags');
   }
-  return { ...siteInterval(params), format, path, tags, withMarked: params['withMarked'] === true };
+  return { ...siteInterval(params), format, path, tags };
 }
 
 function isTime(value: unknown): value is number {

@@ -64,8 +64,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Claims the lease, where the Kernel gives leases. */
   readonly lease?: LeaseSide | undefined;
-  /** Up to when everything that was observed is numbered, integer µs; `null`, or not given: until now. */
-  readonly observedUntilUs?: () => number | null;
+  /** Up to when everything that was observed is numbered, integer µs; without it: now. */
+  readonly observedUntilUs?: () => number;
   /** Takes what a heartbeat and its echo say of the Kernel's clock. */
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly log: Log;

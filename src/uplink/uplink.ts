@@ -43,9 +43,9 @@ export interface UplinkOptions {
   readonly lease?: LeaseSide;
   /**
    * Up to when everything that was observed is numbered, integer µs: an instance that stands by stays where
-   * it was. `null`, or not given: until now.
+   * it was. Without it: now.
    */
-  readonly observedUntilUs?: () => number | null;
+  readonly observedUntilUs?: () => number;
   /** Takes what the heartbeats say of the Kernel's clock. */
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly random: Random;
