@@ -4,7 +4,7 @@ import { defectiveOf, faultsOf, healthyOf, liesOf, switchesOf } from './redundan
 import { explore } from './redundancy/explorer.ts';
 
 /** What `npm test` has time for; the full tests go deeper. */
-const TIME_OUT_MS = 120_000;
+const TIME_OUT_MS = 300_000;
 
 describe('all histories of two instances and a Kernel', () => {
   it.each([0, 2])(

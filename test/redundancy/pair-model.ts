@@ -72,7 +72,7 @@ export interface World {
     readonly raiseDelay: Delay;
   };
   readonly isPeerCut: boolean;
-  /** The highest counter that the Kernel, instance 1 and instance 2 have minted. */
+  /** The highest term that the Kernel, instance 1 and instance 2 have minted and made durable. */
   readonly mintedTerms: readonly [Term, Term, Term];
 }
 

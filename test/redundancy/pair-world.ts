@@ -228,6 +228,7 @@ export class PairWorld {
   #raised(): void {
     const { raising } = this.world.kernel;
     if (raising === null) return;
+    this.#minted(0, raising.term);
     this.changeKernel({ raising: null, stored: raising });
     this.#arbiter({ kind: 'raised', term: raising.term });
   }
@@ -256,7 +257,10 @@ export class PairWorld {
   #persisted(side: Side): void {
     const [first, ...persisting] = this.node(side).persisting;
     if (first === undefined) return;
-    const { durableTerm } = this.node(side);
+    const { durableTerm, role } = this.node(side);
+    // One that was lost on its way to the disk may come again: nobody acted under it.
+    const pending = role?.pending;
+    if (pending?.term === first && pending.from !== 'kernel') this.#minted(side + 1, first);
     const kept = this.#options.product.keepsTerms ? Math.max(durableTerm, first) : durableTerm;
     this.change(side, { persisting, durableTerm: kept });
     this.#event(side, { kind: 'persisted', term: first, isDurable: true });
@@ -287,10 +291,6 @@ export class PairWorld {
       nowMs,
     });
     this.change(side, { role: state });
-    const { pending } = state;
-    if (pending !== null && pending !== role.pending && pending.from !== 'kernel') {
-      this.#minted(side + 1, pending.term);
-    }
     for (const effect of effects) {
       if (effect.kind === 'persist') {
         this.change(side, { persisting: [...this.node(side).persisting, effect.term] });
@@ -308,7 +308,6 @@ export class PairWorld {
     this.changeKernel({ arbiter: ruling.state });
     for (const decision of ruling.decisions) {
       if (decision.kind === 'raise') {
-        this.#minted(0, decision.term);
         this.changeKernel({ raising: { term: decision.term, holder: decision.holder } });
         continue;
       }
