@@ -146,8 +146,8 @@ export class LeaseDesk {
 
   /**
    * An operator wants another instance to be active. Who comes next is decided at once; it takes a moment
-   * until that one is active. @throws KomError KOM_USAGE where nothing is known of the process, or that instance is
-   * not there or not fit, unless it is forced
+   * until that one is active. @throws KomError KOM_USAGE where nothing is known of the process, or that
+   * instance is not there or not fit, unless it is forced
    */
   switch(name: ProcessName, request: HandoverRequest): void {
     const desk = this.#desks.get(keyOf(name));
