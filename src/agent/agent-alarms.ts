@@ -55,7 +55,7 @@ export class AgentAlarms {
   }
 
   #factsOf(instance: InstanceStatus): ProcessFacts {
-    const { process, uplink, alarms, lines, clock, fitness } = instance;
+    const { process, uplink, alarms, lines, clock, fitness, member } = instance;
     const stores = [this.#storeFacts(process, instance)];
     if (alarms !== null) stores.push(this.#storeFacts(`${process} alarms`, alarms));
     const { kernel, lastError } = uplink;
@@ -67,6 +67,7 @@ export class AgentAlarms {
       uplinkError: lastError,
       lines,
       fitness,
+      conditions: member?.conditions ?? [],
       ...time,
     };
   }

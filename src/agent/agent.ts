@@ -6,6 +6,7 @@ import { createDriver } from '../drivers/create.ts';
 import type { Alarm } from '../ops/alarms.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
 import { CertificateKeeper, type CertificateStatus } from '../pki/keeper.ts';
+import { PeerListener } from '../redundancy/peer-listener.ts';
 import { kernelsOnly } from '../uplink/kernel-certificate.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -78,6 +79,9 @@ export class Agent {
   readonly #instances: Instance[] = [];
   readonly #startedMs: number;
   readonly #alarms: AgentAlarms;
+  #peers: PeerListener | null = null;
+  readonly #peerStop = new AbortController();
+  #peerRun: Promise<void> = Promise.resolve();
   #control: Listener | null = null;
   #certificates: CertificateKeeper | null = null;
 
@@ -104,7 +108,10 @@ export class Agent {
     });
     try {
       await agent.#openCertificates();
+      agent.#peers = agent.#makePeerListener();
       for (const process of options.processes) agent.#instances.push(await agent.#startInstance(process));
+      // Closed last: that nobody listens is how the other server sees that this one ended.
+      agent.#peerRun = agent.#peers.run(agent.#peerStop.signal);
       agent.#alarms.start();
     } catch (error) {
       await agent.stop();
@@ -131,6 +138,8 @@ export class Agent {
   async stop(): Promise<void> {
     this.#alarms.stop();
     await Promise.all(this.#instances.map((instance) => instance.stop()));
+    this.#peerStop.abort();
+    await this.#peerRun;
     this.#certificates?.close();
     await this.#control?.close();
   }
@@ -149,6 +158,17 @@ export class Agent {
     });
   }
 
+  /** Where the other server reaches this one; listens nowhere where the site file names no address. */
+  #makePeerListener(): PeerListener {
+    const { server, log } = this.#options;
+    const tls = this.#certificates;
+    return new PeerListener({
+      ...this.#options,
+      ...(tls === null ? {} : { tls }),
+      ...{ addresses: server.peers, log: log.child({ server: server.name }) },
+    });
+  }
+
   async #startInstance(process: Process): Promise<Instance> {
     const { server, openDisk, exists, log, clock } = this.#options;
     const processLog = log.child({ process: process.name, instance: server.instance });
@@ -164,6 +184,7 @@ export class Agent {
         clock,
         log: processLog,
       }),
+      peers: { transport: this.#options.transport, add: (link) => this.#peers?.add(link) },
       process,
       disk: await openDisk(directory),
       alarmDisk: hasAlarms ? await openDisk(alarmDirectory) : null,

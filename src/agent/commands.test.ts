@@ -35,7 +35,8 @@ function commandsOn(disk: SimulatedDisk, allowed: readonly CommandName[]) {
   const audit = new Audit(notes);
   const status = (): unknown => ({ calls: ++calls });
   const sendMode = new SendModeNotes(notes, []);
-  const options = { process: 'KomA', allowed, stores: () => [], field, status, audit, sendMode };
+  const alone = { membership: null, exercise: async () => [] };
+  const options = { process: 'KomA', allowed, stores: () => [], field, status, audit, sendMode, ...alone };
   return { commands: new Commands({ ...options, clock, log: silentLog }), audit };
 }
 

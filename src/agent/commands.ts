@@ -4,13 +4,15 @@ import type { ReplayRequest } from '../buffer/replays.ts';
 import { COMMAND_NAMES, type CommandName } from '../domain/commands.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Audit, AuditEntry } from '../ops/audit.ts';
-import { COMMAND_BYTES_MAX } from '../uplink/limits.ts';
+import { COMMAND_BYTES_MAX, INSTANCES_MAX } from '../uplink/limits.ts';
 import type { Command, CommandOutcome, CommandResult } from '../uplink/messages.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { NamedStore } from './buffer-handlers.ts';
 import { depthOf } from './depth.ts';
 import type { Field } from './field.ts';
+import type { ExercisedLine } from './fitness.ts';
+import type { Membership } from './membership.ts';
 import type { SendModeNotes } from './send-mode.ts';
 
 /** Answers that are remembered, so that a command that comes again is not carried out again. */
@@ -22,6 +24,10 @@ export interface CommandsOptions {
   /** The most urgent first. */
   readonly stores: () => readonly NamedStore[];
   readonly field: Field;
+  /** `null`: no other server runs the process. */
+  readonly membership: Membership | null;
+  /** Tests whether the lines could be taken over. */
+  readonly exercise: () => Promise<readonly ExercisedLine[]>;
   readonly status: () => unknown;
   readonly audit: Audit;
   readonly sendMode: SendModeNotes;
@@ -95,7 +101,7 @@ export class Commands {
     return result;
   }
 
-  async #tried({ commandId, name, parameters }: Command): Promise<CommandResult> {
+  async #tried({ commandId, name, parameters, operator }: Command): Promise<CommandResult> {
     const answer = (
       outcome: CommandOutcome,
       text: string,
@@ -109,7 +115,7 @@ export class Commands {
       return answer('refused', `the site file does not allow ${wanted}: see commands.allow`);
     }
     try {
-      const { text, items } = await this.#perform(wanted, parameters);
+      const { text, items } = await this.#perform(wanted, { ...parameters, operator });
       const bytes = Buffer.byteLength(JSON.stringify(items));
       if (bytes <= COMMAND_BYTES_MAX) return answer('done', text, items);
       return answer('done', `${text}; the answer is too long to be sent: ${bytes} bytes`);
@@ -139,6 +145,12 @@ export class Commands {
         return await this.#drop(parameters);
       case 'station':
         return await this.#station(parameters);
+      case 'switch':
+        return this.#switch(parameters);
+      case 'prefer':
+        return this.#prefer(parameters);
+      case 'exercise':
+        return await this.#exercise();
     }
   }
 
@@ -198,11 +210,48 @@ export class Commands {
     return { text: `station ${station} is ${isChanged ? '' : 'already '}${mode}`, items: [] };
   }
 
+  #switch({ to, force, operator }: Parameters): Done {
+    const instance = instanceIn(to, 1);
+    this.#member.switchTo({ to: instance, force: force === true, operator: String(operator ?? '') });
+    return { text: `instance ${instance} is to be active`, items: [] };
+  }
+
+  #prefer({ instance }: Parameters): Done {
+    const preferred = instanceIn(instance, 0);
+    this.#member.prefer(preferred);
+    const text = preferred === 0 ? 'what the site file prefers holds' : `instance ${preferred} is preferred`;
+    return { text, items: [] };
+  }
+
+  async #exercise(): Promise<Done> {
+    if (this.#options.membership === null) throw alone();
+    const items = await this.#options.exercise();
+    const failed = items.filter(({ outcome }) => outcome === 'failed').length;
+    return { text: `${items.length} lines tested, ${failed} could not be taken over`, items };
+  }
+
+  get #member(): Membership {
+    if (this.#options.membership === null) throw alone();
+    return this.#options.membership;
+  }
+
   #stores({ part }: Parameters): readonly NamedStore[] {
     const found = this.#options.stores().filter((each) => part === undefined || each.part === part);
     if (found.length === 0) throw new KomError('KOM_USAGE', `there is no buffer ${String(part)}`);
     return found;
   }
+}
+
+function alone(): KomError {
+  return new KomError('KOM_USAGE', 'no other server runs this process');
+}
+
+/** @throws KomError KOM_USAGE */
+function instanceIn(value: unknown, least: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= INSTANCES_MAX)
+    return value;
+  const expected = `${least} to ${INSTANCES_MAX}`;
+  throw new KomError('KOM_USAGE', 'the number of an instance', { expected, got: String(value) });
 }
 
 function isRepair(name: string, { repair }: Parameters): boolean {

@@ -293,7 +293,6 @@ export class Field implements FieldPort {
     const { accept, report, now } = this.#options;
     this.#isOpen = false;
     accept(report.standBy(now()));
-    for (const line of this.#lines.values()) line.observedMs = null;
   }
 
   #connected(line: Line): void {

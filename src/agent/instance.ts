@@ -2,9 +2,10 @@ import type { openRing } from '../buffer/open-ring.ts';
 import type { StreamClock } from '../buffer/ring.ts';
 import type { Line, Process, Server, Site } from '../config/model.ts';
 import { COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
-import { isKomError } from '../domain/errors.ts';
+import { invariant } from '../domain/errors.ts';
 import { type Now, ReportByException } from '../domain/report-by-exception.ts';
 import type { Entry } from '../domain/sample.ts';
+import { NO_TERM } from '../domain/term.ts';
 import type { Driver } from '../drivers/driver.ts';
 import { Audit } from '../ops/audit.ts';
 import { SeenEpochs } from '../uplink/epochs.ts';
@@ -20,16 +21,15 @@ import { AgentClock, type ClockStatus } from './agent-clock.ts';
 import type { NamedStore } from './buffer-handlers.ts';
 import { type ClassStore, type ClassStoreStatus, earlier } from './class-store.ts';
 import { Commands } from './commands.ts';
+import { endStream, farewell } from './farewell.ts';
 import { Field, type LineStatus } from './field.ts';
 import { type ExercisedLine, Fitness } from './fitness.ts';
 import type { LineFitness } from './fitness-book.ts';
+import { isShared, Membership, type MembershipStatus, type PeerAccess } from './membership.ts';
 import { longStartUs, type OpenOptions, openStores, tagsOf } from './open-stores.ts';
 import { SendModeNotes } from './send-mode.ts';
 import { pauseSince, Timekeeper } from './timekeeper.ts';
 
-/** A clean stop waits so long for the Kernel to take the last blocks before they go to the ring. */
-const FAREWELL_MS = 500;
-const FAREWELL_CHECK_MS = 20;
 /** Tags that nobody has seen since the start have that declared at this pace, integer µs. */
 const UNDECLARED_MAX_US = 60_000_000;
 
@@ -44,8 +44,10 @@ export interface InstanceOptions {
   /** Place of the alarms' own store; `null` if there is none: alarms then go with the rest. */
   readonly alarmDisk?: Disk | null;
   readonly transport: Transport;
-  /** How connections to the Kernel are secured; in the open if not given. */
+  /** How connections to the Kernel and the other instance are secured; in the open if not given. */
   readonly tls?: TlsOptions;
+  /** How the other instance is reached; needed where another server runs the process too. */
+  readonly peers?: PeerAccess;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -69,6 +71,8 @@ export interface InstanceStatus extends ClassStoreStatus {
   readonly alarms: ClassStoreStatus | null;
   readonly clock: ClockStatus;
   readonly lines: readonly LineStatus[];
+  /** Its role; `null` where no other server runs the process: it is always active then. */
+  readonly member: MembershipStatus | null;
   /** Whether the lines could be taken over; empty where no other server runs the process. */
   readonly fitness: readonly LineFitness[];
 }
@@ -78,6 +82,7 @@ interface PreparedOptions extends OpenOptions {
   readonly epochs: SeenEpochs;
   readonly sendMode: SendModeNotes;
   readonly audit: Audit;
+  readonly membership: Membership | null;
 }
 
 /** One instance of a process: its lines, its stores, its uplink. */
@@ -103,6 +108,8 @@ export class Instance {
   /** The last beat and the one before it. */
   #beats: readonly [Now, Now];
   #uplinkRun: Promise<void> = Promise.resolve();
+  /** Of what is numbered now. */
+  #term = NO_TERM;
 
   /** Opens the stores, which always succeeds but for a living owner, and starts polling and sending. */
   static async start(options: InstanceOptions): Promise<Instance> {
@@ -119,12 +126,16 @@ export class Instance {
     const sendMode = new SendModeNotes(notes, backlogs);
     await sendMode.resume(options.log);
     const audit = new Audit(notes);
-    const instance = new Instance({ ...options, clock, epochs, sendMode, audit }, main, alarms);
+    const membership = await openMembership({ ...options, notes }, () => started);
+    const prepared = { ...options, clock, epochs, sendMode, audit, membership };
+    const instance = new Instance(prepared, main, alarms);
     started = instance;
     // A ring that the disk did not take at the start knows the last run only when it takes it.
     for (const store of instance.#untold) void store.ring.minted.then(() => instance.#learnLastRun(store));
-    await instance.#field.start();
+    // Where another instance may be active, this one stands by until it knows better.
+    await instance.#field.start(membership === null ? null : main.ring.stream.startedAtUs);
     instance.#fitness?.start();
+    membership?.start({ field: instance.#field, lease: instance.#uplink });
     instance.#uplinkRun = instance.#uplink.run(instance.#uplinkStop.signal);
     return instance;
   }
@@ -159,6 +170,7 @@ export class Instance {
       },
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
+      ...(options.membership === null ? {} : { lease: options.membership.leaseSide }),
       observedUntilUs: () => this.#field.observedUntilUs ?? clock.wallUs(),
       kernelClock: (exchange) => clock.learn(exchange),
       commands: (command) => this.#commands.carryOut(command, 'kernel'),
@@ -167,20 +179,25 @@ export class Instance {
       ...options,
       report: this.#report,
       stores: {
-        activate: () => this.#eachStore((store, ...mark) => store.activate(...mark)),
+        activate: async () => {
+          await this.#eachStore((store, ...mark) => store.activate(...mark));
+          this.#followTerm();
+        },
         standBy: () => this.#eachStore((store, ...mark) => store.standBy(...mark)),
       },
       accept: (entries) => this.#accept(entries),
       presentOf: (batch) => this.#timekeeper.presentOf(batch),
       now: () => this.#now(),
+      check: () => options.membership?.check(),
     });
-    this.#fitness = process.servers.length < 2 ? null : this.#makeFitness();
+    this.#fitness = isShared(process) ? this.#makeFitness() : null;
     this.#commands = new Commands({
       ...options,
       process: process.name,
       allowed: site.commandsAllowed ?? COMMANDS_ALLOWED_BY_DEFAULT,
       stores: () => this.namedStores,
       field: this.#field,
+      exercise: () => this.exercise(),
       status: () => this.status,
     });
     this.#beats = [this.#now(), this.#now()];
@@ -197,6 +214,7 @@ export class Instance {
       alarms: this.#alarms?.status ?? null,
       clock: this.#options.clock.status,
       lines: this.#field.status,
+      member: this.#options.membership?.status ?? null,
       fitness: this.#fitness?.status ?? [],
     };
   }
@@ -228,6 +246,8 @@ export class Instance {
 
   /** Clean stop: lines closed, everything numbered delivered or in the ring, the streams ended. */
   async stop(): Promise<void> {
+    const { membership } = this.#options;
+    await membership?.leave();
     // Nothing is observed from here on, however long it takes until the rest is delivered or stored. Who
     // stands by observed nothing since it stood down.
     const { standsBy, observedUntilUs } = this.#report;
@@ -238,33 +258,20 @@ export class Instance {
     this.#aliveTimer.cancel();
     this.#accept(this.#report.declareStopped({ ...this.#now(), wallUs: endedAtUs }));
     for (const store of this.#stores) store.finish();
-    await this.#farewell();
-    for (const store of this.#stores) await this.#endStream(store, endedAtUs);
+    await farewell(this.#stores, this.#options.clock);
+    const closing = { ...this.#options, endedAtUs, isUntold: this.#untold.size > 0, uplink: this.#uplink };
+    for (const store of this.#stores) {
+      await endStream(store, { ...closing, streamClock: this.#timekeeper.streamClock(store) });
+    }
     this.#uplinkStop.abort();
     await this.#uplinkRun;
+    await membership?.stop();
     for (const { ring } of this.#stores) await ring.close();
   }
 
   /** The most urgent first. */
   get #stores(): readonly ClassStore[] {
     return this.#alarms === null ? [this.#main] : [this.#alarms, this.#main];
-  }
-
-  async #endStream(store: ClassStore, endedAtUs: number): Promise<void> {
-    const { backlog, ring, producedTo: lastSequence } = store;
-    const { log } = this.#options;
-    if (!(await backlog.close()) || this.#untold.size > 0) {
-      // Without an end the next start tells of a crash, and the Kernel declares what is lost now.
-      log.error({ lastSequence }, 'the disk did not take what is in memory: the stream stays without an end');
-      return;
-    }
-    try {
-      await ring.endStream(lastSequence, endedAtUs, this.#timekeeper.streamClock(store));
-      await this.#uplink.sendStreamEnd({ streamId: ring.stream.streamId, lastSequence, endedAtUs });
-    } catch (error) {
-      if (!isKomError(error)) throw error;
-      log.error({ code: error.code, error: error.message }, 'the clean end could not be told');
-    }
   }
 
   /** Values that were refused during an overload count as reported; each must be reported again. */
@@ -286,7 +293,14 @@ export class Instance {
     for (const store of this.#stores) store.declaredSince(sinceUs);
   }
 
+  /** What the other instance and the Kernel hear of it. */
+  get memberFacts() {
+    const { stationCounts, observedAgeUs } = this.#field;
+    return { ...stationCounts, observedAgeUs, mirrorLagBytes: 0 };
+  }
+
   #beat(): void {
+    this.#options.membership?.setFitness(this.#fitness?.unfit ?? null);
     this.#timeSet(this.#timekeeper.beat(() => this.#now()));
     this.#beats = [this.#now(), this.#beats[0]];
   }
@@ -338,22 +352,32 @@ export class Instance {
     );
   }
 
-  #accept(entries: readonly Entry[]): void {
-    for (const store of this.#stores) store.accept(entries);
+  /** A grant may come while it is active already: what is numbered from then on is so under its term. */
+  #followTerm(): void {
+    const term = this.#options.membership?.term ?? NO_TERM;
+    if (term === this.#term) return;
+    this.#term = term;
+    for (const store of this.#stores) store.termChanged(term);
   }
 
-  /** While the Kernel takes blocks, it may take the last ones too. */
-  async #farewell(): Promise<void> {
-    const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + FAREWELL_MS;
-    const isDelivering = (): boolean =>
-      this.#stores.some(({ backlog }) => backlog.state === 'online' && backlog.stat().samples > 0);
-    while (isDelivering() && clock.monotonicMs() < endMs) {
-      await clock.sleep(FAREWELL_CHECK_MS);
-    }
+  #accept(entries: readonly Entry[]): void {
+    this.#followTerm();
+    for (const store of this.#stores) store.accept(entries);
   }
 
   #now(): Now {
     return { wallUs: this.#options.clock.wallUs(), monotonicMs: this.#options.clock.monotonicMs() };
   }
+}
+
+/** `null` where no other server runs the process. */
+async function openMembership(
+  options: InstanceOptions & { readonly notes: SideStore },
+  started: () => Instance | null,
+): Promise<Membership | null> {
+  const { process, peers } = options;
+  if (!isShared(process)) return null;
+  invariant(peers !== undefined, 'who shares a process is told how to reach the other instance');
+  const nothing = { stations: 0, stationsAnswering: 0, observedAgeUs: {}, mirrorLagBytes: 0 };
+  return await Membership.open({ ...options, peers, facts: () => started()?.memberFacts ?? nothing }, null);
 }

@@ -23,6 +23,7 @@ const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = 
   status: async () => (await import('./status.ts')).statusCommand,
   buffer: async () => (await import('./buffer.ts')).bufferCommand,
   station: async () => (await import('./station.ts')).stationCommand,
+  switch: async () => (await import('./switch.ts')).switchCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,
   archive: async () => {
     const { archiveCommand } = await import('./archive.ts');

@@ -11,6 +11,7 @@ import { storeLines } from './buffer-report.ts';
 import { clockLines } from './clock-report.ts';
 import { ExitCode } from './exit-codes.ts';
 import { uplinkLines } from './link-report.ts';
+import { memberLines } from './member-report.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
 import { chooseServer } from './run.ts';
@@ -126,6 +127,7 @@ function printInstance(
   const { uplink, backlog } = instance;
   output.line('');
   output.line(`${instance.process} instance ${instance.instance}: ${backlog.state}`);
+  for (const line of memberLines(instance.member)) output.line(line);
   for (const line of uplinkLines(uplink)) output.line(line);
   for (const line of clockLines(instance.clock)) output.line(line);
   for (const line of storeLines(instance, nowUs)) output.line(line);

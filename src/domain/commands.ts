@@ -11,8 +11,18 @@ export const COMMAND_NAMES = [
   'release',
   'drop-backlog',
   'station',
+  'switch',
+  'prefer',
+  'exercise',
 ] as const;
 export type CommandName = (typeof COMMAND_NAMES)[number];
 
 /** Without a word in the site file: what looks, and what only sends again what the Kernel trims. */
-export const COMMANDS_ALLOWED_BY_DEFAULT: readonly CommandName[] = ['status', 'depth', 'replay'];
+export const COMMANDS_ALLOWED_BY_DEFAULT: readonly CommandName[] = [
+  'status',
+  'depth',
+  'replay',
+  'switch',
+  'prefer',
+  'exercise',
+];

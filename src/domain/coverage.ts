@@ -33,8 +33,8 @@ export function coverWithData(coverage: Coverage, range: SequenceRange): Coverag
 }
 
 /**
- * Declares a range lost. A gap fills only numbers that nothing covers, or of which a Kernel had only concluded
- * that they are lost.
+ * Declares a range lost. A gap fills only numbers that nothing covers, or of which a Kernel had only
+ * concluded that they are lost.
  */
 export function coverWithGap(
   coverage: Coverage,

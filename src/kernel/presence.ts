@@ -207,6 +207,11 @@ export class ProcessPresence {
     this.#observedUntilUs.set(streamId, untilUs);
   }
 
+  /** How far each stream is known to be complete, integer µs, by stream id. */
+  get observed(): ReadonlyMap<string, number> {
+    return this.#observedUntilUs;
+  }
+
   /** How far a stream is known to be complete, integer µs; 0 if nothing is known here. */
   observedUntilUs(streamId: string): number {
     return this.#observedUntilUs.get(streamId) ?? 0;

@@ -333,10 +333,8 @@ export class KernelServer {
     const observed = this.presence
       .all()
       .flatMap((process) =>
-        process.status.streams.map(({ streamId }) => ({
-          streamId,
-          untilUs: process.observedUntilUs(streamId),
-        })),
+        // Also of instances that are gone: how far they came is told nowhere else.
+        [...process.observed].map(([streamId, untilUs]) => ({ streamId, untilUs })),
       )
       .filter(({ streamId, untilUs }) => untilUs > (this.#observedStored.get(streamId) ?? 0));
     if (observed.length === 0 || this.#ingest.lastError !== null) return;

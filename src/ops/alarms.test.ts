@@ -92,6 +92,7 @@ const PROCESS: ProcessFacts = {
   uplinkError: null,
   lines: [{ name: 'L1', isConnected: true, lastError: null, doing: 'active' }],
   fitness: [],
+  conditions: [],
 };
 
 function raised(process: ProcessFacts): string[] {

@@ -33,6 +33,15 @@ export const ALARMS = {
   'standby-untested': { raiseAfterMs: 0, clearAfterMs: 0 },
   /** The standby could not open a line when it tried. */
   'standby-unfit': { raiseAfterMs: 0, clearAfterMs: 0 },
+  /** The other instance is not heard on any network. */
+  'peer-silent': { raiseAfterMs: 10_000, clearAfterMs: 10_000 },
+  /** Active with neither a lease nor the other instance: both may be active. */
+  isolated: { raiseAfterMs: 5000, clearAfterMs: 10_000 },
+  /** The disk refused the term: a restart forgets it. */
+  'term-not-durable': { raiseAfterMs: 0, clearAfterMs: 0 },
+  /** The two instances run different site files, or program versions. */
+  'site-hash-differs': { raiseAfterMs: 60_000, clearAfterMs: 0 },
+  'program-version-differs': { raiseAfterMs: 600_000, clearAfterMs: 0 },
 } as const satisfies Record<string, { readonly raiseAfterMs: number; readonly clearAfterMs: number }>;
 
 export type AlarmCode = keyof typeof ALARMS;

@@ -35,6 +35,11 @@ export interface StoreFacts {
   readonly lostSinceLast: number;
 }
 
+type MemberAlarmCode = Extract<
+  AlarmCode,
+  'peer-silent' | 'isolated' | 'term-not-durable' | 'site-hash-differs' | 'program-version-differs'
+>;
+
 /** What of a process an alarm may be about. */
 export interface ProcessFacts {
   readonly name: string;
@@ -51,6 +56,8 @@ export interface ProcessFacts {
     /** `closed`: another instance has it, so it is not missed here. */
     readonly doing: 'closed' | 'standby' | 'active';
   }[];
+  /** What of its role somebody should look after. */
+  readonly conditions: readonly { readonly code: MemberAlarmCode; readonly text: string }[];
   /** Whether the lines could be taken over; empty where no other server runs the process. */
   readonly fitness: readonly {
     readonly line: string;
@@ -86,6 +93,9 @@ export function findingsOf(process: ProcessFacts): Finding[] {
       }),
     ),
     ...process.fitness.flatMap((line) => fitnessFindings(process.name, line)),
+    ...process.conditions.map(({ code, text }) =>
+      when(code, process.name, { is: true, text: `${process.name}: ${text}` }),
+    ),
   ];
 }
 

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dictionary } from '../domain/dictionary.ts';
-import { OPEN_END } from '../domain/gap.ts';
 import { Quality } from '../domain/quality.ts';
 import type { Entry, Sample, SampleValue } from '../domain/sample.ts';
 import {
@@ -20,6 +19,7 @@ import {
 import type { Archive, ArchiveTransaction, SampleQuery } from './archive.ts';
 import { clockFixContract } from './archive-clock.contract.ts';
 import { lateContract } from './archive-late.contract.ts';
+import { lossContract } from './archive-loss.contract.ts';
 import { repairContract } from './archive-repair.contract.ts';
 import { rivalsContract } from './archive-rivals.contract.ts';
 
@@ -116,39 +116,6 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect(await archive.gaps(allOf('P1.b'))).toMatchObject([
         { firstSequence: 5, lastSequence: 6, reason: 'evicted' },
       ]);
-    });
-
-    test('a crash gap with an open end goes once all that can be lost was delivered', async () => {
-      await put(1, run(1, 2));
-      await archive.commit(
-        transactionOf({ gaps: [gapOf(3, OPEN_END, { reason: 'crash', countAtMost: 3 })] }),
-      );
-      expect(await archive.gaps(allOf('P1.a'))).toMatchObject([{ firstSequence: 3, countAtMost: 3 }]);
-      await put(3, run(3, 4));
-      expect(await archive.gaps(allOf('P1.a'))).toMatchObject([
-        { firstSequence: 5, lastSequence: OPEN_END, countAtMost: 1 },
-      ]);
-      await put(5, run(5, 5));
-      expect(await archive.gaps(allOf('P1.a'))).toEqual([]);
-    });
-
-    test('what its store tells of a lost number replaces what was only concluded, and not the other way', async () => {
-      const spans = async () =>
-        (await archive.gaps(allOf('P1.a'))).map((gap) =>
-          gap.kind === 'time' ? [] : [gap.reason, gap.firstSequence, gap.lastSequence, gap.toUs - T0],
-        );
-      const crash = gapOf(1, OPEN_END, { reason: 'crash', countAtMost: 100, toUs: T0 + 50 });
-      const refused = gapOf(3, 6, { reason: 'refused', toUs: T0 + 90 });
-      await archive.commit(transactionOf({ gaps: [crash] }));
-      await archive.commit(transactionOf({ gaps: [refused] }));
-      await archive.commit(transactionOf({ gaps: [{ ...crash, reason: 'store-lost' }] }));
-      const left = [
-        ['crash', 1, 2, 50],
-        ['crash', 7, OPEN_END, 50],
-        ['refused', 3, 6, 90],
-      ];
-      expect((await spans()).toSorted()).toEqual(left);
-      expect((await archive.stat()).gaps).toBe(3);
     });
 
     test('values of every type come back exactly', async () => {
@@ -315,6 +282,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       expect((await archive.tags()).map((tag) => tag.name)).not.toContain('P1.a');
     });
 
+    lossContract(() => archive);
     clockFixContract(() => archive);
     lateContract(() => archive);
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
