@@ -25,9 +25,9 @@ export function switchCommand(context: CommandContext): Command {
     .option('--force', 'with --to: also where it would lose data, or the other instance is not fit')
     .addHelpText(
       'after',
-      '\nThe active instance stops, what it holds is safe, then the other one begins. It is refused, with the' +
-        '\nreason, while the other instance is not connected, not fit, or lacks what the active one holds. With' +
-        '\n--kernel the Kernel decides; else the agent here, also without any Kernel.' +
+      '\nThe active instance stops, what it holds is safe, then the other one begins. It is refused, with' +
+        '\nthe reason, while the other instance is not connected, not fit, or lacks what the active one' +
+        '\nholds. With --kernel the Kernel decides; else the agent here, also without any Kernel.' +
         '\nThe gap of it is declared with the reason takeover. See docs/REDUNDANCY.md.',
     );
   return withOperator(command).action((process: string, options: SwitchOptions) =>

@@ -4,7 +4,7 @@ import type { Sample } from '../domain/sample.ts';
 import { allOf, blockOf, gapOf, sampleOf, T0, transactionOf } from './archive.fixture.ts';
 import type { Archive } from './archive.ts';
 
-/** What every archive makes of losses whose extent is not known. Its stream and dictionary are known already. */
+/** What every archive makes of losses whose extent is not known. */
 export function lossContract(archiveOf: () => Archive): void {
   const put = (first: number, entries: readonly Sample[]): Promise<void> =>
     archiveOf().commit(transactionOf({ blocks: [blockOf(first, entries)] }));
