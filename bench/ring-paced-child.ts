@@ -49,7 +49,7 @@ const assembler = new Assembler({
   dictionaryHash: DICTIONARY.hash,
   clock,
   blockAgeMs: 250,
-  seal: (block) => backlog.accept(block),
+  seal: (block, firstMs) => backlog.accept(block, firstMs),
   hasRoom: () => backlog.hasRoom,
   numbered: () => {},
   overloadEnded: () => {},

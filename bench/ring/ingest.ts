@@ -67,7 +67,7 @@ function productPath(ring: Ring): { assembler: Assembler; backlog: Backlog } {
     dictionaryHash: DICTIONARY.hash,
     clock,
     blockAgeMs: BLOCK_AGE_MS,
-    seal: (block) => backlog.accept(block),
+    seal: (block, firstMs) => backlog.accept(block, firstMs),
     hasRoom: () => backlog.hasRoom,
     numbered: () => {},
     overloadEnded: () => {},

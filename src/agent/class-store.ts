@@ -2,6 +2,7 @@ import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
 import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
 import { openRing } from '../buffer/open-ring.ts';
 import { Poison } from '../buffer/poison.ts';
+import { type PowerCutRisk, powerCutRisk } from '../buffer/power-cut.ts';
 import { ReplayNotes } from '../buffer/replay-notes.ts';
 import type { LastClock, Ring, StreamClock } from '../buffer/ring.ts';
 import type { BufferSettings } from '../config/model.ts';
@@ -9,7 +10,6 @@ import type { ClockFix } from '../domain/clock-fix.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, invariant } from '../domain/errors.ts';
-import { powerCutBoundMs } from '../domain/power-cut.ts';
 import { type BufferPace, BufferPacer } from '../domain/rate.ts';
 import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
 import type { Term } from '../domain/term.ts';
@@ -56,8 +56,8 @@ export interface ClassStoreStatus {
   readonly backlog: BacklogStat;
   /** Rates, and how long the ring goes on like this. */
   readonly pace: BufferPace;
-  /** What a power cut may lose, age of the oldest sample: by the slowest write of the last hour, as set. */
-  readonly powerCut: { readonly boundMs: number; readonly configuredMs: number };
+  /** What a power cut may lose, and what is set as the most. */
+  readonly powerCut: PowerCutRisk & { readonly configuredMs: number };
 }
 
 /**
@@ -136,7 +136,7 @@ export class ClassStore {
       clock,
       blockAgeMs: buffer.blockAgeMs,
       isClockUncertain: options.isClockUncertain?.() ?? false,
-      seal: (block) => this.#backlog.accept(block),
+      seal: (block, firstMs) => this.#backlog.accept(block, firstMs),
       hasRoom: () => this.#backlog.hasRoom,
       numbered: (sample, sequence) => this.#live.update(sample, sequence),
       overloadEnded: (fromUs) => {
@@ -156,18 +156,13 @@ export class ClassStore {
       overloadCount: this.#assembler.overloadCount,
       backlog,
       pace: this.#pacer.pace({ freeBytes, waitingSamples: backlog.samples }),
-      powerCut: {
-        boundMs: this.#powerCutBoundMs(backlog.slowestWriteMs),
-        configuredMs: this.#options.buffer.powerCutLossMaxMs,
-      },
+      powerCut: { ...this.#powerCut(backlog), configuredMs: this.#options.buffer.powerCutLossMaxMs },
     };
   }
 
-  /** What waits longer than the bound says, because the disk takes nothing, is the bound. */
-  #powerCutBoundMs(writeMs: number): number {
-    const { buffer } = this.#options;
-    const presentMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
-    return Math.max(powerCutBoundMs({ ...buffer, writeMs }), presentMs);
+  #powerCut(stat: BacklogStat): PowerCutRisk {
+    const parts = { assembler: this.#assembler, backlog: this.#backlog, stat };
+    return powerCutRisk(this.#options.buffer, parts);
   }
 
   get producedTo(): number {
@@ -253,7 +248,7 @@ export class ClassStore {
     if (this.#declared !== null && this.#declared.throughSequence <= this.#backlog.safeThrough) {
       this.#declared = null;
     }
-    const unsafeMs = this.#backlog.unsafeForMs + buffer.blockAgeMs;
+    const unsafeMs = Math.max(buffer.blockAgeMs, this.#assembler.unsealedForMs, this.#backlog.unsafeForMs);
     const safeUntilUs = clock.wallUs() - Math.ceil(unsafeMs * 1000);
     const notSafe = earlier(this.#undeclaredSinceUs, this.#declared?.sinceUs ?? null);
     return Math.min(safeUntilUs, notSafe ?? safeUntilUs);

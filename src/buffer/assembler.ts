@@ -13,6 +13,7 @@ import {
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import { NO_TERM, type Term } from '../domain/term.ts';
 import type { Clock, Timer } from '../world/clock.ts';
+import { SlowestOfHour } from './slowest.ts';
 
 /** A block is sealed at this many entries or this size before compression, whatever its age. */
 export const BLOCK_SEAL_ENTRIES = 16_384;
@@ -24,8 +25,8 @@ export interface AssemblerOptions {
   readonly clock: Clock;
   /** A block is sealed at this age of its first entry. */
   readonly blockAgeMs: number;
-  /** Takes each sealed block, in order. */
-  readonly seal: (block: Block) => void;
+  /** Takes each sealed block, in order, with the monotonic time of its first entry, milliseconds. */
+  readonly seal: (block: Block, firstMs: number) => void;
   /** False: the window is full and nothing may be numbered. */
   readonly hasRoom: () => boolean;
   /** Sees each sample with its number, for the live lane. */
@@ -58,6 +59,9 @@ export class Assembler {
   readonly #builder = new BlockBuilder();
   #nextSequence = FIRST_SEQUENCE;
   #firstInBlock = FIRST_SEQUENCE;
+  /** Monotonic time at which the first entry of the block came. */
+  #firstMs = 0;
+  readonly #stalls: SlowestOfHour;
   #sealTimer: Timer | null = null;
   #overload: Overload | null = null;
   #isClockUncertain: boolean;
@@ -66,6 +70,20 @@ export class Assembler {
   constructor(options: AssemblerOptions) {
     this.#options = options;
     this.#isClockUncertain = options.isClockUncertain ?? false;
+    this.#stalls = new SlowestOfHour(options.clock);
+  }
+
+  /** Age of the oldest entry that is in no sealed block yet, milliseconds; 0: there is none. */
+  get unsealedForMs(): number {
+    return this.#builder.count === 0 ? 0 : this.#options.clock.monotonicMs() - this.#firstMs;
+  }
+
+  /**
+   * Of the last hour: how much older than its age a block was when it was sealed, milliseconds. The timer goes
+   * off late while the process is held up, and making the block takes time as well.
+   */
+  get slowestStallMs(): number {
+    return this.#stalls.slowestMs();
   }
 
   /** The number that the next entry gets. */
@@ -137,7 +155,7 @@ export class Assembler {
     this.#sealTimer?.cancel();
     this.#sealTimer = null;
     if (this.#builder.count === 0) return;
-    const { streamId, dictionaryHash, clock } = this.#options;
+    const { streamId, dictionaryHash, clock, blockAgeMs } = this.#options;
     const block = this.#builder.seal({
       streamId,
       dictionaryHash,
@@ -147,7 +165,8 @@ export class Assembler {
       term: this.#term,
     });
     this.#firstInBlock = this.#nextSequence;
-    this.#options.seal(block);
+    this.#stalls.note(clock.monotonicMs() - this.#firstMs - blockAgeMs);
+    this.#options.seal(block, this.#firstMs);
   }
 
   #declareOverload(overload: Overload): void {
@@ -161,6 +180,7 @@ export class Assembler {
 
   #number(entry: BlockEntry): void {
     const sequence = this.#nextSequence++;
+    if (this.#builder.count === 0) this.#firstMs = this.#options.clock.monotonicMs();
     this.#builder.add(entry);
     if (!isTimeGap(entry) && !isClockFix(entry)) this.#options.numbered(entry, sequence);
     if (this.#builder.count >= BLOCK_SEAL_ENTRIES || this.#builder.bodyBytesMax >= BLOCK_SEAL_BODY_BYTES) {

@@ -20,7 +20,7 @@ it('always: samples that compress well do not fill the window once they are dura
     dictionaryHash: 'd'.repeat(32),
     clock,
     blockAgeMs: 250,
-    seal: (block) => backlog.accept(block),
+    seal: (block, firstMs) => backlog.accept(block, firstMs),
     hasRoom: () => backlog.hasRoom,
     numbered: () => {},
     overloadEnded: () => {},

@@ -31,7 +31,7 @@ async function setUp(policy: StorePolicy, options: SetUpOptions = {}) {
     dictionaryHash: 'd'.repeat(32),
     clock,
     blockAgeMs: 250,
-    seal: (block) => backlog.accept(block),
+    seal: (block, firstMs) => backlog.accept(block, firstMs),
     hasRoom: () => backlog.hasRoom,
     numbered: () => {},
     overloadEnded: () => {

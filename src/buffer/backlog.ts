@@ -51,6 +51,8 @@ export interface BacklogStat {
    * that is under way counts.
    */
   readonly slowestWriteMs: number;
+  /** Of the last hour: how late a block was handed to the ring when it fell due, milliseconds. */
+  readonly slowestStallMs: number;
   /** Ranges that were asked for again and are not archived yet. */
   readonly replays: readonly ReplayProgress[];
   readonly ring: RingStat;
@@ -103,10 +105,10 @@ export class Backlog {
     return this.#window.bytes < this.#options.windowBytes && this.#window.samples < WINDOW_SAMPLES_MAX;
   }
 
-  /** How long the oldest block that is neither durable nor acknowledged is here, milliseconds; 0: none. */
+  /** Age of the oldest entry here that is neither durable nor acknowledged, milliseconds; 0: none. */
   get unsafeForMs(): number {
     const oldest = this.#window.undurable;
-    return oldest === undefined ? 0 : this.#options.clock.monotonicMs() - oldest.sinceMs;
+    return oldest === undefined ? 0 : this.#options.clock.monotonicMs() - oldest.firstMs;
   }
 
   /** Everything up to this sequence of the running stream is durable here or acknowledged. */
@@ -122,9 +124,13 @@ export class Backlog {
     return isBehind ? 'catch-up' : 'online';
   }
 
-  /** Takes a sealed block of the running stream. Never waits. */
-  accept(block: Block): void {
-    this.#window.push(block, this.#options.clock.monotonicMs());
+  /**
+   * Takes a sealed block of the running stream, with the monotonic time of its first entry (default: now).
+   * Never waits.
+   */
+  accept(block: Block, firstMs?: number): void {
+    const sinceMs = this.#options.clock.monotonicMs();
+    this.#window.push(block, { sinceMs, firstMs: firstMs ?? sinceMs });
     this.#lastAccepted = lastSequence(block.header);
     this.#counters.accepted(block);
     this.#spiller.soon();
@@ -323,6 +329,7 @@ export class Backlog {
       samples: ring.unacknowledgedSamples + this.#window.undurableSamples,
       counters: this.#counters.values,
       slowestWriteMs: this.#spiller.slowestWriteMs,
+      slowestStallMs: this.#spiller.slowestStallMs,
       replays: this.#replays.progress,
       ring,
     };

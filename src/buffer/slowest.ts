@@ -3,7 +3,7 @@ import type { Clock } from '../world/clock.ts';
 const BUCKET_MS = 60_000;
 const BUCKETS = 60;
 
-/** The longest that something took within the last hour, by the minute. */
+/** The longest that something took, or was late, within the last hour, by the minute. */
 export class SlowestOfHour {
   readonly #clock: Clock;
   readonly #minutes: { minute: number; ms: number }[] = [];
@@ -21,9 +21,13 @@ export class SlowestOfHour {
       return await run();
     } finally {
       this.#underWay.delete(one);
-      const nowMs = this.#clock.monotonicMs();
-      this.#note(nowMs, nowMs - one.startMs);
+      this.note(this.#clock.monotonicMs() - one.startMs);
     }
+  }
+
+  /** Something took this long until now, milliseconds; what took no time is not noted. */
+  note(ms: number): void {
+    if (ms > 0) this.#note(this.#clock.monotonicMs(), ms);
   }
 
   /** Milliseconds; what is not done yet counts with its time so far. */

@@ -32,8 +32,10 @@ export interface SpillerOptions {
 export class Spiller {
   readonly #options: SpillerOptions;
   readonly #writeTimes: SlowestOfHour;
-  /** Goes off when the oldest block falls due. */
+  readonly #stalls: SlowestOfHour;
+  /** Goes off when the oldest block falls due: at this monotonic time. */
   #timer: Timer | null = null;
+  #dueMs = Number.POSITIVE_INFINITY;
   #spilling: Promise<void> | null = null;
   #closing = false;
   #isSettling = false;
@@ -41,11 +43,17 @@ export class Spiller {
   constructor(options: SpillerOptions) {
     this.#options = options;
     this.#writeTimes = new SlowestOfHour(options.clock);
+    this.#stalls = new SlowestOfHour(options.clock);
   }
 
   /** Of the last hour, from asking the ring until blocks were durable. */
   get slowestWriteMs(): number {
     return this.#writeTimes.slowestMs();
+  }
+
+  /** Of the last hour: how late a block that fell due was handed to the idle ring. */
+  get slowestStallMs(): number {
+    return this.#stalls.slowestMs();
   }
 
   /** Stores what is due, and looks again when the next block is. */
@@ -54,6 +62,8 @@ export class Spiller {
     this.#timer?.cancel();
     this.#timer = null;
     if (this.#dueBlocks().length > 0) {
+      this.#stalls.note(this.#options.clock.monotonicMs() - this.#dueMs);
+      this.#dueMs = Number.POSITIVE_INFINITY;
       this.#spilling = this.#spill().finally(() => {
         this.#spilling = null;
         this.soon();
@@ -63,7 +73,8 @@ export class Spiller {
     const { window, clock, spillAgeMs } = this.#options;
     const oldest = window.undurable;
     if (oldest === undefined) return;
-    const dueInMs = oldest.sinceMs + spillAgeMs - clock.monotonicMs();
+    this.#dueMs = oldest.sinceMs + spillAgeMs;
+    const dueInMs = this.#dueMs - clock.monotonicMs();
     this.#timer = clock.schedule('spill', Math.max(dueInMs, SPILL_MIN_MS), () => this.soon());
   }
 

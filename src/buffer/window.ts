@@ -7,6 +7,8 @@ export interface WindowBlock {
   readonly block: Block;
   /** Monotonic time at which it came in, milliseconds. */
   readonly sinceMs: number;
+  /** Monotonic time at which its first entry was numbered, milliseconds. */
+  readonly firstMs: number;
   /** It is in the ring as well. */
   durable: boolean;
 }
@@ -41,13 +43,13 @@ export class Window {
     return this.#samples - this.#durable.samples;
   }
 
-  push(block: Block, sinceMs: number): void {
+  push(block: Block, times: Pick<WindowBlock, 'sinceMs' | 'firstMs'>): void {
     const last = this.#blocks.at(-1)?.block.header;
     invariant(
       last === undefined || block.header.firstSequence === lastSequence(last) + 1,
       'the blocks of the window are consecutive',
     );
-    this.#blocks.push({ block, sinceMs, durable: false });
+    this.#blocks.push({ block, ...times, durable: false });
     this.#bytes += block.bytes.length;
     this.#samples += block.header.count;
   }

@@ -171,10 +171,10 @@ function* paceLines({ backlog, pace, powerCut }: ClassStoreStatus): Generator<st
   yield `  disk         ${ring.state}${ring.lastError === null ? '' : `, last error: ${ring.lastError}`};` +
     ` ${formatSize(ring.writtenBytes)} written since the start,` +
     ` slowest sync of the last hour ${formatDuration(ring.slowestSyncMs)}`;
-  const { boundMs, configuredMs } = powerCut;
-  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ` +
-    `${formatDuration(configuredMs)} that` +
-    ` are set; slowest write of the last hour ${formatDuration(backlog.slowestWriteMs)}`;
+  const { boundMs, configuredMs, writeMs, stallMs, presentMs } = powerCut;
+  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ${formatDuration(configuredMs)} that` +
+    ` are set, ${formatDuration(presentMs)} now; within the hour the slowest write took` +
+    ` ${formatDuration(writeMs)}, and the process was late by ${formatDuration(stallMs)}`;
 }
 
 function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {

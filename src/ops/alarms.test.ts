@@ -74,7 +74,7 @@ const WELL: StoreFacts = {
   name: 'KomA',
   ringState: 'healthy',
   lastError: null,
-  powerCut: { boundMs: 900, configuredMs: 1000 },
+  powerCut: { boundMs: 900, configuredMs: 1000, writeMs: 75, stallMs: 0 },
   isInOutage: false,
   fill: 0.2,
   fullInMs: 3_600_000,
@@ -106,7 +106,7 @@ test('nothing is raised of a process that is well', () => {
 });
 
 test.each<[string, Partial<StoreFacts>]>([
-  ['power-cut-bound', { powerCut: { boundMs: 1001, configuredMs: 1000 } }],
+  ['power-cut-bound', { powerCut: { ...WELL.powerCut, boundMs: 1001 } }],
   ['ring-not-durable', { ringState: 'degraded' }],
   ['ring-not-durable', { ringState: 'volatile' }],
   ['overload', { overloadCount: 1 }],
@@ -116,6 +116,16 @@ test.each<[string, Partial<StoreFacts>]>([
   ['quarantine-full', { quarantine: 1 }],
 ])('raises %s by itself: %o', (code, change) => {
   expect(raised({ ...PROCESS, stores: [{ ...WELL, ...change }] })).toEqual([`${code} KomA`]);
+});
+
+test.each([
+  [1000, 'keep'],
+  [951, 'keep'],
+  [950, 'clear'],
+])('a power-cut bound of %i ms of 1000 is %s', (boundMs, level) => {
+  const stores = [{ ...WELL, powerCut: { ...WELL.powerCut, boundMs } }];
+  const found = findingsOf({ ...PROCESS, stores }).find(({ code }) => code === 'power-cut-bound');
+  expect(found?.level).toBe(level);
 });
 
 test('raises what is cut off, with its name', () => {

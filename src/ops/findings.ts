@@ -7,6 +7,8 @@ interface Band {
   readonly clear: number;
 }
 
+/** What a power cut may cost, as a share of `powerCutLossMax`. */
+const POWER_CUT: Band = { raise: 1, clear: 0.95 };
 /** Share of the capacity that waits to be delivered. */
 const FILL: Band = { raise: 0.8, clear: 0.7 };
 /** How long the ring still takes an outage, ms. */
@@ -22,7 +24,7 @@ export interface StoreFacts {
   readonly name: string;
   readonly ringState: 'healthy' | 'degraded' | 'volatile';
   readonly lastError: string | null;
-  readonly powerCut: { readonly boundMs: number; readonly configuredMs: number };
+  readonly powerCut: Readonly<Record<'boundMs' | 'configuredMs' | 'writeMs' | 'stallMs', number>>;
   readonly isInOutage: boolean;
   /** Un-acknowledged, as a share of the capacity. */
   readonly fill: number;
@@ -116,14 +118,15 @@ function fitnessFindings(process: string, fitness: ProcessFacts['fitness'][numbe
 
 function storeFindings(store: StoreFacts): Finding[] {
   const { name, powerCut, fill, fullInMs, isInOutage } = store;
-  const { boundMs, configuredMs } = powerCut;
+  const { boundMs, configuredMs, writeMs, stallMs } = powerCut;
   const leftMs = isInOutage ? (fullInMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
   return [
-    when('power-cut-bound', name, {
-      is: boundMs > configuredMs,
+    within('power-cut-bound', name, {
+      level: boundMs === configuredMs ? 'keep' : levelAbove(boundMs / configuredMs, POWER_CUT),
       text:
-        `a power cut may cost ${name} ${formatDuration(boundMs)}, more than the ` +
-        `${formatDuration(configuredMs)} of powerCutLossMax: the disk is slow`,
+        `a power cut may cost ${name} ${formatDuration(boundMs)} of the ${formatDuration(configuredMs)} ` +
+        `of powerCutLossMax: within the hour a write took ${formatDuration(writeMs)}, and the process was ` +
+        `held up for ${formatDuration(stallMs)}`,
     }),
     when('ring-not-durable', name, {
       is: store.ringState !== 'healthy',

@@ -308,7 +308,7 @@ function forecastPowerCut(buffer: BufferSettings): PowerCutForecast {
     blockAgeMs: buffer.blockAgeMs,
     spillAgeMs,
     syncMs,
-    boundMs: powerCutBoundMs({ ...buffer, writeMs: syncMs }),
+    boundMs: powerCutBoundMs({ ...buffer, writeMs: syncMs, stallMs: 0 }),
     configuredMs: buffer.powerCutLossMaxMs,
   };
 }
