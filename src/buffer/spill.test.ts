@@ -34,7 +34,14 @@ async function setUp(store: 'always' | 'on-outage', { stallMs = 0, startSyncMs =
   const opening = openTestRing(disk, { clock, random }, { policy: store, capacityBytes: 1_000_000 });
   const ring = await clock.runUntil(opening);
   disk.syncMs = { min: SYNC_MS, max: SYNC_MS };
-  const backlog = new Backlog({ ...AGES, ring, policy: store, windowBytes: 1e6, clock: timers, log: silentLog });
+  const backlog = new Backlog({
+    ...AGES,
+    ring,
+    policy: store,
+    windowBytes: 1e6,
+    clock: timers,
+    log: silentLog,
+  });
   const assembler = new Assembler({
     ...AGES,
     streamId: ring.stream.streamId,

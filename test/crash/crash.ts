@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Judge, type Loss } from './judge.ts';
+import { Judge } from './judge.ts';
 import { runAndKill } from './kill.ts';
+import type { Loss, Write } from './loss.ts';
 import { CuttableDisk, reasonAgainstPowerCuts } from './power.ts';
 import { STORES, type StoreSettings } from './settings.ts';
 
@@ -14,14 +15,21 @@ export interface LossSummary {
   readonly samplesMax: number;
   readonly ageMsP50: number;
   readonly ageMsMax: number;
-  /** The bound of the run with the greatest loss. */
-  readonly boundMs: number;
-  /** Runs that lost more than the bound, though not more than late timers explain. */
-  readonly overBoundByLateness: number;
-  /** Most that late timers may explain, in ms. */
-  readonly latenessMsMax: number;
-  /** Runs that lost more than that: none, or the bound is wrong. */
-  readonly overBound: number;
+  /** The bound of the run that came closest to its bound, or furthest beyond. */
+  readonly closest: Pick<Loss, 'ageMs' | 'boundMs' | 'writeMs' | 'stallMs'>;
+}
+
+/** Writes that were confirmed, and what was at risk until then. */
+export interface WriteSummary {
+  readonly writes: number;
+  readonly changes: number;
+  readonly plainMsP50: number;
+  readonly plainMsMax: number;
+  /** Of those that changed to another segment. */
+  readonly changeMsP50: number;
+  readonly changeMsMax: number;
+  /** The one whose oldest sample came closest to the bound that the product stated, or furthest beyond. */
+  readonly closest: Pick<Write, 'ageMs' | 'boundMs'>;
 }
 
 export interface CrashReport {
@@ -35,9 +43,10 @@ export interface CrashReport {
   readonly blocksRead: number;
   /** Runs that were killed while they stood by, and count as ended cleanly. */
   readonly cleanEnds: number;
-  /** Gap records in the rings at the end. */
-  readonly evictions: number;
+  /** Samples that the full rings gave up. */
+  readonly evicted: number;
   readonly loss: Readonly<Record<Policy, LossSummary>>;
+  readonly write: WriteSummary;
   readonly seconds: number;
 }
 
@@ -70,11 +79,12 @@ export async function crash(asked: { kills: number; powerCuts: number }): Promis
     violations: judges.flatMap((judge) => judge.violations),
     blocksRead: judges.reduce((sum, { blocksRead }) => sum + blocksRead, 0),
     cleanEnds: judges.reduce((sum, { cleanEnds }) => sum + cleanEnds, 0),
-    evictions: judges.reduce((sum, { evictions }) => sum + evictions, 0),
+    evicted: judges.reduce((sum, { evicted }) => sum + evicted, 0),
     loss: {
       always: summary(losses.filter(({ policy }) => policy === 'always')),
       'on-outage': summary(losses.filter(({ policy }) => policy === 'on-outage')),
     },
+    write: writeSummary(judges.flatMap((judge) => judge.writes)),
     seconds: Math.round((Date.now() - startedMs) / 1000),
   };
 }
@@ -104,7 +114,7 @@ async function cutOften(
       await disk.powerOn();
       const { said, atMs } = await runAndKill(ring, store, async () => {
         await writeFiles(disk.mountPoint);
-        await disk.cut();
+        return await disk.cut();
       });
       await disk.recover();
       const { isSyncedKept, isUnsyncedKept } = await keptFiles(disk.mountPoint);
@@ -145,23 +155,45 @@ async function keptFiles(directory: string): Promise<{ isSyncedKept: boolean; is
 }
 
 function summary(losses: readonly Loss[]): LossSummary {
-  const samples = losses.map((loss) => loss.samples).sort((a, b) => a - b);
-  const ages = losses.map((loss) => loss.ageMs).sort((a, b) => a - b);
-  const worst = losses.reduce<Loss | null>(
-    (most, loss) => (most === null || loss.ageMs > most.ageMs ? loss : most),
-    null,
-  );
-  const over = losses.filter(({ ageMs, boundMs }) => ageMs > boundMs);
-  const isOver = ({ ageMs, boundMs, latenessMs }: Loss): boolean => ageMs > boundMs + latenessMs;
+  const samples = ascending(losses.map((loss) => loss.samples));
+  const ages = ascending(losses.map((loss) => loss.ageMs));
+  const { ageMs = 0, boundMs = 0, writeMs = 0, stallMs = 0 } = closest(losses) ?? {};
   return {
     runs: losses.length,
-    samplesP50: samples[samples.length >> 1] ?? 0,
+    samplesP50: median(samples),
     samplesMax: samples.at(-1) ?? 0,
-    ageMsP50: Math.round(ages[ages.length >> 1] ?? 0),
-    ageMsMax: Math.round(ages.at(-1) ?? 0),
-    boundMs: Math.round(worst?.boundMs ?? 0),
-    overBoundByLateness: over.filter((loss) => !isOver(loss)).length,
-    latenessMsMax: Math.round(Math.max(0, ...losses.map(({ latenessMs }) => latenessMs))),
-    overBound: over.filter(isOver).length,
+    ageMsP50: median(ages),
+    ageMsMax: ages.at(-1) ?? 0,
+    closest: { ageMs, boundMs, writeMs, stallMs },
   };
+}
+
+function writeSummary(writes: readonly Write[]): WriteSummary {
+  const took = (isChange: boolean): number[] =>
+    ascending(writes.filter((write) => write.isChange === isChange).map(({ tookMs }) => tookMs));
+  const { ageMs = 0, boundMs = 0 } = closest(writes) ?? {};
+  return {
+    writes: writes.length,
+    changes: took(true).length,
+    plainMsP50: median(took(false)),
+    plainMsMax: took(false).at(-1) ?? 0,
+    changeMsP50: median(took(true)),
+    changeMsMax: took(true).at(-1) ?? 0,
+    closest: { ageMs, boundMs },
+  };
+}
+
+/** The one with the least left between age and bound. */
+function closest<T extends { readonly ageMs: number; readonly boundMs: number }>(
+  all: readonly T[],
+): T | undefined {
+  return all.toSorted((a, b) => a.boundMs - a.ageMs - (b.boundMs - b.ageMs))[0];
+}
+
+function ascending(numbers: readonly number[]): number[] {
+  return numbers.toSorted((a, b) => a - b);
+}
+
+function median(sorted: readonly number[]): number {
+  return sorted[sorted.length >> 1] ?? 0;
 }

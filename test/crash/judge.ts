@@ -3,7 +3,6 @@ import type { Ring, RingBlock } from '../../src/buffer/ring.ts';
 import { lastSequence } from '../../src/domain/block/block.ts';
 import { decodeBlock, entryAt, isClockFixAt } from '../../src/domain/block/codec.ts';
 import { joinTouching, type SequenceRange, subtract } from '../../src/domain/coverage.ts';
-import { powerCutBoundMs } from '../../src/domain/power-cut.ts';
 import { isTimeGap } from '../../src/domain/sample.ts';
 import type { PreviousStream } from '../../src/domain/stream.ts';
 import { silentLog } from '../../src/world/log.ts';
@@ -11,21 +10,17 @@ import { mintId } from '../../src/world/random.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
-import { type Said, SETTINGS, type StoreSettings, sampleOf, TICK_MS } from './settings.ts';
+import { type Loss, lossOf, ms, type Write, writesOf } from './loss.ts';
+import { type Said, SETTINGS, type StoreSettings, sampleOf } from './settings.ts';
 
-/** What one crash lost of what was numbered. */
-export interface Loss {
-  readonly policy: StoreSettings['policy'];
-  readonly samples: number;
-  /** Age of the oldest lost sample when the writer was killed, milliseconds. */
-  readonly ageMs: number;
-  /** The bound that the product states, with the slowest write of this run. */
-  readonly boundMs: number;
-  /**
-   * What the machine adds: the timers between a sample and the ring (one seals the block, another one spills
-   * it with `on-outage`) may each go off as late as the writer's own tick did at its worst in this run.
-   */
-  readonly latenessMs: number;
+/** Between two looks at the clock in a row. */
+const CLOCK_MS = 1;
+
+/** How a writer ended that had minted its stream. */
+interface Crash {
+  readonly said: readonly Said[];
+  readonly killedAtMs: number;
+  readonly streamId: string;
 }
 
 const ROLE_SAYINGS: ReadonlySet<string> = new Set(['standing by', 'stood by', 'activating', 'active']);
@@ -41,10 +36,12 @@ interface KnownStream {
 export class Judge {
   readonly violations: string[] = [];
   readonly losses: Loss[] = [];
+  readonly writes: Write[] = [];
   blocksRead = 0;
-  evictions = 0;
   /** Runs that were killed while they stood by. */
   cleanEnds = 0;
+  /** Samples in gaps `evicted` so far. */
+  evicted = 0;
   readonly #store: StoreSettings;
   readonly #streams = new Map<string, KnownStream>();
   #newest: string | null = null;
@@ -68,7 +65,7 @@ export class Judge {
     const blocks = await this.#readAll(ring);
     const held = this.#checkBlocks(ring, blocks);
     this.#checkConfirmed(ring, held);
-    if (written !== null) this.#measureLoss(ring, { said, killedAtMs, streamId: written });
+    if (written !== null) this.#checkBound(ring, { said, killedAtMs, streamId: written });
     this.#newest = ring.stream.streamId;
     await ring.close();
   }
@@ -166,7 +163,7 @@ export class Judge {
   /** Everything confirmed is held, delivered, or in an eviction; what was told as a gap stays one. */
   #checkConfirmed(ring: Ring, held: ReadonlyMap<string, readonly SequenceRange[]>): void {
     const gaps = ring.gaps();
-    this.evictions = gaps.length;
+    this.evicted = ring.stat().lostByReason.evicted ?? 0;
     for (const { streamId, reason } of gaps) {
       if (reason !== 'evicted') this.#violation(`a gap of ${streamId} says ${reason}`);
     }
@@ -191,58 +188,28 @@ export class Judge {
     }
   }
 
-  #measureLoss(
-    ring: Ring,
-    run: { readonly said: readonly Said[]; readonly killedAtMs: number; readonly streamId: string },
-  ): void {
-    const kept = Math.max(
-      this.#streams.get(run.streamId)?.delivered ?? 0,
-      ring.stream.previous?.lastDurableSequence ?? 0,
-    );
-    const numbered = run.said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));
-    const oldest = numbered.find(({ through }) => through > kept);
-    const samples = Math.max(0, (numbered.at(-1)?.through ?? 0) - kept);
-    this.losses.push({
-      policy: this.#store.policy,
-      samples,
-      ageMs: oldest === undefined ? 0 : Math.max(0, run.killedAtMs - oldest.atMs),
-      boundMs: powerCutBoundMs({ ...SETTINGS, store: this.#store.policy, writeMs: slowestWriteMs(run) }),
-      latenessMs: (this.#store.policy === 'always' ? 1 : 2) * latestTickMs(run),
-    });
+  /** What was at risk is within the bound: what the crash lost, and before it whatever was written. */
+  #checkBound(ring: Ring, { said, killedAtMs, streamId }: Crash): void {
+    const delivered = this.#streams.get(streamId)?.delivered ?? 0;
+    const keptThrough = Math.max(delivered, ring.stream.previous?.lastDurableSequence ?? 0);
+    const { policy } = this.#store;
+    const loss = lossOf({ policy, said, killedAtMs, keptThrough });
+    this.losses.push(loss);
+    if (loss.ageMs > loss.boundMs) {
+      const { ageMs, boundMs, writeMs, stallMs, way } = loss;
+      const measured = `slowest write ${ms(writeMs)}, longest stall ${ms(stallMs)}`;
+      this.#violation(`lost ${ms(ageMs)}, more than ${ms(boundMs)} (${measured}): ${way}`);
+    }
+    for (const write of writesOf(said)) {
+      this.writes.push(write);
+      if (write.ageMs <= write.boundMs + CLOCK_MS) continue;
+      this.#violation(`${ms(write.ageMs)} were at risk, and the bound was said to be ${ms(write.boundMs)}`);
+    }
   }
 
   #violation(text: string): void {
     this.violations.push(`${this.#store.policy}: ${text}`);
   }
-}
-
-interface Run {
-  readonly said: readonly Said[];
-  readonly killedAtMs: number;
-}
-
-/** From asking the ring until it was durable, or until the kill. */
-function slowestWriteMs({ said, killedAtMs }: Run): number {
-  let slowest = 0;
-  let askedMs: number | null = null;
-  for (const each of said) {
-    if (each.kind === 'asked') askedMs = each.atMs;
-    if (each.kind !== 'durable' || askedMs === null) continue;
-    slowest = Math.max(slowest, each.atMs - askedMs);
-    askedMs = null;
-  }
-  return askedMs === null ? slowest : Math.max(slowest, killedAtMs - askedMs);
-}
-
-/**
- * How late a timer may have gone off: as late as the tick of the samples did at most, the one that the kill
- * kept from coming included. A stall that began after a tick shows with the next one, shorter by so much.
- */
-function latestTickMs({ said, killedAtMs }: Run): number {
-  const ticks = said.flatMap((each) => (each.kind === 'numbered' ? [each] : []));
-  const last = ticks.at(-1);
-  const missing = last === undefined ? 0 : killedAtMs - last.atMs - TICK_MS;
-  return TICK_MS + Math.max(0, missing, ...ticks.map(({ lateMs }) => lateMs));
 }
 
 function openForJudging(directory: string, store: StoreSettings): Promise<Ring> {

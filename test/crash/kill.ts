@@ -7,7 +7,7 @@ const WRITER = join(import.meta.dirname, 'writer.ts');
 /** Counted from the start of the process a kill falls into loading, opening, or the first appends. */
 const FROM_START_MS = { min: 60, spread: 400 };
 /** Counted from the first thing said it falls into a run of this length at most. */
-const FROM_MINTED_MS = 450;
+const FROM_MINTED_MS = 800;
 const STUCK_MS = 20_000;
 
 export interface Killed {
@@ -15,11 +15,14 @@ export interface Killed {
   readonly atMs: number;
 }
 
-/** Runs a writer and kills it at a random moment; `cut` happens right before. */
+/**
+ * Runs a writer and kills it at a random moment; `cut` happens right before, and resolves to the moment at
+ * which the power went.
+ */
 export async function runAndKill(
   directory: string,
   { policy, capacityBytes }: StoreSettings,
-  cut?: () => Promise<void>,
+  cut?: () => Promise<number>,
 ): Promise<Killed> {
   const kernel = Math.random() < 0.5 ? 'away' : 'slow';
   const child = spawn(process.execPath, [WRITER, directory, policy, String(capacityBytes), kernel], {
@@ -28,10 +31,12 @@ export async function runAndKill(
   let text = '';
   let atMs = 0;
   let isTimed = false;
+  let isKilled = false;
   const kill = async (): Promise<void> => {
-    if (atMs > 0) return;
-    atMs = sharedMonotonicMs();
-    await cut?.();
+    if (isKilled) return;
+    isKilled = true;
+    const cutMs = await cut?.();
+    atMs = cutMs ?? sharedMonotonicMs();
     child.kill('SIGKILL');
   };
   const killIn = (ms: number): void => {

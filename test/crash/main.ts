@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util';
 import { type CrashReport, crash } from './crash.ts';
+import { ms } from './loss.ts';
 
 /*
  * npm run crash -- --kills N --power-cuts N [--json]
  * Writers on the real LevelDB are killed with SIGKILL, and the disk under them loses its power (as root,
  * with nbdkit); after each the ring is opened and held against what the writer said. Exit code 1 if anything
- * that was confirmed is gone, torn, doubled, out of order or wrongly named, or if what was not confirmed yet
- * is older than the power-cut bound, plus what the timers of that run were late.
+ * that was confirmed is gone, torn, doubled, out of order or wrongly named, if what a crash lost is older than
+ * the power-cut bound, or if a write that was confirmed held something older than the bound that the product
+ * stated. How long the writer was held up is part of the bound, as the product states it.
  */
 
 const COUNT_MAX = 100_000;
@@ -24,8 +26,7 @@ const report = await crash({
   powerCuts: whole(values['power-cuts'], '--power-cuts'),
 });
 console.log(values.json ? JSON.stringify(report) : text(report));
-const isExceeded = Object.values(report.loss).some(({ overBound }) => overBound > 0);
-process.exit(report.violations.length === 0 && !isExceeded ? 0 : 1);
+process.exit(report.violations.length === 0 ? 0 : 1);
 
 function whole(given: string, option: string): number {
   const number = Number(given);
@@ -37,20 +38,25 @@ function whole(given: string, option: string): number {
 }
 
 function text(report: CrashReport): string {
-  const losses = Object.entries(report.loss).map(
-    ([policy, loss]) =>
-      `${policy}: lost at a crash (${loss.runs} runs) p50 ${loss.ageMsP50} ms, ${loss.samplesP50} samples; ` +
-      `max ${loss.ageMsMax} ms, ${loss.samplesMax} samples; bound ${loss.boundMs} ms, ` +
-      `exceeded ${loss.overBound} times, and ${loss.overBoundByLateness} times by late timers ` +
-      `(at most ${loss.latenessMsMax} ms)`,
-  );
+  const losses = Object.entries(report.loss).map(([policy, { closest, ...loss }]) => {
+    const parts = `slowest write ${ms(closest.writeMs)}, longest stall ${ms(closest.stallMs)}`;
+    return (
+      `${policy}: lost at a crash (${loss.runs} runs) p50 ${ms(loss.ageMsP50)}, ${loss.samplesP50} samples; ` +
+      `max ${ms(loss.ageMsMax)}, ${loss.samplesMax} samples; ` +
+      `closest to the bound ${ms(closest.ageMs)} of ${ms(closest.boundMs)} (${parts})`
+    );
+  });
+  const { write } = report;
   const skipped = report.powerCutsSkipped;
   return [
     `${report.kills} kills, ${report.powerCuts} power cuts in ${report.seconds} s`,
     ...(skipped === null ? [] : [`power cuts skipped: ${skipped}`]),
     ...(report.powerCuts === 0 ? [] : [`unsynced files lost by the cuts: ${report.unsyncedLost}`]),
-    `${report.blocksRead} blocks read, ${report.evictions} evictions on record`,
+    `${report.blocksRead} blocks read, ${report.evicted} samples evicted`,
     ...losses,
+    `${write.writes} writes, p50 ${ms(write.plainMsP50)}, max ${ms(write.plainMsMax)}; ${write.changes} that ` +
+      `changed the segment, p50 ${ms(write.changeMsP50)}, max ${ms(write.changeMsMax)}; ` +
+      `closest to the bound that was stated ${ms(write.closest.ageMs)} of ${ms(write.closest.boundMs)}`,
     `violations: ${report.violations.length}`,
     ...report.violations.slice(0, 20).map((violation) => `  ${violation}`),
   ].join('\n');

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { sharedMonotonicMs } from './settings.ts';
 
 const run = promisify(execFile);
 
@@ -70,10 +71,12 @@ export class CuttableDisk {
     await run('mount', [this.#loop, this.mountPoint]);
   }
 
-  /** From here on nothing reaches the file any more. */
-  async cut(): Promise<void> {
+  /** Nothing reaches the file any more from the moment that is returned, on the clock of all processes. */
+  async cut(): Promise<number> {
+    const atMs = sharedMonotonicMs();
     await kill(this.#nbdkit);
     this.#nbdkit = null;
+    return atMs;
   }
 
   /** After a cut, when nobody uses the file system: what is left of it, mounted. */

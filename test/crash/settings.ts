@@ -39,16 +39,32 @@ export function sampleOf(streamId: string, sequence: number): Sample {
   };
 }
 
+/** The ring confirmed what it was asked for. */
+export interface Durable {
+  readonly kind: 'durable';
+  readonly first: number;
+  readonly through: number;
+  readonly atMs: number;
+  /** The power-cut bound that the product states at this moment. */
+  readonly boundMs: number;
+  /** The append changed to another segment. */
+  readonly isChange: boolean;
+}
+
 /** What the writer says, a line each: kind, numbers separated by spaces. */
 export type Said =
   /** A stream was minted durably. */
   | { readonly kind: 'minted'; readonly streamId: string }
   /** Numbered through a sequence, at a monotonic time that all processes share. */
-  | { readonly kind: 'numbered'; readonly through: number; readonly atMs: number; readonly lateMs: number }
+  | { readonly kind: 'numbered'; readonly through: number; readonly atMs: number }
+  /** It would number samples now if it did not stand by. */
+  | { readonly kind: 'idle'; readonly atMs: number }
+  /** A block that ends with a sequence was made. */
+  | { readonly kind: 'sealed'; readonly through: number; readonly atMs: number }
   /** The ring was asked to make blocks durable. */
-  | { readonly kind: 'asked'; readonly atMs: number }
+  | { readonly kind: 'asked'; readonly first: number; readonly through: number; readonly atMs: number }
   /** The ring confirmed it. */
-  | { readonly kind: 'durable'; readonly through: number; readonly atMs: number }
+  | Durable
   /** The writer gives no numbers above this one, and is about to mark that; or the mark is durable. */
   | { readonly kind: 'standing by' | 'stood by'; readonly through: number }
   /** It is about to mark that it is active again; or the mark is durable, and numbers follow. */

@@ -6,6 +6,7 @@ import { writeSync } from 'node:fs';
 import { Assembler } from '../../src/buffer/assembler.ts';
 import { Backlog } from '../../src/buffer/backlog.ts';
 import { openRing } from '../../src/buffer/open-ring.ts';
+import { powerCutRisk } from '../../src/buffer/power-cut.ts';
 import { lastSequence } from '../../src/domain/block/block.ts';
 import { encodeDictionary } from '../../src/domain/dictionary-codec.ts';
 import { silentLog } from '../../src/world/log.ts';
@@ -47,12 +48,22 @@ void ring.minted.then(() => say({ kind: 'minted', streamId }));
 
 const append = ring.append.bind(ring);
 ring.append = async (blocks) => {
-  say({ kind: 'asked', atMs: sharedMonotonicMs() });
+  const ends = blocks.map(({ header }) => lastSequence(header));
+  const range = { first: blocks[0]?.header.firstSequence ?? 0, through: Math.max(...ends) };
+  say({ kind: 'asked', ...range, atMs: sharedMonotonicMs() });
+  const segment = newestSegment();
   const result = await append(blocks);
-  const through = Math.max(...[...result.stored, ...result.refused].map(({ last }) => last));
-  say({ kind: 'durable', through, atMs: sharedMonotonicMs() });
+  const atMs = sharedMonotonicMs();
+  const parts = { assembler, backlog, stat: backlog.stat() };
+  const { boundMs } = powerCutRisk({ ...SETTINGS, store: policy }, parts);
+  const isChange = newestSegment() !== segment;
+  say({ kind: 'durable', ...range, atMs, boundMs, isChange });
   return result;
 };
+
+function newestSegment(): number | undefined {
+  return ring.facts().segments.at(-1)?.number;
+}
 
 const dictionary = encodeDictionary({ site: 's', process: 'p', tags: [] });
 await ring.putDictionary(dictionary);
@@ -62,7 +73,10 @@ const assembler = new Assembler({
   dictionaryHash: dictionary.hash,
   clock,
   blockAgeMs: SETTINGS.blockAgeMs,
-  seal: (block) => backlog.accept(block),
+  seal: (block, firstMs) => {
+    say({ kind: 'sealed', through: lastSequence(block.header), atMs: sharedMonotonicMs() });
+    backlog.accept(block, firstMs);
+  },
   hasRoom: () => backlog.hasRoom,
   numbered: () => undefined,
   overloadEnded: () => undefined,
@@ -70,19 +84,16 @@ const assembler = new Assembler({
 
 let standsBy = false;
 let isMarkedStandby = false;
-let dueMs = sharedMonotonicMs() + TICK_MS;
 clock.repeat('samples', TICK_MS, () => {
   if (standsBy) {
-    dueMs = sharedMonotonicMs() + TICK_MS;
+    say({ kind: 'idle', atMs: sharedMonotonicMs() });
     return;
   }
   // The gap of an overload that ends with these samples takes the number before theirs.
   const first = assembler.nextSequence + (assembler.overloadCount > 0 ? 1 : 0);
-  const atMs = sharedMonotonicMs();
-  const lateMs = Math.max(0, atMs - dueMs);
-  dueMs = atMs + TICK_MS;
-  assembler.accept(Array.from({ length: SAMPLES_PER_TICK }, (_, at) => sampleOf(streamId, first + at)));
-  say({ kind: 'numbered', through: assembler.nextSequence - 1, atMs, lateMs });
+  const samples = Array.from({ length: SAMPLES_PER_TICK }, (_, at) => sampleOf(streamId, first + at));
+  assembler.accept(samples);
+  say({ kind: 'numbered', through: assembler.nextSequence - 1, atMs: sharedMonotonicMs() });
 });
 clock.repeat('alive mark', SETTINGS.aliveMarkMs, () => {
   const tellGaps = (): void => {
