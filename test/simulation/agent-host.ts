@@ -1,6 +1,7 @@
 import type { ClassStoreStatus } from '../../src/agent/class-store.ts';
 import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
 import { openRing } from '../../src/buffer/open-ring.ts';
+import type { PowerCutRisk } from '../../src/buffer/power-cut.ts';
 import type { Process, Site } from '../../src/config/model.ts';
 import type { Driver } from '../../src/drivers/driver.ts';
 import type { Clock } from '../../src/world/clock.ts';
@@ -35,6 +36,8 @@ export interface AgentRun {
   readonly forgottenBy: Set<Part>;
   /** Of each store; empty when it was killed before it told. */
   readonly streamIds: Map<Part, string>;
+  /** What each store said that a power cut may cost, right before it was cut off. */
+  readonly risks: Map<Part, PowerCutRisk>;
   end: 'running' | 'clean' | 'killed' | 'power-cut';
   endedMs: number;
   /** A clean stop had begun. */
@@ -123,7 +126,8 @@ export class AgentHost {
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
       ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs() },
-      ...{ streamIds: new Map(), forgottenBy: new Set(), end: 'running', endedMs: 0, wasStopping: false },
+      ...{ streamIds: new Map(), risks: new Map(), forgottenBy: new Set() },
+      ...{ end: 'running', endedMs: 0, wasStopping: false },
     };
     this.runs.push(run);
     history.note(`${name}: run ${number} starts`);
@@ -230,6 +234,7 @@ export class AgentHost {
   #cut(how: 'killed' | 'power-cut', cutDisk: (disk: SimulatedDisk) => void): void {
     const run = this.run;
     this.#setup.history.note(`${this.#setup.name}: ${how}`);
+    for (const { part, status } of this.stores()) run?.risks.set(part, status.powerCut);
     run?.life.kill();
     this.#setup.killConnections();
     for (const disk of this.#setup.disks.values()) cutDisk(disk);

@@ -1,3 +1,4 @@
+import type { PowerCutRisk } from '../../src/buffer/power-cut.ts';
 import type { Coverage } from '../../src/domain/coverage.ts';
 import { OPEN_END } from '../../src/domain/gap.ts';
 import type { SampleValue } from '../../src/domain/sample.ts';
@@ -58,6 +59,8 @@ export interface PartRun {
   readonly wasStopping: boolean;
   /** The store lost all it knew of it. */
   readonly isForgotten: boolean;
+  /** What the store said that a power cut may cost, right before it was cut off; `null`: it was not asked. */
+  readonly risk: PowerCutRisk | null;
 }
 
 export function partRun(run: AgentRun, part: Part, alarmShare: number): PartRun {
@@ -67,6 +70,7 @@ export function partRun(run: AgentRun, part: Part, alarmShare: number): PartRun 
     streamId: run.streamIds.get(part) ?? null,
     served: record.served.filter(({ tagIndex }) => partOfTag(tagIndex, alarmShare) === part),
     isForgotten: run.forgottenBy.has(part),
+    risk: run.risks.get(part) ?? null,
   };
 }
 

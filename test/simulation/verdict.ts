@@ -1,7 +1,8 @@
+import { powerCutBoundMs } from '../../src/domain/power-cut.ts';
 import type { AgentRun } from './agent-host.ts';
 import { checkCoverage, checkObserved, checkResolved, checkRun, type Find } from './checkers.ts';
 import { checkTimes } from './clock-truth.ts';
-import { type Evidence, ownGaps, partRun, readEvidence } from './evidence.ts';
+import { type Evidence, ownGaps, type PartRun, partRun, readEvidence } from './evidence.ts';
 import { type Swarm, touchesDisk } from './options.ts';
 import { type Part, partOfTag, partsOf } from './parts.ts';
 import { TAGS } from './plant.ts';
@@ -56,7 +57,7 @@ function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
     checkRun({
       ...{ run, stream: stream ?? { coverage: [], rows: [] }, gapsOfTag, untilMs, find },
       ...{
-        lossBoundMs: lossBoundMs(world),
+        lossBoundMs: lossBoundMs(world, run),
         hasWallSteps: swarm.faults.has('wall-step') || !swarm.hasRealTimeClock,
       },
     });
@@ -108,8 +109,13 @@ function mayLoseNothing(swarm: Swarm): boolean {
   return isLinkOnly && isRoomy && swarm.syncMs.max <= 200;
 }
 
-function lossBoundMs({ swarm }: World): number | null {
-  if (touchesDisk(swarm.faults) || swarm.faults.has('agent-stall')) return null;
-  const spillAgeMs = swarm.policy === 'always' ? 0 : swarm.spillAgeMs;
-  return swarm.blockAgeMs + spillAgeMs + 8 * swarm.syncMs.max + 1000;
+/**
+ * What the product said right before that a cut may cost; damage to the disk costs more. Where nothing held the
+ * process up, that is what it says of its pace and its writes, whatever waits at that moment.
+ */
+function lossBoundMs({ swarm }: World, { risk }: PartRun): number | null {
+  if (risk === null || touchesDisk(swarm.faults)) return null;
+  if (swarm.faults.has('agent-stall')) return risk.boundMs;
+  const { policy: store, blockAgeMs, spillAgeMs } = swarm;
+  return powerCutBoundMs({ store, blockAgeMs, spillAgeMs, ...risk });
 }
