@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { smallStart } from '../src/cli/small-process.ts';
 import type { Bench, Figure } from './support/bench.ts';
-import { inDirectory, rounded } from './support/measure.ts';
+import { inDirectory, quantile, rounded } from './support/measure.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const TAGS = 1000;
@@ -11,6 +12,8 @@ const STATIONS = 10;
 /** Floors of the profile `small`. */
 const AGENT_MB_MAX = 90;
 const BUFFER_MB_MAX = 24;
+/** The garbage collector's moments differ; the median counts. */
+const ROUNDS = 5;
 
 /** What an agent with the profile `small` takes, as it is installed: `bin/kom.cjs` on what tsc made. */
 export const memoryBench: Bench = {
@@ -19,7 +22,9 @@ export const memoryBench: Bench = {
 };
 
 async function measure(directory: string, quick: boolean): Promise<readonly Figure[]> {
-  if (process.platform !== 'linux') return [agentFigure(null), bufferFigure(null)];
+  if (process.platform !== 'linux') return [agentFigure(null), bufferFigure(null), ...fullFigures(null)];
+  const full = [];
+  for (let round = 0; round < (quick ? 1 : ROUNDS); round++) full.push(await measureFull());
   await build(directory);
   const run = await Run.start(directory);
   try {
@@ -30,7 +35,7 @@ async function measure(directory: string, quick: boolean): Promise<readonly Figu
     run.startKernel();
     await sleep(quick ? 8000 : 20_000);
     const mostMb = run.agentMostMb;
-    return [agentFigure(mostMb), bufferFigure(mostMb - onlineMb)];
+    return [agentFigure(mostMb), bufferFigure(mostMb - onlineMb), ...fullFigures(full)];
   } finally {
     run.stop();
   }
@@ -44,6 +49,59 @@ function agentFigure(mb: number | null): Figure {
 function bufferFigure(mb: number | null): Figure {
   const about = 'of it what ring and window took on top of being online';
   return { key: 'bufferRssMb', about, value: mb, unit: 'MB', floor: { atMost: BUFFER_MB_MAX } };
+}
+
+/** A full ring and a full window in a process as `kom run` starts it, and in one that nobody set up. */
+type Full = Readonly<Record<'small' | 'plain', number>>;
+
+function fullFigures(rounds: readonly Full[] | null): Figure[] {
+  const median = (of: keyof Full): number | null =>
+    rounds === null
+      ? null
+      : rounded(
+          quantile(
+            rounds.map((each) => each[of]),
+            0.5,
+          ),
+        );
+  const about = 'full ring and window, filled, drained, at full speed, on top of making blocks';
+  const unit = 'MB';
+  return [
+    { key: 'fullBufferMb', about, value: median('small'), unit, floor: { atMost: BUFFER_MB_MAX } },
+    {
+      key: 'fullBufferPlainMb',
+      about: 'the same without the settings of kom run',
+      value: median('plain'),
+      unit,
+    },
+  ];
+}
+
+async function measureFull(): Promise<Full> {
+  const again = smallStart({ execArgv: [], environment: process.env });
+  const ofRing = async (flags: readonly string[], environment: Environment): Promise<number> => {
+    const ring = await inDirectory((at) => peakMb(flags, environment, ['ring', join(at, 'ring')]));
+    return ring - (await peakMb(flags, environment, ['blocks']));
+  };
+  return {
+    small: await ofRing(again?.flags ?? [], again?.environment ?? {}),
+    plain: await ofRing([], process.env),
+  };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function peakMb(flags: readonly string[], env: Environment, args: readonly string[]): Promise<number> {
+  const path = join(import.meta.dirname, 'ring-memory-child.ts');
+  const child = spawn(process.execPath, [...flags, path, ...args], {
+    env: { ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.on('data', (bytes: Buffer) => {
+    text += bytes.toString();
+  });
+  return new Promise((resolve) => child.once('close', () => resolve(Number(text))));
 }
 
 /** A tree without sources, so that every Node runs the compiled program. */

@@ -11,17 +11,44 @@ export const SMALL_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' } as const;
 /** Set for the process that was started again. */
 const MARK = 'KOM_SMALL';
 
+export interface StartAgain {
+  /** For Node, ahead of the program. */
+  readonly flags: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * How a process with the profile `small` is to be started again; `null`: it is started that way. A flag that
+ * somebody chose already stays as it is. The arenas are the profile's own: the environment of a service may
+ * give more of them to all alike.
+ */
+export function smallStart(started: {
+  readonly execArgv: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+}): StartAgain | null {
+  const { execArgv, environment } = started;
+  if (environment[MARK] !== undefined) return null;
+  const chosen = [...execArgv, environment['NODE_OPTIONS'] ?? ''].join(' ').replaceAll('_', '-');
+  const missing = SMALL_NODE_FLAGS.filter((flag) => !chosen.includes(flag.split('=')[0] ?? flag));
+  const given = Object.entries(environment).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+  return {
+    flags: [...execArgv, ...missing],
+    environment: { ...Object.fromEntries(given), ...SMALL_ENVIRONMENT, [MARK]: '1' },
+  };
+}
+
 /**
  * Starts this process again, in its place and with its number, with the settings above, if one of the
- * processes of the site has the profile `small`. Where the system cannot do that (Windows, an older Node), or
- * somebody chose the first of these settings already, it goes on as it is.
+ * processes of the site has the profile `small`. Where the system cannot do that (Windows, an older Node) it
+ * goes on as it is.
  */
 export function startAgainIfSmall(processes: readonly Process[]): void {
   const isSmall = processes.some(({ buffer }) => buffer.segmentBytesMax === SMALL_SEGMENT_BYTES);
-  const chosen = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
-  if (!isSmall || process.env[MARK] !== undefined || chosen.includes('semi-space')) return;
-  if (process.execve === undefined || process.platform === 'win32') return;
-  const environment = { ...SMALL_ENVIRONMENT, ...process.env, [MARK]: '1' };
-  const flags = [...process.execArgv, ...SMALL_NODE_FLAGS];
-  process.execve(process.execPath, [process.execPath, ...flags, ...process.argv.slice(1)], environment);
+  if (!isSmall || process.execve === undefined || process.platform === 'win32') return;
+  const again = smallStart({ execArgv: process.execArgv, environment: process.env });
+  if (again === null) return;
+  const args = [process.execPath, ...again.flags, ...process.argv.slice(1)];
+  process.execve(process.execPath, args, again.environment);
 }
