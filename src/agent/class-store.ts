@@ -79,6 +79,8 @@ export class ClassStore {
   #isMarking = false;
   /** Only an active store gives numbers. */
   #role: 'active' | 'activating' | 'standby' = 'active';
+  /** The last alive mark was not stored; told once until one is. */
+  #isMarkLost = false;
   /** At the last alive mark there was a time since this moment that was not observed and not declared. */
   #undeclaredSinceUs: number | null;
   /** It is declared by an entry up to this number, and must be declared again if that entry is lost. */
@@ -260,8 +262,10 @@ export class ClassStore {
     try {
       const details = { isStandby, ...(clock === undefined ? {} : { clock }) };
       await this.ring.markAlive(untilUs, this.#assembler.nextSequence, details);
+      this.#isMarkLost = false;
     } catch (error) {
-      log.error({ error: describeError(error) }, 'the alive mark could not be stored');
+      if (!this.#isMarkLost) log.error({ error: describeError(error) }, 'the alive mark could not be stored');
+      this.#isMarkLost = true;
     }
   }
 

@@ -24,7 +24,10 @@ async function setUp(policy: StorePolicy, options: SetUpOptions = {}) {
   const disk = options.disk ?? new SimulatedDisk(clock, random);
   const ring = await openTestRing(disk, { clock, random }, { policy, capacityBytes: 4_000_000 });
   const windowBytes = options.windowBytes ?? 1_000_000;
-  const backlog = new Backlog({ ring, policy, spillAgeMs: 500, windowBytes, clock, log: silentLog });
+  const said: string[] = [];
+  const note = (_: unknown, message: string) => said.push(message);
+  const log = { ...silentLog, error: note, info: note };
+  const backlog = new Backlog({ ring, policy, spillAgeMs: 500, windowBytes, clock, log });
   let overloadsEnded = 0;
   const assembler = new Assembler({
     streamId: ring.stream.streamId,
@@ -38,7 +41,7 @@ async function setUp(policy: StorePolicy, options: SetUpOptions = {}) {
       overloadsEnded++;
     },
   });
-  return { clock, disk, ring, backlog, assembler, overloadsEnded: () => overloadsEnded };
+  return { clock, disk, ring, backlog, assembler, said, overloadsEnded: () => overloadsEnded };
 }
 
 function samples(count: number, from = 0, textBytes = 0): Sample[] {
@@ -175,7 +178,7 @@ describe('backlog', () => {
   });
 
   it('numbers nothing while neither link nor disk takes anything, and declares that as one gap', async () => {
-    const { clock, disk, ring, backlog, assembler, overloadsEnded } = await setUp('on-outage', {
+    const { clock, disk, ring, backlog, assembler, said, overloadsEnded } = await setUp('on-outage', {
       windowBytes: 3000,
     });
     disk.failing = 'write';
@@ -187,9 +190,13 @@ describe('backlog', () => {
     expect(numbered).toBeLessThan(400);
     expect(assembler.overloadCount).toBe(400 - numbered);
     expect(backlog.stat().windowBytes).toBeLessThan(6000);
+    expect(said, 'twelve seconds of it, and one line').toEqual([
+      'the ring takes nothing; blocks stay in memory',
+    ]);
     disk.failing = 'nothing';
     await clock.advance(5000);
     expect(ring.stat().samples).toBe(numbered);
+    expect(said[1]).toBe('the ring takes blocks again');
     assembler.accept(samples(1, 1000));
     expect(overloadsEnded()).toBe(1);
     await clock.advance(1000);

@@ -39,6 +39,8 @@ export class Spiller {
   #spilling: Promise<void> | null = null;
   #closing = false;
   #isSettling = false;
+  /** The disk refused the last append; told once until it takes one. */
+  #isRefused = false;
 
   constructor(options: SpillerOptions) {
     this.#options = options;
@@ -110,14 +112,16 @@ export class Spiller {
         await this.#writeTimes.measure(() => ring.append(due));
       } catch (error) {
         if (!isKomError(error)) throw error;
-        log.error(
-          { code: error.code, error: error.message },
-          'the ring takes nothing; blocks stay in memory',
-        );
+        const { code, message } = error;
+        if (!this.#isRefused)
+          log.error({ code, error: message }, 'the ring takes nothing; blocks stay in memory');
+        this.#isRefused = true;
         if (this.#closing) return;
         await clock.sleep(APPEND_RETRY_MS);
         return;
       }
+      if (this.#isRefused) log.info({}, 'the ring takes blocks again');
+      this.#isRefused = false;
       stored(due);
     }
   }

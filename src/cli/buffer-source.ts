@@ -83,7 +83,11 @@ async function* atRest(ring: {
   const directory = resolve(ring.directory);
   if (!existsSync(directory)) throw new KomError('KOM_STORE_OPEN', directory, { got: 'no such directory' });
   const disk = await openLevelDisk(directory);
-  await using inspection = await inspectRing(disk);
+  await using inspection = await inspectRing(disk).catch((error: unknown) => {
+    if (!isKomError(error, 'KOM_STORE_LOCKED')) throw error;
+    const hint = 'a running agent is asked with --config or --socket';
+    throw new KomError('KOM_STORE_LOCKED', directory, { hint, cause: error });
+  });
   yield {
     name: ring.name,
     inspection,

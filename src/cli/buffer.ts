@@ -3,7 +3,7 @@ import { type ExportFilter, exportRing } from '../buffer/export.ts';
 import { replaysOf } from '../buffer/replay-requests.ts';
 import { verifyRing } from '../buffer/verify.ts';
 import { KomError } from '../domain/errors.ts';
-import { formatSize, parseTimeUs } from '../domain/units.ts';
+import { formatSize, formatTimeUs, parseTimeUs } from '../domain/units.ts';
 import { addBufferCommands, selectionOf } from './buffer-commands.ts';
 import { reportLines, reportOf } from './buffer-report.ts';
 import { CSV_HEADER, csvRow, jsonRow } from './buffer-rows.ts';
@@ -186,16 +186,24 @@ function replayCommand(command: Command, context: CommandContext): void {
             await view.replay(request);
             const { streamId, first, last } = request;
             count += 1;
+            const of = `${view.name}: ${streamId} ${first}–${last}`;
             output.line(
               options.json === true
-                ? JSON.stringify({ name: view.name, streamId, first, last })
-                : `${view.name}: ${streamId} ${first}–${last} is sent again`,
+                ? JSON.stringify({ name: view.name, ...request })
+                : `${of}${spanOf(request)} is sent again`,
             );
           }
         }
         if (count === 0) throw new KomError('KOM_USAGE', 'the ring holds nothing of that');
       },
     );
+}
+
+/** Of a request that is bounded in time, the blocks of which are only looked for when they are sent. */
+function spanOf({ fromUs, toUs }: { readonly fromUs?: number; readonly toUs?: number }): string {
+  const from = fromUs === undefined ? '' : ` from ${formatTimeUs(fromUs)}`;
+  const to = toUs === undefined ? '' : ` to ${formatTimeUs(toUs)}`;
+  return from === '' && to === '' ? '' : `, what of it is${from}${to},`;
 }
 
 function rangeOf(options: RangeOptions): { fromUs?: number; toUs?: number } {

@@ -35,13 +35,20 @@ async function kom(...args: string[]): Promise<{ code: number; out: string[]; no
   return { code, out, notes };
 }
 
-async function openStore(): Promise<ClassStore> {
+interface StoreOptions {
+  readonly name?: string;
+  readonly share?: number;
+  readonly tagIndexes?: readonly number[];
+  readonly capacityBytes?: number;
+}
+
+async function openStore(options: StoreOptions = {}): Promise<ClassStore> {
   const tag = { station: 'P1', class: 'measurement', unit: '', formerly: [] } as const;
   return await ClassStore.open({
-    disk: await openLevelDisk(join(directory, 'KomA')),
+    disk: await openLevelDisk(join(directory, options.name ?? 'KomA')),
     buffer: {
       store: 'always',
-      capacityBytes: 10_000_000,
+      capacityBytes: options.capacityBytes ?? 10_000_000,
       freeDiskFloorBytes: 0,
       alarmShare: 0,
       whenFull: 'drop-oldest',
@@ -51,7 +58,7 @@ async function openStore(): Promise<ClassStore> {
       aliveMarkMs: 5000,
       windowBytes: 1_000_000,
     },
-    share: 1,
+    share: options.share ?? 1,
     dictionary: {
       site: 'S',
       process: 'KomA',
@@ -60,7 +67,7 @@ async function openStore(): Promise<ClassStore> {
         { ...tag, name: 'P1.count', type: 'int64' },
       ],
     },
-    tagIndexes: [0, 1],
+    tagIndexes: options.tagIndexes ?? [0, 1],
     clock: createClock(),
     random: createRandom(),
     log: silentLog,
@@ -86,7 +93,7 @@ async function fill(store: ClassStore): Promise<void> {
 
 async function close(store: ClassStore): Promise<void> {
   await store.backlog.close();
-  await store.ring.endStream(1001, START_US);
+  await store.ring.endStream(store.producedTo, START_US);
   await store.ring.close();
 }
 
@@ -142,7 +149,9 @@ it('replays through the running agent only', async () => {
   const socket = join(directory, 'kom.sock');
   const listener = await listen(store, socket);
   const from = '2026-11-22T12:00:00.100Z';
-  expect(await kom('replay', '--socket', socket, '--from', from)).toMatchObject({ code: 0 });
+  const asked = await kom('replay', '--socket', socket, '--from', from);
+  const what = `KomA: ${streamId} 1–1001, what of it is from 2026-11-22T12:00:00.100000Z, is sent again`;
+  expect(asked).toMatchObject({ code: 0, out: [what] });
   expect(backlog.stat().replays).toHaveLength(1);
   expect((await backlog.next(1e6)).map(({ header }) => header.firstSequence)).toEqual([1]);
   expect(await kom('replay', '--socket', socket, '--stream', 'xyz')).toMatchObject({ code: 2 });
@@ -150,7 +159,7 @@ it('replays through the running agent only', async () => {
   await listener.close();
   expect(await kom('stat', '--socket', socket)).toMatchObject({ code: 69 });
   const locked = await kom('stat', '--dir', join(directory, 'KomA'));
-  expect(locked.notes.join()).toContain('KOM_STORE_LOCKED');
+  expect(locked.notes.join()).toMatch(/a running agent is asked with --config .*KOM_STORE_LOCKED/);
   await close(store);
   expect(await kom('replay', '--dir', join(directory, 'KomA'), '--stream', streamId)).toMatchObject({
     code: 69,
@@ -163,4 +172,29 @@ it('makes nothing where no ring is', async () => {
   mkdirSync(dir);
   expect(await kom('verify', '--dir', dir)).toMatchObject({ code: 69 });
   expect(readdirSync(dir)).toEqual([]);
+});
+
+it('a chatty class does not push out what has a share of its own', async () => {
+  const capacityBytes = 500_000;
+  const rest = await openStore({ name: 'KomA', share: 0.8, tagIndexes: [0], capacityBytes });
+  const alarms = await openStore({ name: 'KomA.alarm', share: 0.2, tagIndexes: [1], capacityBytes });
+  const sample = { sourceTimeUs: START_US, quality: 0, cause: 'change' } as const;
+  for (const store of [rest, alarms]) store.accept([{ ...sample, tagIndex: 1, value: BIG }]);
+  const random = createRandom();
+  while ((rest.ring.stat().lostByReason.evicted ?? 0) === 0) {
+    const entries = Array.from({ length: 2000 }, () => ({
+      ...sample,
+      tagIndex: 0,
+      value: random.fraction(),
+    }));
+    for (const store of [rest, alarms]) store.accept(entries);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  for (const store of [rest, alarms]) store.finish();
+  for (const store of [rest, alarms]) await close(store);
+  const [main, own] = [join(directory, 'KomA'), join(directory, 'KomA.alarm')];
+  const kept = await kom('export', '--dir', own, '--jsonl');
+  expect(kept.out.map((line) => JSON.parse(line).value)).toEqual([String(BIG)]);
+  const [lost] = (await kom('stat', '--dir', main, '--json')).out;
+  expect(JSON.parse(lost ?? '').gaps).toMatchObject([{ reason: 'evicted', firstSequence: 1 }]);
 });

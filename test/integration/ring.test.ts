@@ -233,6 +233,26 @@ test('a ring restored from last week: old streams come again, nothing is doubled
   await restored.close();
 });
 
+test('below the free-disk floor the ring does not grow: what is new costs what is oldest', async () => {
+  const { disk, open } = await makeWorld();
+  const roomy = await open();
+  await roomy.append(blocksOf(roomy, 1, 25));
+  const { segments } = roomy.stat();
+  await roomy.close();
+  const ring = await open({ freeDiskFloorBytes: (await disk.freeBytes()) + 1e9 });
+  for (let at = 1; at <= 60; at += 1) await ring.append(blocksOf(ring, at, at));
+  expect(ring.stat().segments).toBe(segments);
+  const held = sequencesOf(await drained(ring));
+  for (const { streamId, firstSequence, lastSequence, reason } of ring.gaps()) {
+    expect({ firstSequence, reason }).toEqual({ firstSequence: 1, reason: 'evicted' });
+    const through = streamId === ring.stream.streamId ? 600 : 250;
+    const kept = lastSequence === through ? undefined : [{ first: lastSequence + 1, last: through }];
+    expect(held.get(streamId)).toEqual(kept);
+  }
+  expect(ring.gaps().map(({ streamId }) => streamId)).toContain(roomy.stream.streamId);
+  await ring.close();
+});
+
 test('a ring cloned onto a second box: one history, two streams', async () => {
   const { path, open } = await makeWorld();
   const first = await open();

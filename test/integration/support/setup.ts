@@ -168,8 +168,8 @@ export class Setup implements AsyncDisposable {
   }
 
   /** `kom run` of the site file. */
-  async spawnAgent(): Promise<Kom> {
-    const agent = this.#spawn(['run', this.file('site.json')]);
+  async spawnAgent(env: Readonly<Record<string, string>> = {}): Promise<Kom> {
+    const agent = this.#spawn(['run', this.file('site.json')], env);
     await agent.untilLog('running');
     return agent;
   }
@@ -238,8 +238,8 @@ export class Setup implements AsyncDisposable {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  #spawn(args: readonly string[]): Kom {
-    const process = new Kom(args);
+  #spawn(args: readonly string[], env: Readonly<Record<string, string>> = {}): Kom {
+    const process = new Kom(args, { env });
     this.#processes.push(process);
     return process;
   }
