@@ -79,8 +79,8 @@ export class Assembler {
   }
 
   /**
-   * Of the last hour: how much older than its age a block was when it was sealed, milliseconds. The timer goes
-   * off late while the process is held up, and making the block takes time as well.
+   * Of the last hour: how much older than its age a block was when it was sealed, milliseconds. The timer
+   * goes off late while the process is held up, and making the block takes time as well.
    */
   get slowestStallMs(): number {
     return this.#stalls.slowestMs();

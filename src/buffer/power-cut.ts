@@ -14,7 +14,7 @@ export interface PowerCutRisk {
   readonly stallMs: number;
 }
 
-/** The bound that the product states, of one store. What waits longer, because the disk takes nothing, is it. */
+/** The bound that is stated of one store. What waits longer, because the disk takes nothing, is the bound. */
 export function powerCutRisk(
   ages: { readonly store: 'always' | 'on-outage'; readonly blockAgeMs: number; readonly spillAgeMs: number },
   { assembler, backlog, stat }: { assembler: Assembler; backlog: Backlog; stat: BacklogStat },

@@ -1,3 +1,4 @@
+import type { Block } from '../domain/block/block.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Store } from '../world/store.ts';
 import type { StreamRecord } from './chain.ts';
@@ -50,12 +51,20 @@ export async function scanSegment(
       }
       if (isTorn && block.header.firstSequence > before + 1) {
         const range = { first: before + 1, last: block.header.firstSequence - 1 };
-        lost.push(...gapsOfRanges(block.header, [range], 'corrupt'));
+        lost.push(...gapsOfRanges(spanBefore(known, block), [range], 'corrupt'));
       }
       isTorn = false;
       known = withBlock(known, block);
     }
   }
+}
+
+/** What could not be read before a block is as old as what was read before it, or younger. */
+function spanBefore(facts: SegmentFacts, { header }: Block): Parameters<typeof gapsOfRanges>[0] {
+  const { streamId, fromUs, toUs } = header;
+  const run = facts.runs.at(-1);
+  const isOfRun = run !== undefined && run.streamId === streamId;
+  return { streamId, fromUs: isOfRun ? Math.min(run.toUs, fromUs) : fromUs, toUs };
 }
 
 /** Hashes of the dictionaries in a segment: one may have come with a block behind the known ones. */

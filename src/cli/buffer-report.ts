@@ -172,9 +172,9 @@ function* paceLines({ backlog, pace, powerCut }: ClassStoreStatus): Generator<st
     ` ${formatSize(ring.writtenBytes)} written since the start,` +
     ` slowest sync of the last hour ${formatDuration(ring.slowestSyncMs)}`;
   const { boundMs, configuredMs, writeMs, stallMs, presentMs } = powerCut;
-  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ${formatDuration(configuredMs)} that` +
-    ` are set, ${formatDuration(presentMs)} now; within the hour the slowest write took` +
-    ` ${formatDuration(writeMs)}, and the process was late by ${formatDuration(stallMs)}`;
+  yield `  power cut    costs ${formatDuration(boundMs)} at most, of the ` +
+    `${formatDuration(configuredMs)} that are set, ${formatDuration(presentMs)} now; within the hour the` +
+    ` slowest write took ${formatDuration(writeMs)}, and the process was late by ${formatDuration(stallMs)}`;
 }
 
 function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {

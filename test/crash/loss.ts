@@ -87,8 +87,8 @@ function slowestWriteMs({ said, killedAtMs }: Run): number {
 }
 
 /**
- * How late something may have been done that was due within the run, seen by the ticks of the samples: what is
- * due right after one tick may have its turn with the next one, and take until the one after that.
+ * How late something may have been done that was due within the run, seen by the ticks of the samples: what
+ * is due right after one tick may have its turn with the next one, and take until the one after that.
  */
 function longestStallMs(ticksMs: readonly number[]): number {
   return Math.max(0, ...ticksMs.map((atMs, at) => atMs - (ticksMs[Math.max(0, at - 2)] ?? atMs)));

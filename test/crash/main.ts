@@ -6,9 +6,9 @@ import { ms } from './loss.ts';
  * npm run crash -- --kills N --power-cuts N [--json]
  * Writers on the real LevelDB are killed with SIGKILL, and the disk under them loses its power (as root,
  * with nbdkit); after each the ring is opened and held against what the writer said. Exit code 1 if anything
- * that was confirmed is gone, torn, doubled, out of order or wrongly named, if what a crash lost is older than
- * the power-cut bound, or if a write that was confirmed held something older than the bound that the product
- * stated. How long the writer was held up is part of the bound, as the product states it.
+ * that was confirmed is gone, torn, doubled, out of order or wrongly named, if what a crash lost is older
+ * than the power-cut bound, or if a write that was confirmed held something older than the bound that the
+ * product stated. How long the writer was held up is part of the bound, as the product states it.
  */
 
 const COUNT_MAX = 100_000;
@@ -41,8 +41,8 @@ function text(report: CrashReport): string {
   const losses = Object.entries(report.loss).map(([policy, { closest, ...loss }]) => {
     const parts = `slowest write ${ms(closest.writeMs)}, longest stall ${ms(closest.stallMs)}`;
     return (
-      `${policy}: lost at a crash (${loss.runs} runs) p50 ${ms(loss.ageMsP50)}, ${loss.samplesP50} samples; ` +
-      `max ${ms(loss.ageMsMax)}, ${loss.samplesMax} samples; ` +
+      `${policy}: lost at a crash (${loss.runs} runs) p50 ${ms(loss.ageMsP50)}, ` +
+      `${loss.samplesP50} samples; max ${ms(loss.ageMsMax)}, ${loss.samplesMax} samples; ` +
       `closest to the bound ${ms(closest.ageMs)} of ${ms(closest.boundMs)} (${parts})`
     );
   });
@@ -54,9 +54,9 @@ function text(report: CrashReport): string {
     ...(report.powerCuts === 0 ? [] : [`unsynced files lost by the cuts: ${report.unsyncedLost}`]),
     `${report.blocksRead} blocks read, ${report.evicted} samples evicted`,
     ...losses,
-    `${write.writes} writes, p50 ${ms(write.plainMsP50)}, max ${ms(write.plainMsMax)}; ${write.changes} that ` +
-      `changed the segment, p50 ${ms(write.changeMsP50)}, max ${ms(write.changeMsMax)}; ` +
-      `closest to the bound that was stated ${ms(write.closest.ageMs)} of ${ms(write.closest.boundMs)}`,
+    `${write.writes} writes, p50 ${ms(write.plainMsP50)}, max ${ms(write.plainMsMax)}; ` +
+      `${write.changes} that changed the segment, p50 ${ms(write.changeMsP50)}, ` +
+      `max ${ms(write.changeMsMax)}; closest to the bound that was stated ${ms(write.closest.ageMs)} of ${ms(write.closest.boundMs)}`,
     `violations: ${report.violations.length}`,
     ...report.violations.slice(0, 20).map((violation) => `  ${violation}`),
   ].join('\n');

@@ -110,8 +110,8 @@ function mayLoseNothing(swarm: Swarm): boolean {
 }
 
 /**
- * What the product said right before that a cut may cost; damage to the disk costs more. Where nothing held the
- * process up, that is what it says of its pace and its writes, whatever waits at that moment.
+ * What the product said right before that a cut may cost; damage to the disk costs more. Where nothing held
+ * the process up, that is what it says of its ages and its writes, whatever waits at that moment.
  */
 function lossBoundMs({ swarm }: World, { risk }: PartRun): number | null {
   if (risk === null || touchesDisk(swarm.faults)) return null;
