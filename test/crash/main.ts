@@ -46,7 +46,6 @@ function text(report: CrashReport): string {
       `closest to the bound ${ms(closest.ageMs)} of ${ms(closest.boundMs)} (${parts})`
     );
   });
-  const { write } = report;
   const skipped = report.powerCutsSkipped;
   return [
     `${report.kills} kills, ${report.powerCuts} power cuts in ${report.seconds} s`,
@@ -54,10 +53,17 @@ function text(report: CrashReport): string {
     ...(report.powerCuts === 0 ? [] : [`unsynced files lost by the cuts: ${report.unsyncedLost}`]),
     `${report.blocksRead} blocks read, ${report.evicted} samples evicted`,
     ...losses,
-    `${write.writes} writes, p50 ${ms(write.plainMsP50)}, max ${ms(write.plainMsMax)}; ` +
-      `${write.changes} that changed the segment, p50 ${ms(write.changeMsP50)}, ` +
-      `max ${ms(write.changeMsMax)}; closest to the bound that was stated ${ms(write.closest.ageMs)} of ${ms(write.closest.boundMs)}`,
+    writeLine(report.write),
     `violations: ${report.violations.length}`,
     ...report.violations.slice(0, 20).map((violation) => `  ${violation}`),
   ].join('\n');
+}
+
+function writeLine(write: CrashReport['write']): string {
+  const plain = `p50 ${ms(write.plainMsP50)}, max ${ms(write.plainMsMax)}`;
+  const change = `p50 ${ms(write.changeMsP50)}, max ${ms(write.changeMsMax)}`;
+  return (
+    `${write.writes} writes, ${plain}; ${write.changes} that changed the segment, ${change}; ` +
+    `closest to the bound that was stated ${ms(write.closest.ageMs)} of ${ms(write.closest.boundMs)}`
+  );
 }
