@@ -3,7 +3,7 @@ import type { Driver, LinkBatch } from '../../src/drivers/driver.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { Disk } from '../../src/world/store.ts';
 import { delegated } from './delegate.ts';
-import { FAULTS, type Fault, type Swarm } from './options.ts';
+import { FAULTS, type Fault, type LineOptions, type Swarm } from './options.ts';
 
 /**
  * A defect that is planted around the product, not in it, to see that the checkers find one like it. One
@@ -25,11 +25,24 @@ export const NO_MUTATION: Mutation = { defect: 'none', shownBy: { faults: FAULTS
 const LATE_US = 4_000_000;
 const EVERY_COMMIT = 40;
 
+/** One fast line: a short pause shows, and a seed takes little time. */
+const FAST_LINE: LineOptions = {
+  ...{ name: 'L1', kind: 'poll', publishMs: 250, keepAliveMs: 1000 },
+  stations: [{ name: 'P11', periodMs: 50, scanMs: 100, noteBytes: 10 }],
+};
+const FAST = {
+  ...{ lines: [FAST_LINE], faultEveryMs: 3000, syncMs: { min: 1, max: 20 } },
+  ...{ blockAgeMs: 50, commitMs: 6, hasRealTimeClock: true },
+};
+
 /** By name, each made anew for each seed. */
 export const MUTATIONS = {
   'unsynced-write': () => ({
     defect: 'a synced write is not: a power cut takes what was confirmed',
-    shownBy: { faults: ['power-cut', 'link-hang', 'kernel-crash'], policy: 'always' },
+    shownBy: {
+      ...{ ...FAST, faults: ['power-cut', 'link-hang', 'kernel-crash'], policy: 'always' },
+      ...{ runMs: 40_000, capacityBytes: 16 * 1024 * 1024 },
+    },
     disk: (disk) => delegated(disk, { open: async (...args) => unsynced(await disk.open(...args)) }),
   }),
   'silent-eviction': () => ({
@@ -45,12 +58,12 @@ export const MUTATIONS = {
   }),
   'early-mark': () => ({
     defect: 'the alive mark passes over what a crash can still lose',
-    shownBy: { faults: ['agent-kill', 'link-hang'] },
+    shownBy: { ...FAST, faults: ['agent-kill'], runMs: 40_000, aliveMarkMs: 250 },
     ring: (ring) => delegated(ring, { markAlive: (us, ...rest) => ring.markAlive(us + LATE_US, ...rest) }),
   }),
   'first-run': () => ({
     defect: 'each run takes itself for the first one, and declares no pause',
-    shownBy: { faults: ['agent-kill', 'agent-stop'] },
+    shownBy: { ...FAST, faults: ['agent-kill', 'agent-stop'] },
     ring: (ring) =>
       new Proxy(delegated(ring, {}), {
         get: (of, key) => (key === 'stream' ? { ...ring.stream, previous: null } : Reflect.get(of, key)),
@@ -89,7 +102,7 @@ export const MUTATIONS = {
     let commits = 0;
     return {
       defect: 'a transaction of the archive is confirmed and not made',
-      shownBy: { faults: ['link-reset'] },
+      shownBy: { ...FAST, faults: ['link-reset'], runMs: 15_000 },
       archive: (archive) =>
         delegated(archive, {
           commit: async (all) => {
