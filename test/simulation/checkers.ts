@@ -83,7 +83,8 @@ export function checkRun(context: RunContext): void {
       continue;
     }
     const missing = readingsBetween(served, isMandatory, next, found);
-    checkMissing(context, missing, { first: sequence + 1, last: row.sequence - 1 });
+    const behind = served[found];
+    checkMissing(context, missing, { first: sequence + 1, last: row.sequence - 1, behind });
     checkHole(context, { sequence, row, skipped: served.slice(next, found) });
     passTo(found + 1);
     sequence = row.sequence;
@@ -99,10 +100,21 @@ interface Numbers {
   readonly last: number;
 }
 
-/** Missing readings need as many missing numbers, or a time gap around each. */
-function checkMissing(context: RunContext, missing: readonly Served[], numbers: Numbers): void {
+/**
+ * Missing readings need as many missing numbers, or a time gap around each. A gap is told by the clock of the
+ * end of what it tells: where that was set meanwhile, by the clock of the reading behind the missing ones.
+ */
+function checkMissing(
+  context: RunContext,
+  missing: readonly Served[],
+  { behind, ...numbers }: Numbers & { readonly behind?: Served | undefined },
+): void {
   const { run, find } = context;
-  const unexplained = missing.filter((reading) => !isInTimeGap(reading, context.gapsOfTag));
+  const setUs = (reading: Served): number =>
+    behind === undefined ? 0 : behind.wallUs - reading.wallUs - (behind.trueMs - reading.trueMs) * 1000;
+  const asTold = (reading: Served): Served => ({ ...reading, wallUs: reading.wallUs + setUs(reading) });
+  const isDeclared = (reading: Served): boolean => isInTimeGap(reading, context.gapsOfTag);
+  const unexplained = missing.filter((reading) => !isDeclared(reading) && !isDeclared(asTold(reading)));
   if (unexplained.length === 0) return;
   const declared = numbers.first > numbers.last ? 0 : countOf(gapsWithin(context.stream, numbers));
   if (unexplained.length <= declared) return;
