@@ -53,8 +53,8 @@ export interface RunContext {
   readonly untilMs: number;
   /** The youngest reading that a cut may cost is not older than this; `null`: not bounded in this run. */
   readonly lossBoundMs: number | null;
-  /** The wall clock was set: the interval of a gap may be empty. */
-  readonly hasWallSteps: boolean;
+  /** The agent's time may go back between two runs: the interval of a gap between them may be empty. */
+  readonly mayStartAnew: boolean;
   readonly find: Find;
 }
 
@@ -121,7 +121,7 @@ function checkMissing(
   // A time gap among the missing numbers is told by the interval of the gap that they are in; a run whose
   // stream nobody ever heard of, by any gap of those before and after it.
   const isUnknown = context.stream.coverage.length === 0;
-  if (isUnknown && context.hasWallSteps) return;
+  if (isUnknown && context.mayStartAnew) return;
   const { streamId } = run;
   const isTold = ({ tagIndex, wallUs }: Served) =>
     (context.gapsOfTag[tagIndex] ?? []).some(

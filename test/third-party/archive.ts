@@ -11,6 +11,8 @@ export interface Stream {
   /** Site, process and instance. */
   readonly owner: string;
   readonly previous: string | null;
+  /** Until when the one before was alive. */
+  readonly previousAliveUs: number | null;
   readonly startedAtUs: number;
 }
 

@@ -6,12 +6,14 @@ import type { Hello, StreamState } from './messages.ts';
 /** Makes the streams of a Hello known, and records what went with crashes and with lost stores. */
 export function recordLosses(archive: Archive, { streams, owner, wallUs }: Hello): void {
   const own = streams.map(({ streamId, startedAtUs, previous }) => {
-    return { streamId, owner, startedAtUs, previous: previous?.streamId ?? null };
+    const before = { previous: previous?.streamId ?? null, previousAliveUs: previous?.aliveUntilUs ?? null };
+    return { streamId, owner, startedAtUs, ...before };
   });
   const named = new Set(own.map(({ streamId }) => streamId));
   const forgotten = streams.flatMap(({ previous }) => {
     if (previous === null || named.has(previous.streamId)) return [];
-    return [{ streamId: previous.streamId, owner, startedAtUs: previous.aliveUntilUs, previous: null }];
+    const { streamId, aliveUntilUs: startedAtUs } = previous;
+    return [{ streamId, owner, startedAtUs, previous: null, previousAliveUs: null }];
   });
   const transaction: Transaction = {
     streams: [...forgotten, ...own],
@@ -70,7 +72,9 @@ function lostStreams(archive: Archive, hello: Pick<Hello, 'streams' | 'owner' | 
     const end = archive.ended.get(streamId) ?? OPEN_END;
     if (told(archive.coverage(streamId), false).through >= end) return [];
     const toUs = last.startedAtUs;
-    const fromUs = Math.min(toUs, archive.observedUntilUs.get(streamId) ?? startedAtUs);
+    const observedUs = archive.observedUntilUs.get(streamId) ?? 0;
+    const silentUs = stream.previousAliveUs ?? startedAtUs;
+    const fromUs = Math.min(toUs, observedUs > startedAtUs ? observedUs : silentUs);
     return [{ streamId, first: 1, last: end, reason: 'store-lost', fromUs, toUs, countAtMost: end }];
   });
 }
