@@ -1,4 +1,5 @@
 /** A Kernel with its archive: `node kernel-child.ts <directory>`; answers the parent's messages. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openDuckdbArchive } from '../src/kernel/archive/duckdb-archive.ts';
 import { KernelServer } from '../src/kernel/server.ts';
 import { silentLog } from '../src/world/log.ts';
@@ -21,6 +22,7 @@ const listener = await transport.listen({ host: '127.0.0.1', port: 0 }, (connect
   server.accept(connection),
 );
 
+const loop = monitorEventLoopDelay({ resolution: 1 });
 let agesMs: number[] = [];
 let startMs = Number.POSITIVE_INFINITY;
 let cpuAtStart = process.cpuUsage();
@@ -36,12 +38,15 @@ const timer = setInterval(() => {
 process.on('message', async (what: 'start' | 'report' | 'query' | 'stop') => {
   if (what === 'start') {
     agesMs = [];
+    loop.enable();
     startMs = performance.now();
     cpuAtStart = process.cpuUsage();
   }
   if (what === 'report') {
     const { user, system } = process.cpuUsage(cpuAtStart);
-    send({ kind: 'report', agesMs, cpuUs: user + system, rssMax });
+    loop.disable();
+    const loopDelayMs = { p99: loop.percentile(99) / 1e6, worst: loop.max / 1e6 };
+    send({ kind: 'report', agesMs, loopDelayMs, cpuUs: user + system, rssMax });
   }
   if (what === 'query') {
     const { samples } = await archive.stat();

@@ -59,6 +59,17 @@ async function measure(directory: string, { quick, samples }: BenchOptions): Pro
       floor: { atMost: 1000 },
     },
     figure('liveAgeP50Ms', 'ms', 'the same, median', quantile(report.agesMs, 0.5)),
+    figure('liveAgeWorstMs', 'ms', 'the same, worst', quantile(report.agesMs, 1)),
+    figure(
+      'loopDelayP99Ms',
+      'ms',
+      'event loop of the Kernel late meanwhile, 99 of 100',
+      report.loopDelayMs.p99,
+    ),
+    {
+      ...figure('loopDelayWorstMs', 'ms', 'the same, worst', report.loopDelayMs.worst),
+      floor: { atMost: 200 },
+    },
     figure('cpuMicrosPerSampleAgent', 'µs', 'CPU of the agent', drained.cpuUs / drained.samples),
     figure(
       'cpuMicrosPerSampleKernel',

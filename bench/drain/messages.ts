@@ -5,6 +5,8 @@ export type KernelAnswer =
       readonly kind: 'report';
       /** Age of the present value of the fast tag, each time it was looked at. */
       readonly agesMs: readonly number[];
+      /** By how much the event loop of the Kernel was late: a heartbeat or a lease waits as long. */
+      readonly loopDelayMs: { readonly p99: number; readonly worst: number };
       readonly cpuUs: number;
       readonly rssMax: number;
     }

@@ -1,10 +1,11 @@
-import { KomError } from '../domain/errors.ts';
+import { isKomError, KomError } from '../domain/errors.ts';
 import type { Channel } from '../uplink/channel.ts';
-import type { ClockEcho, CommandResult, Heartbeat, Live, Message } from '../uplink/messages.ts';
+import type { ClockEcho, CommandResult, Heartbeat, Message } from '../uplink/messages.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import { settledCoverage } from './chain.ts';
 import type { Seat } from './lease-desk.ts';
+import type { LiveLane } from './live-lane.ts';
 import type { InstancePresence, ProcessPresence } from './presence.ts';
 
 /** So many messages may wait for the archive; then the lane is not read. */
@@ -12,9 +13,10 @@ const WAITING_MAX = 64;
 
 export interface ControlLaneOptions {
   readonly channel: Channel;
-  readonly archive: Pick<Archive, 'coverage' | 'dictionary'>;
+  readonly archive: Pick<Archive, 'coverage'>;
   readonly presence: ProcessPresence;
   readonly instance: InstancePresence;
+  readonly live: LiveLane;
   /** `null`: the agent speaks a version without leases. */
   readonly seat: Seat | null;
   readonly answered: (result: CommandResult) => void;
@@ -60,9 +62,9 @@ export class ControlLane {
   }
 
   #take(message: Message): void {
-    const { seat, answered, instance } = this.#options;
+    const { seat, answered, instance, live } = this.#options;
     if (message.type === 'heartbeat') this.#heartbeat(message.heartbeat);
-    else if (message.type === 'live') this.#live(message.live);
+    else if (message.type === 'live') this.#later(() => live.show(message.live));
     else if (message.type === 'commandResult') answered(message.result);
     else if (message.type === 'leaseRenewal' && seat !== null) {
       seat.claimed(message.echoUs, message.claim);
@@ -76,17 +78,14 @@ export class ControlLane {
     if (monotonicUs !== undefined) this.#echo = { monotonicUs, receivedUs: clock.wallUs() };
     instance.heartbeat(heartbeat);
     this.#later(async () => {
-      for (const { streamId, running } of heartbeat.streams) {
-        if (running) presence.covered(streamId, settledCoverage(await archive.coverage(streamId), true));
+      try {
+        for (const { streamId, running } of heartbeat.streams) {
+          if (running) presence.covered(streamId, settledCoverage(await archive.coverage(streamId), true));
+        }
+      } catch (error) {
+        // An archive that cannot be asked now ends no session: it is asked at the next heartbeat.
+        if (!isKomError(error, 'KOM_ARCHIVE_UNAVAILABLE')) throw error;
       }
-    });
-  }
-
-  #live(live: Live): void {
-    const { instance, clock, archive } = this.#options;
-    this.#later(async () => {
-      const dictionary = await archive.dictionary(live.dictionaryHash);
-      if (dictionary !== undefined) instance.live(live, dictionary, clock.wallUs());
     });
   }
 

@@ -10,7 +10,9 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { decode, rangeOf, takeIn } from './block-intake.ts';
 import { settledCoverage } from './chain.ts';
+import type { DictionaryShelf } from './dictionary-shelf.ts';
 import type { Contribution, Ingest } from './ingest.ts';
+import { type Patience, withPatience } from './patience.ts';
 import type { InstancePresence, ProcessPresence } from './presence.ts';
 import { GapPace, type SessionQuota } from './quotas.ts';
 import { toldCoverage } from './told-coverage.ts';
@@ -26,6 +28,7 @@ const DECODED_SAMPLE_BYTES = 64;
 export interface DataLaneOptions {
   readonly channel: Channel;
   readonly archive: Archive;
+  readonly dictionaries: DictionaryShelf;
   readonly ingest: Ingest;
   readonly presence: ProcessPresence;
   /** Who sends. */
@@ -39,6 +42,8 @@ export interface DataLaneOptions {
   /** It is one of another process that has a session now. */
   readonly isForeign: (streamId: string) => boolean;
   readonly quota: SessionQuota;
+  /** A dictionary came: live values may have waited for it. */
+  readonly named: (hash: string, dictionary: Dictionary) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -57,7 +62,6 @@ interface About {
 /** The Kernel's end of a data lane: blocks and gaps in, acknowledgements out. */
 export class DataLane {
   readonly #options: DataLaneOptions;
-  readonly #dictionaries = new Map<string, Dictionary>();
   readonly #gapPace: GapPace;
   #uncommittedBytes = 0;
   #room: { promise: Promise<void>; resolve: () => void } | null = null;
@@ -152,21 +156,29 @@ export class DataLane {
 
   async #takeDictionary(hash: string, content: Uint8Array): Promise<void> {
     const dictionary = decodeDictionary(hash, content);
-    const { site, process, archive, log, quota } = this.#options;
+    const { site, process, dictionaries, named, log, quota } = this.#options;
     if (dictionary.site !== site || dictionary.process !== process) {
       // A backlog from before the site was renamed: what it tells keeps the name that it was told by.
       const former = `${dictionary.site}/${dictionary.process}`;
       log.warn({ site, process, former }, 'a backlog under a former name of the site');
     }
-    if ((await archive.dictionary(hash)) === undefined) quota.newDictionary(content.length);
-    await archive.putDictionary(hash, content, dictionary);
-    this.#dictionaries.set(hash, dictionary);
+    if ((await this.#dictionary(hash)) === undefined) quota.newDictionary(content.length);
+    named(hash, dictionary);
+    await dictionaries.put({ hash, content, dictionary }, this.#patience);
   }
 
-  async #dictionary(hash: string): Promise<Dictionary | undefined> {
-    const known = this.#dictionaries.get(hash) ?? (await this.#options.archive.dictionary(hash));
-    if (known !== undefined) this.#dictionaries.set(hash, known);
-    return known;
+  #dictionary(hash: string): Promise<Dictionary | undefined> {
+    return withPatience(() => this.#options.dictionaries.get(hash), this.#patience);
+  }
+
+  /** Meanwhile the lane is not read, which is the back-pressure; a lane that is broken waits for nothing. */
+  get #patience(): Patience {
+    const { channel, clock, log } = this.#options;
+    return {
+      clock,
+      isOver: () => channel.isDestroyed,
+      refused: ({ message: error }) => log.debug({ error }, 'a dictionary waits for the archive'),
+    };
   }
 
   #checkStream(streamId: string): void {

@@ -1,10 +1,10 @@
 import { splitBlock } from '../domain/block/split.ts';
-import { isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Archive, ArchiveTransaction } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { clockFixesIn, withClockMark } from './clock-marks.ts';
+import { withPatience } from './patience.ts';
 
 /**
  * Entries in one transaction, and where the block on the border is cut: two row groups of DuckDB. One that is
@@ -18,7 +18,6 @@ const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
 const GROUP_MS = 100;
 /** From this size a transaction does not wait for company. */
 const GROUP_BYTES = 512 * 1024;
-const RETRY_MS = 1000;
 
 /** A piece of a transaction. */
 export interface Contribution {
@@ -133,22 +132,16 @@ export class Ingest {
       ended: all.flatMap((each) => each.ended ?? []),
       receivedAtUs: this.#clock.wallUs(),
     };
-    while (true) {
-      try {
-        await this.#archive.commit(transaction);
-        this.#lastCommitMs = this.#clock.monotonicMs();
-        this.#lastError = null;
-        return;
-      } catch (error) {
-        if (!isKomError(error, 'KOM_ARCHIVE_UNAVAILABLE') || this.#isClosed) throw error;
-        this.#lastError = error.message;
-        this.#log.error(
-          { error: error.message },
-          'the archive takes nothing; agents wait and keep their backlog',
-        );
-        await this.#clock.sleep(RETRY_MS);
-      }
-    }
+    await withPatience(() => this.#archive.commit(transaction), {
+      clock: this.#clock,
+      isOver: () => this.#isClosed,
+      refused: ({ message: error }) => {
+        this.#lastError = error;
+        this.#log.error({ error }, 'the archive takes nothing; agents wait and keep their backlog');
+      },
+    });
+    this.#lastCommitMs = this.#clock.monotonicMs();
+    this.#lastError = null;
   }
 }
 

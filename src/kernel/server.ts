@@ -1,3 +1,4 @@
+import type { Dictionary } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Audit } from '../ops/audit.ts';
 import { Admission } from '../uplink/admission.ts';
@@ -16,10 +17,12 @@ import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { ControlLane } from './control-lane.ts';
 import { DataLane } from './data-lane.ts';
+import { DictionaryShelf } from './dictionary-shelf.ts';
 import { KernelEpoch } from './epoch.ts';
 import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { LeaseDesk, type Seat } from './lease-desk.ts';
+import { LiveLane } from './live-lane.ts';
 import { type InstancePresence, Presence, type ProcessPresence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
@@ -62,6 +65,7 @@ interface AgentSession {
   farewell: Timer | null;
   readonly presence: ProcessPresence;
   readonly instance: InstancePresence;
+  readonly live: LiveLane;
   readonly streamIds: ReadonlySet<string>;
 }
 
@@ -69,6 +73,7 @@ interface AgentSession {
 export class KernelServer {
   readonly #options: KernelServerOptions;
   readonly #ingest: Ingest;
+  readonly #dictionaries: DictionaryShelf;
   readonly #sessions = new Map<string, AgentSession>();
   readonly #channels = new Set<Channel>();
   readonly #dialled = new WeakMap<Channel, DialledConnection>();
@@ -84,6 +89,7 @@ export class KernelServer {
   constructor(options: KernelServerOptions) {
     this.#options = options;
     this.#ingest = new Ingest(options);
+    this.#dictionaries = new DictionaryShelf(options.archive);
     this.presence = new Presence(options.clock);
     this.commands = new CommandDesk(options);
     this.leases = new LeaseDesk({
@@ -208,6 +214,7 @@ export class KernelServer {
       farewell: null,
       presence,
       instance: own,
+      live: new LiveLane({ instance: own, dictionaries: this.#dictionaries, clock }),
       streamIds,
     };
     this.#sessions.set(sessionId, session);
@@ -226,7 +233,7 @@ export class KernelServer {
       const line = { site, process, instance, send: (message: Message) => channel.send(message) };
       if (protocol >= PROTOCOL_WITH_ACTIVATION) seat = this.leases.attach(line);
       const lane = new ControlLane({
-        ...{ channel, archive, clock, presence, instance: own, seat },
+        ...{ channel, archive, clock, presence, instance: own, seat, live: session.live },
         answered: (result) => this.commands.answered(result, hello),
       });
       watch = new LaneWatch({ channel, pace, clock, log, echo: () => lane.echo, other });
@@ -266,6 +273,8 @@ export class KernelServer {
       runningIds: new Set(session.hello.streams.flatMap((each) => (each.running ? each.streamId : []))),
       quota,
       isForeign,
+      dictionaries: this.#dictionaries,
+      named: (hash: string, dictionary: Dictionary) => session.live.named(hash, dictionary),
     };
     const watch = new LaneWatch({ channel, pace: session.pace, clock, log });
     try {
@@ -297,7 +306,7 @@ export class KernelServer {
   }
 
   async #known(hashes: readonly string[]): Promise<string[]> {
-    const found = await Promise.all(hashes.map((hash) => this.#options.archive.dictionary(hash)));
+    const found = await Promise.all(hashes.map((hash) => this.#dictionaries.get(hash)));
     return hashes.filter((_, at) => found[at] !== undefined);
   }
 

@@ -70,6 +70,8 @@ export class BlockSender {
   /** Until `stop`. @throws KomError KOM_CONNECTION_LOST */
   async run(): Promise<void> {
     const { sources, coverage } = this.#options;
+    // Live values need their names at once, whatever the backlog was made under.
+    for (const { dictionaryHash, backlog } of sources) await this.#sendDictionary(dictionaryHash, backlog);
     for (const { backlog } of sources) {
       for (const gap of coverage.flatMap((each) => backlog.regressed(each)))
         await this.#sendAgain(gap, backlog);

@@ -22,6 +22,7 @@ export class Channel {
   #receivedBytes = 0;
   #whenHeard: () => void = () => {};
   #linger: Timer | null = null;
+  #isDestroyed = false;
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
@@ -57,6 +58,11 @@ export class Channel {
   /** How long nothing was heard, milliseconds. Any byte counts as life. */
   get silentMs(): number {
     return this.#clock.monotonicMs() - this.#heardMs;
+  }
+
+  /** This side has broken the connection. */
+  get isDestroyed(): boolean {
+    return this.#isDestroyed;
   }
 
   /** Called whenever bytes were read, in place of what was given before. */
@@ -122,6 +128,7 @@ export class Channel {
   }
 
   destroy(): void {
+    this.#isDestroyed = true;
     this.#connection.destroy();
   }
 

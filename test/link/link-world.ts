@@ -4,6 +4,7 @@ import { WIRED } from '../../src/config/uplink.fixture.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
 import { Uplink, type UplinkOptions } from '../../src/uplink/uplink.ts';
+import type { Archive } from '../../src/world/archive.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import { SimulatedClock } from '../../src/world/simulated/clock.ts';
@@ -24,6 +25,10 @@ export interface LinkWorldOptions {
   /** Hosts of Kernels in the order of the site file; all of them are one Kernel over several networks. */
   readonly hosts?: readonly string[];
   readonly transport?: (network: SimulatedNetwork) => UplinkOptions['transport'];
+  /** What stands between the Kernel and its archive. */
+  readonly wrapArchive?: (archive: SimulatedArchive) => Archive;
+  /** What a run before this one numbered under other names and left in the ring, and ended cleanly. */
+  readonly earlierSamples?: number;
   readonly localAddresses?: (host: string) => Readonly<Record<string, string>>;
 }
 
@@ -34,11 +39,17 @@ export async function makeLinkWorld(options: LinkWorldOptions = {}) {
   const clock = new SimulatedClock();
   const network = new SimulatedNetwork({ clock, random });
   const archive = new SimulatedArchive();
-  const kernel = new KernelServer({ archive, programVersion: 'test', clock, random, log: silentLog });
+  const asked = options.wrapArchive?.(archive) ?? archive;
+  const kernel = new KernelServer({ archive: asked, programVersion: 'test', clock, random, log: silentLog });
   for (const host of hosts) {
     await network.host(host).listen({ host, port: 3119 }, (each) => kernel.accept(each));
   }
-  const store = await openStore({ clock, random, tagCount });
+  const disk = new SimulatedDisk(clock, random);
+  if (options.earlierSamples !== undefined) {
+    const earlier = await openStore({ clock, random, tagCount, disk, station: 'Former' });
+    await clock.runUntil(leaveBehind(earlier, clock, options.earlierSamples), 3_600_000);
+  }
+  const store = await openStore({ clock, random, tagCount, disk });
   const uplink = new Uplink({
     kernels: hosts.map((host) => ({
       ...{ host, port: 3119, insecure: true },
@@ -88,18 +99,21 @@ export async function openStore(options: {
   readonly clock: SimulatedClock;
   readonly random: ReturnType<typeof createSimulatedRandom>;
   readonly tagCount: number;
+  readonly disk?: SimulatedDisk;
+  readonly station?: string;
 }): Promise<ClassStore> {
-  const { clock, random, tagCount } = options;
+  const { clock, random, tagCount, station = 'P' } = options;
+  const { disk = new SimulatedDisk(clock, random) } = options;
   const dictionary: Dictionary = {
     site: 'S',
     process: 'KomA',
     tags: Array.from({ length: tagCount }, (_, at) => ({
-      ...{ name: `P.T${at}`, station: 'P', class: 'measurement' as const, type: 'float64' as const },
+      ...{ name: `${station}.T${at}`, station, class: 'measurement' as const, type: 'float64' as const },
       ...{ unit: '', formerly: [] },
     })),
   };
   return await ClassStore.open({
-    disk: new SimulatedDisk(clock, random),
+    disk,
     buffer: {
       ...{ store: 'on-outage', capacityBytes: 64_000_000, freeDiskFloorBytes: 0, alarmShare: 0 },
       ...{ whenFull: 'drop-oldest', powerCutLossMaxMs: 1000, blockAgeMs: 250, spillAgeMs: 500 },
@@ -110,6 +124,22 @@ export async function openStore(options: {
     tagIndexes: dictionary.tags.map((_, at) => at),
     ...{ clock, random, log: silentLog, bootId: 'b'.repeat(32), overloadEnded: () => {} },
   });
+}
+
+/** Numbers samples of a run without a Kernel and ends it. */
+async function leaveBehind(store: ClassStore, clock: SimulatedClock, count: number): Promise<void> {
+  for (let at = 0; at < count; at += 500) {
+    const entries = Array.from({ length: 500 }, (_, nth) => {
+      const value = Math.sin(at + nth) * 1e6;
+      return { tagIndex: 0, sourceTimeUs: clock.wallUs(), value, quality: 0, cause: 'change' as const };
+    });
+    store.accept(entries);
+    await clock.sleep(1000);
+  }
+  store.finish();
+  await store.backlog.close();
+  await store.ring.endStream(store.producedTo, clock.wallUs());
+  await store.ring.close();
 }
 
 /** Everything that was numbered is data in the archive. */
