@@ -29,8 +29,8 @@ const SEQUENCE = columnIndex('sequence');
 /** Rows that are sorted at once: a row group. */
 const SORTED_ROWS_MAX = 122_880;
 
-/** Rows after which the event loop turns: some ten milliseconds of work. */
-const PIECE_ROWS = 16 * CHUNK_ROWS;
+/** Rows after which the event loop turns: about ten milliseconds of work. */
+const PIECE_ROWS = 8 * CHUNK_ROWS;
 
 /** What a block's rows need beside its columns. */
 export interface BlockRows {

@@ -71,7 +71,8 @@ export class TagIds {
   async of(database: Database, dictionary: number): Promise<Int32Array> {
     const known = this.#byDictionary.get(dictionary);
     if (known !== undefined) return known;
-    const rows = await database.read(
+    // A transaction asks, which must not wait until somebody else's question is answered.
+    const rows = await database.readWritten(
       'SELECT tag FROM dictionary_tags WHERE dictionary = ? ORDER BY tag_index',
       [dictionary],
     );

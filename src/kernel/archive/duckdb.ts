@@ -1,7 +1,13 @@
 /** The one importer of DuckDB: an optional dependency, loaded only when an archive is opened. */
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBValue } from '@duckdb/node-api';
+import type {
+  DuckDBAppender,
+  DuckDBConnection,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  DuckDBValue,
+} from '@duckdb/node-api';
 import { describeError, KomError } from '../../domain/errors.ts';
 
 /** Name of the database within the archive's directory. */
@@ -16,6 +22,12 @@ const THREADS = 2;
  * in a second or two.
  */
 const LOG_BYTES_MAX = '64MB';
+
+/**
+ * Questions that are worked on at once; more wait. A connection answers one after the other, and each question
+ * takes one of the threads of libuv, of which the writer needs one.
+ */
+const READERS_MAX = 4;
 
 /** Rows of a data chunk; fixed by DuckDB. */
 export const CHUNK_ROWS = 2048;
@@ -35,37 +47,45 @@ export interface DatabaseOptions {
   readonly memoryLimitBytes: number;
 }
 
-/** An open database: one connection that writes, one that reads beside it. */
+/** An open database: one connection that writes, and some that read beside it. */
 export class Database {
   readonly #module: DuckdbModule;
   readonly #path: string;
   readonly #writer: DuckDBConnection;
-  readonly #reader: DuckDBConnection;
-  readonly #closeInstance: () => void;
+  readonly #instance: DuckDBInstance;
+  readonly #idleReaders: DuckDBConnection[] = [];
+  #readers = 0;
+  /** Questions that wait for a reader, in the order in which they came. */
+  readonly #waiting: ((reader: DuckDBConnection) => void)[] = [];
 
   constructor(parts: DatabaseParts) {
     this.#module = parts.module;
     this.#path = parts.path;
     this.#writer = parts.writer;
-    this.#reader = parts.reader;
-    this.#closeInstance = parts.closeInstance;
+    this.#instance = parts.instance;
   }
 
   /** Rows of a query, seeing what was committed. */
   async read(sql: string, values: Value[] = []): Promise<Row[]> {
-    const reader = await this.#reader.runAndReadAll(sql, values);
-    return reader.getRowObjects();
+    const reader = await this.#takeReader();
+    try {
+      return (await reader.runAndReadAll(sql, values)).getRowObjects();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#idleReaders.push(reader);
+      else next(reader);
+    }
   }
 
-  /** Rows of a query, seeing also what the open transaction has written. */
-  async readWritten(sql: string): Promise<Row[]> {
-    const reader = await this.#writer.runAndReadAll(sql);
+  /** Rows of a query, seeing also what the open transaction has written; waits for no other question. */
+  async readWritten(sql: string, values: Value[] = []): Promise<Row[]> {
+    const reader = await this.#writer.runAndReadAll(sql, values);
     return reader.getRowObjects();
   }
 
   /** Lets the event loop turn: an appender works on it. */
   async breathe(): Promise<void> {
-    await this.#reader.run('SELECT 1');
+    await this.#writer.run('SELECT 1');
   }
 
   /** Runs a statement on the writing connection, inside its transaction if one is open. */
@@ -118,9 +138,22 @@ export class Database {
 
   /** Writes the log into the database and releases the file. */
   close(): void {
-    this.#reader.closeSync();
+    for (const reader of this.#idleReaders) reader.closeSync();
     this.#writer.closeSync();
-    this.#closeInstance();
+    this.#instance.closeSync();
+  }
+
+  async #takeReader(): Promise<DuckDBConnection> {
+    const idle = this.#idleReaders.pop();
+    if (idle !== undefined) return idle;
+    if (this.#readers === READERS_MAX) return await new Promise((resolve) => this.#waiting.push(resolve));
+    this.#readers += 1;
+    try {
+      return await this.#instance.connect();
+    } catch (error) {
+      this.#readers -= 1;
+      throw error;
+    }
   }
 }
 
@@ -130,8 +163,7 @@ interface DatabaseParts {
   readonly module: DuckdbModule;
   readonly path: string;
   readonly writer: DuckDBConnection;
-  readonly reader: DuckDBConnection;
-  readonly closeInstance: () => void;
+  readonly instance: DuckDBInstance;
 }
 
 /**
@@ -152,8 +184,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       autoload_known_extensions: 'false',
     });
     const writer = await instance.connect();
-    const reader = await instance.connect();
-    return new Database({ module, path, writer, reader, closeInstance: () => instance.closeSync() });
+    return new Database({ module, path, writer, instance });
   } catch (error) {
     const what = describeError(error);
     if (/could not set lock|conflicting lock/i.test(what)) {
