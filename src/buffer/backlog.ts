@@ -264,18 +264,20 @@ export class Backlog {
   /** Of what was acknowledged, that which this Kernel does not have. */
   regressed(coverage: KernelCoverage): SequenceGap[] {
     const { ring, clock } = this.#options;
-    const windowFromUs = this.#window.blocks[0]?.block.header.fromUs;
-    return regressedGaps(ring, coverage, {
-      ackedThrough: this.#ackedThrough,
-      heldFromUs: ring.stat().oldestUnacknowledgedUs ?? windowFromUs ?? 0,
-      nowUs: clock.wallUs(),
-    });
+    return regressedGaps(ring, coverage, { ackedThrough: this.#ackedThrough, nowUs: clock.wallUs() });
   }
 
   /** Blocks from the ring that hold numbers of a range, the first ones, acknowledged or not. */
   async recorded(streamId: string, range: SequenceRange, limitBytes: number): Promise<Block[]> {
     const { blocks } = await this.#options.ring.read(streamId, range, limitBytes);
     return blocks.map(({ block }) => block);
+  }
+
+  /** The first block of a stream that holds numbers behind one, from the ring or the window. */
+  async firstBehind(streamId: string, sequence: number): Promise<Block | undefined> {
+    const [recorded] = await this.recorded(streamId, { first: sequence + 1, last: OPEN_END }, 1);
+    const isBehind = ({ header }: Block) => header.streamId === streamId && lastSequence(header) > sequence;
+    return recorded ?? this.#window.blocks.find(({ block }) => isBehind(block))?.block;
   }
 
   /** The block of a stream that has these numbers, from the window or the ring. */

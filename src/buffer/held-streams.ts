@@ -45,15 +45,15 @@ export function heldStreams(ring: Ring, window: readonly WindowBlock[]): HeldStr
   });
 }
 
-/** What is known of the running stream: how far it is acknowledged, and from when on it is held (0: not). */
+/** How far the running stream is acknowledged, and the present time. */
 export interface RunningStream {
   readonly ackedThrough: number;
-  readonly heldFromUs: number;
   readonly nowUs: number;
 }
 
 /**
- * What was acknowledged and this Kernel does not have: it was restored from a backup, or it is another one.
+ * What was acknowledged and this Kernel does not have: it was restored from a backup, or it is another one. Of
+ * the times it is only known that they are within those of the stream.
  * What follows a crash is for the Kernel to declare.
  */
 export function regressedGaps(ring: Ring, coverage: KernelCoverage, running: RunningStream): SequenceGap[] {
@@ -63,8 +63,7 @@ export function regressedGaps(ring: Ring, coverage: KernelCoverage, running: Run
   const last = Math.min(stream.ackedThrough, stream.ended?.lastSequence ?? running.ackedThrough);
   if (last <= throughSequence) return [];
   const fromUs = stream.info.startedAtUs;
-  const runsUntilUs = running.heldFromUs > fromUs ? running.heldFromUs : running.nowUs;
-  const toUs = Math.max(fromUs, stream.ended?.atUs ?? runsUntilUs);
+  const toUs = Math.max(fromUs, stream.ended?.atUs ?? running.nowUs);
   return subtract({ first: throughSequence + 1, last }, coverage.held).map((range) => ({
     streamId,
     reason: 'kernel-regressed',

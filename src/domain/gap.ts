@@ -43,3 +43,33 @@ export function knownCount(countAtMost: number): number | null {
 export function sumOfCounts(a: number, b: number): number {
   return Math.min(OPEN_END, a + b);
 }
+
+/** What of a lost range lies on either side of numbers that are there after all. */
+export interface GapAround {
+  readonly before: SequenceGap | null;
+  readonly behind: SequenceGap | null;
+}
+
+/** Splits a lost range with an end at a run of numbers that was found; the times of its edges bound the parts. */
+export function gapAround(
+  gap: SequenceGap,
+  found: {
+    readonly firstSequence: number;
+    readonly lastSequence: number;
+    readonly startUs: number;
+    readonly endUs: number;
+  },
+): GapAround {
+  const within = (timeUs: number): number => Math.min(Math.max(timeUs, gap.fromUs), gap.toUs);
+  const part = (firstSequence: number, lastSequence: number, span: { fromUs: number; toUs: number }) => {
+    const countAtMost = lastSequence - firstSequence + 1;
+    return countAtMost <= 0 ? null : { ...gap, ...span, firstSequence, lastSequence, countAtMost };
+  };
+  const { fromUs, toUs, firstSequence, lastSequence } = gap;
+  const beforeLast = Math.min(found.firstSequence - 1, lastSequence);
+  const behindFirst = Math.max(found.lastSequence + 1, firstSequence);
+  return {
+    before: part(firstSequence, beforeLast, { fromUs, toUs: within(found.startUs) }),
+    behind: part(behindFirst, lastSequence, { fromUs: within(found.endUs), toUs }),
+  };
+}

@@ -36,10 +36,16 @@ export function crashGaps(
 ): SequenceGap[] {
   return cutOffs(states).map((cut): SequenceGap => {
     const { streamId, lastDurableSequence, nextStartUs: toUs, lostAtMost: countAtMost } = cut;
-    const fromUs = Math.min(Math.max(cut.aliveUntilUs, observedUntilUs(streamId)), toUs);
     const firstSequence = lastDurableSequence + 1;
-    return { streamId, firstSequence, lastSequence: OPEN_END, reason: 'crash', fromUs, toUs, countAtMost };
+    const numbers = { streamId, firstSequence, lastSequence: OPEN_END, countAtMost };
+    const gap = { ...numbers, reason: 'crash', fromUs: cut.aliveUntilUs, toUs } as const;
+    return behindObserved(gap, observedUntilUs(streamId));
   });
+}
+
+/** A gap does not reach back into a time of which everything is known to be here. */
+export function behindObserved(gap: SequenceGap, observedUntilUs: number): SequenceGap {
+  return { ...gap, fromUs: Math.min(Math.max(gap.fromUs, observedUntilUs), gap.toUs) };
 }
 
 interface CutOff {

@@ -1,6 +1,7 @@
 import type { Dictionary } from '../domain/dictionary.ts';
 import { decodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, KomError } from '../domain/errors.ts';
+import type { SequenceGap } from '../domain/gap.ts';
 import { Mark } from '../domain/marks.ts';
 import type { Channel } from '../uplink/channel.ts';
 import { GAP_MEMORY_BYTES, RANGES_MAX } from '../uplink/limits.ts';
@@ -9,7 +10,7 @@ import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { decode, rangeOf, takeIn } from './block-intake.ts';
-import { settledCoverage } from './chain.ts';
+import { behindObserved, settledCoverage } from './chain.ts';
 import type { DictionaryShelf } from './dictionary-shelf.ts';
 import type { Contribution, Ingest } from './ingest.ts';
 import { type Patience, withPatience } from './patience.ts';
@@ -63,6 +64,8 @@ interface About {
 export class DataLane {
   readonly #options: DataLaneOptions;
   readonly #gapPace: GapPace;
+  /** By stream, what this lane has told the archive. */
+  readonly #observedUntilUs = new Map<string, number>();
   #uncommittedBytes = 0;
   #room: { promise: Promise<void>; resolve: () => void } | null = null;
   #failed: unknown = null;
@@ -96,7 +99,10 @@ export class DataLane {
       case 'gap':
         this.#checkStream(message.gap.streamId);
         await this.#gapPace.one();
-        return this.#commit({ gaps: [message.gap], bytes: GAP_MEMORY_BYTES }, message.gap);
+        return this.#commit(
+          { gaps: [await this.#bounded(message.gap)], bytes: GAP_MEMORY_BYTES },
+          message.gap,
+        );
       case 'heartbeat':
         // It only measures how long a small message takes; that it was read is reported like all else.
         return;
@@ -142,6 +148,7 @@ export class DataLane {
         blocks: [
           { block: decoded.block, dictionary, marks, ...repair, ...(term === undefined ? {} : { term }) },
         ],
+        ...this.#observed(streamId),
         bytes: bytes.length,
       },
       { streamId, archived, ...(message.confirm === true ? { confirm: rangeOf(block) } : {}) },
@@ -179,6 +186,23 @@ export class DataLane {
       isOver: () => channel.isDestroyed,
       refused: ({ message: error }) => log.debug({ error }, 'a dictionary waits for the archive'),
     };
+  }
+
+  /** The agent cannot know how far back this Kernel's archive goes, which was restored from a backup. */
+  async #bounded(gap: SequenceGap): Promise<SequenceGap> {
+    if (gap.reason !== 'kernel-regressed') return gap;
+    const { archive, presence, site, process } = this.#options;
+    const streams = await withPatience(() => archive.streams(site, process), this.#patience);
+    const stored = streams.find(({ streamId }) => streamId === gap.streamId)?.observedUntilUs ?? 0;
+    return behindObserved(gap, Math.max(stored, presence.observedUntilUs(gap.streamId)));
+  }
+
+  /** How far a stream is observed, if that is news to the archive. */
+  #observed(streamId: string): Pick<Contribution, 'observed'> {
+    const untilUs = this.#options.presence.observedUntilUs(streamId);
+    if (untilUs <= (this.#observedUntilUs.get(streamId) ?? 0)) return {};
+    this.#observedUntilUs.set(streamId, untilUs);
+    return { observed: [{ streamId, untilUs }] };
   }
 
   #checkStream(streamId: string): void {

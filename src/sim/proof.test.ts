@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Quality } from '../domain/quality.ts';
-import { type ArchivedRow, type ProofInput, proveTag, sumProofs } from './proof.ts';
+import type { ArchivedRow } from './archived-rows.ts';
+import { type ProofInput, proveTag, sumProofs } from './proof.ts';
 
 const SECOND_US = 1_000_000;
 const STREAM = 'a'.repeat(32);
@@ -102,6 +103,23 @@ describe('proof', () => {
   it('sees a run of lost values', () => {
     const rows = complete.filter((each) => (each.value as bigint) < 4n || (each.value as bigint) > 7n);
     expect(prove(rows)).toEqual({ ...clean, found: 6, lost: 4 });
+  });
+
+  it('knows the states behind a declared loss from the same ones within it', () => {
+    const values = Array.from({ length: 10 }, (_, at) => at % 2);
+    const rows = values.map((value, at) => row(value, at + 1, { sourceTimeUs: (at + 1) * SECOND_US + 100 }));
+    const gaps = [{ fromUs: 2.5 * SECOND_US, toUs: 6.5 * SECOND_US }];
+    const kept = rows.filter(({ sequence }) => sequence < 3 || sequence > 6);
+    const input = { served: served(values), gaps };
+    const { found, declared, ...others } = prove(kept, input);
+    expect(others).toEqual({ ...others, lost: 0, duplicates: 0, outOfOrder: 0, foreign: 0 });
+    expect(found + declared).toBe(10);
+    const short = kept.filter(({ sequence }) => sequence !== 9);
+    expect(prove(short, input).lost, 'what is lost behind it').toBeGreaterThan(0);
+    // Behind the loss it is what it was before: so much of it came and went within.
+    const odd = rows.filter(({ sequence }) => sequence < 3 || sequence > 7);
+    expect(prove(odd, input)).toMatchObject({ duplicates: 0, lost: 0 });
+    expect(prove(odd, { served: served(values) }).duplicates).toBeGreaterThan(0);
   });
 
   it('accepts a loss that a gap declares, and only that', () => {

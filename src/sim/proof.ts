@@ -1,28 +1,19 @@
-import { isUnobserved, isUsable } from '../domain/quality.ts';
+import { isUnobserved } from '../domain/quality.ts';
 import { type SampleValue, sameValue } from '../domain/sample.ts';
+import {
+  type ArchivedRow,
+  archivedRuns,
+  countDisorder,
+  countRepeated,
+  type DeclaredGap,
+  inStreamOrder,
+} from './archived-rows.ts';
 import type { ServedValue } from './record.ts';
 
 /*
  * The proof: what the simulated devices say that they served, against what the archive holds. It uses
  * nothing that the agent or the Kernel counted.
  */
-
-/** A row of the archive as the proof needs it. */
-export interface ArchivedRow {
-  readonly tag: string;
-  readonly streamId: string;
-  readonly sequence: number;
-  readonly sourceTimeUs: number;
-  readonly value: SampleValue;
-  readonly quality: number;
-  readonly cause: string;
-}
-
-/** An interval of a tag that the archive declares as not observed or as lost. */
-export interface DeclaredGap {
-  readonly fromUs: number;
-  readonly toUs: number;
-}
 
 export interface ProofInput {
   readonly tag: string;
@@ -87,9 +78,9 @@ export function proveTag(input: ProofInput): TagProof {
   const find = (text: string): void => {
     if (findings.length < FINDINGS_MAX) findings.push(`${input.tag}: ${text}`);
   };
-  const repeated = countRepeated(rows, find);
+  const repeated = countRepeated(rows, input.gaps, find);
   const disorder = countDisorder(rows, find);
-  const matched = match(runs, archivedRuns(rows), { ...input, later, find });
+  const matched = match(runs, archivedRuns(rows, input.gaps), { ...input, later, find });
   return {
     tag: input.tag,
     produced: runs.length,
@@ -130,53 +121,6 @@ function servedRuns(served: readonly ServedValue[], scanMs: number | null): Serv
   return runs;
 }
 
-function inStreamOrder(rows: readonly ArchivedRow[], streamOrder: readonly string[]): ArchivedRow[] {
-  const ordinals = new Map(streamOrder.map((streamId, ordinal) => [streamId, ordinal]));
-  const ordinal = (row: ArchivedRow): number => ordinals.get(row.streamId) ?? -1;
-  return [...rows].sort((a, b) => ordinal(a) - ordinal(b) || a.sequence - b.sequence);
-}
-
-/** Usable values, each once for as long as no other comes between. */
-function archivedRuns(rows: readonly ArchivedRow[]): ArchivedRow[] {
-  const runs: ArchivedRow[] = [];
-  for (const row of rows) {
-    if (!isUsable(row.quality) || row.value === null) continue;
-    const last = runs.at(-1);
-    if (last === undefined || !sameValue(last.value, row.value)) runs.push(row);
-  }
-  return runs;
-}
-
-/** The same number twice, or a "change" to what was there already. */
-function countRepeated(rows: readonly ArchivedRow[], find: (text: string) => void): number {
-  let count = 0;
-  for (const [at, row] of rows.entries()) {
-    const before = rows[at - 1];
-    if (before === undefined) continue;
-    const sameNumber = before.streamId === row.streamId && before.sequence === row.sequence;
-    const noChange =
-      row.cause === 'change' && before.quality === row.quality && sameValue(before.value, row.value);
-    if (!sameNumber && !noChange) continue;
-    count++;
-    find(`sequence ${row.sequence} repeats ${String(row.value)}`);
-  }
-  return count;
-}
-
-/** Source times must not run backwards along the stream: the simulated devices' clocks do not. */
-function countDisorder(rows: readonly ArchivedRow[], find: (text: string) => void): number {
-  let count = 0;
-  let latestUs = 0;
-  for (const row of rows) {
-    if (row.sourceTimeUs < latestUs) {
-      count++;
-      find(`sequence ${row.sequence} is ${latestUs - row.sourceTimeUs} µs older than the one before it`);
-    }
-    latestUs = Math.max(latestUs, row.sourceTimeUs);
-  }
-  return count;
-}
-
 interface MatchContext {
   /** Served after `untilUs`: it need not be in the archive yet, and may be. */
   readonly later: readonly ServedRun[];
@@ -207,7 +151,9 @@ function match(
   for (const run of served) {
     const found = findFrom(archived, at, run.value);
     const skipped = found < 0 ? 0 : found - at;
-    if (skipped === 0 && found >= 0) {
+    // Behind a loss a state is soon what it was within: that row is not this one's.
+    const isOfLater = (archived[at]?.sourceTimeUs ?? 0) > run.toUs + TOLERANCE_US;
+    if (skipped === 0 && found >= 0 && !(isOfLater && isDeclared(run, gaps))) {
       counts.matched++;
       last = run.value;
       at++;

@@ -10,6 +10,7 @@ import { CatchUp } from './catch-up.ts';
 import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
 import type { Message, StreamCoverage } from './messages.ts';
+import { recovered } from './recovered.ts';
 import type { UplinkSource } from './session.ts';
 
 /** Bytes asked from the backlog at a time at most. */
@@ -141,13 +142,11 @@ export class BlockSender {
   async #sendAgain(gap: SequenceGap, backlog: Backlog): Promise<void> {
     const { streamId, firstSequence, lastSequence: last } = gap;
     this.#options.log.warn({ streamId, firstSequence, last }, 'the Kernel lost what it had acknowledged');
-    for (let first = firstSequence; first <= last && !this.#isOver; ) {
-      const blocks = await backlog.recorded(streamId, { first, last }, await this.#untilRoom());
-      for (const block of blocks) await this.#sendBlock(block, backlog);
-      const end = blocks.at(-1)?.header;
-      first = end === undefined ? last + 1 : lastSequence(end) + 1;
+    for await (const part of recovered(gap, backlog, () => this.#untilRoom())) {
+      if (this.#isOver) return;
+      if ('gap' in part) await this.send({ type: 'gap', gap: part.gap });
+      else await this.#sendBlock(part.block, backlog);
     }
-    if (!this.#isOver) await this.send({ type: 'gap', gap });
   }
 
   /** Sends what the most urgent source has; false if none has anything. */

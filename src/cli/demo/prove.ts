@@ -4,7 +4,8 @@ import { parseTimeUs } from '../../domain/units.ts';
 import type { ArchiveQueries, QueryLine } from '../../kernel/archive/query.ts';
 import { remoteQueries } from '../../kernel/queries.ts';
 import { callControl } from '../../ops/control.ts';
-import { type ArchivedRow, type DeclaredGap, type Proof, proveTag, sumProofs } from '../../sim/proof.ts';
+import type { ArchivedRow, DeclaredGap } from '../../sim/archived-rows.ts';
+import { type Proof, proveTag, sumProofs } from '../../sim/proof.ts';
 import type { ServedValue } from '../../sim/record.ts';
 import type { Stage } from './stage.ts';
 
