@@ -1,12 +1,15 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { AgentAnswer, KernelAnswer } from './drain/messages.ts';
+import { mqttPublish } from './drain/mqtt.ts';
 import { rawDrain } from './drain/raw.ts';
 import type { Bench, BenchOptions, Figure } from './support/bench.ts';
 import { inDirectory, quantile, rounded } from './support/measure.ts';
 
 const SAMPLES = 20_000_000;
 const QUICK_SAMPLES = 2_000_000;
+/** As many say what a broker takes. */
+const MQTT_SAMPLES = 300_000;
 
 export const drainBench: Bench = {
   about:
@@ -35,6 +38,8 @@ async function measure(directory: string, { quick, samples }: BenchOptions): Pro
   await agent.answer('stopped');
   kernel.tell('stop');
   const { closeMs } = await kernel.answer('stopped');
+  const mqtt = await mqttPublish(directory, MQTT_SAMPLES);
+  if (mqtt === null) process.stderr.write('mosquitto is not installed: not compared with MQTT\n');
   const perS = drained.samples / drained.seconds;
   const rawPerS = filled.samples / raw.seconds;
   return [
@@ -48,6 +53,7 @@ async function measure(directory: string, { quick, samples }: BenchOptions): Pro
       'of raw LevelDB read and raw socket write of the same bytes',
       perS / rawPerS,
     ),
+    ...(mqtt === null ? [] : mqttFigures(perS, MQTT_SAMPLES / mqtt.seconds)),
     figure('wireBytesPerS', 'B/s', 'of blocks', (filled.bytes * perS) / filled.samples),
     {
       ...figure(
@@ -80,6 +86,13 @@ async function measure(directory: string, { quick, samples }: BenchOptions): Pro
     figure('rssAgentMb', 'MB', 'memory of the agent at most, while draining', drained.rssMax / 1e6),
     figure('rssKernelMb', 'MB', 'memory of the Kernel at most', report.rssMax / 1e6),
     figure('closeMs', 'ms', 'the Kernel stops afterwards', closeMs),
+  ];
+}
+
+function mqttFigures(perS: number, mqttPerS: number): Figure[] {
+  return [
+    figure('mqttSamplesPerS', 'samples/s', 'as JSON over MQTT, QoS 1, to mosquitto', mqttPerS),
+    figure('drainVsMqtt', '×', 'of that', perS / mqttPerS),
   ];
 }
 

@@ -18,7 +18,7 @@ test('a count that nobody knows is told as such, in every form', () => {
     `${UNKNOWN.streamId} 7–the end: store-lost, unknown how many samples, ` +
       '2026-01-01T00:00:00.000000Z to 2026-01-01T00:00:01.000000Z',
   );
-  expect(reportedGap(UNKNOWN)).toMatchObject({ countAtMost: null, toldAtUs: null });
+  expect(reportedGap(UNKNOWN)).toMatchObject({ lastSequence: null, countAtMost: null, toldAtUs: null });
   expect(reportedLosses({ 'store-lost': OPEN_END, crash: 3 })).toEqual({ 'store-lost': null, crash: 3 });
   expect(csvRow({ kind: 'sequence-gap', gap: UNKNOWN })).toContain('store-lost,unknown,');
   expect(JSON.parse(jsonRow({ kind: 'sequence-gap', gap: UNKNOWN }))).toMatchObject({ countAtMost: null });

@@ -3,7 +3,8 @@ import { knownCount, OPEN_END, type SequenceGap, type SequenceGapReason } from '
 import { formatTimeUs } from '../domain/units.ts';
 
 /** A loss as it is told to somebody outside: what nobody knows is `null`. */
-export interface ReportedGap extends Omit<SequenceGap, 'countAtMost'> {
+export interface ReportedGap extends Omit<SequenceGap, 'countAtMost' | 'lastSequence'> {
+  readonly lastSequence: number | null;
   readonly countAtMost: number | null;
   /** When a Kernel acknowledged it, integer µs; `null`: none has yet. */
   readonly toldAtUs: number | null;
@@ -11,7 +12,7 @@ export interface ReportedGap extends Omit<SequenceGap, 'countAtMost'> {
 
 export function reportedGap(gap: SequenceGap & { readonly toldAtUs?: number }): ReportedGap {
   const { streamId, firstSequence, lastSequence, reason, fromUs, toUs, countAtMost, toldAtUs } = gap;
-  const range = { streamId, firstSequence, lastSequence };
+  const range = { streamId, firstSequence, lastSequence: lastSequence === OPEN_END ? null : lastSequence };
   const what = { reason, fromUs, toUs, countAtMost: knownCount(countAtMost) };
   return { ...range, ...what, toldAtUs: toldAtUs ?? null };
 }
@@ -24,7 +25,7 @@ export function reportedLosses(lost: RingFacts['lost']): Partial<Record<Sequence
 /** A loss for a person. */
 export function gapLine(gap: ReportedGap): string {
   const { streamId, firstSequence, lastSequence, reason, countAtMost, fromUs, toUs, toldAtUs } = gap;
-  const last = lastSequence === OPEN_END ? 'the end' : String(lastSequence);
+  const last = lastSequence === null ? 'the end' : String(lastSequence);
   const count = countAtMost === null ? 'unknown how many samples' : `at most ${countAtMost} samples`;
   const told = toldAtUs === null ? '' : `, told at ${formatTimeUs(toldAtUs)}`;
   const when = `${formatTimeUs(fromUs)} to ${formatTimeUs(toUs)}`;

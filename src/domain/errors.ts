@@ -3,7 +3,7 @@
  * They carry a stable code, what was expected, what came, and what to do. A broken invariant of our own
  * is not an operating error: it goes through `invariant` and crashes the process.
  */
-const ERROR_TEXTS = {
+export const ERROR_TEXTS = {
   KOM_CONFIG_INVALID: 'the configuration is not usable',
   KOM_CONFIG_UNREADABLE: 'the configuration file cannot be read',
   KOM_BLOCK_CORRUPT: 'a block does not decode',

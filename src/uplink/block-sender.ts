@@ -71,8 +71,6 @@ export class BlockSender {
   /** Until `stop`. @throws KomError KOM_CONNECTION_LOST */
   async run(): Promise<void> {
     const { sources, coverage } = this.#options;
-    // Live values need their names at once, whatever the backlog was made under.
-    for (const { dictionaryHash, backlog } of sources) await this.#sendDictionary(dictionaryHash, backlog);
     for (const { backlog } of sources) {
       for (const gap of coverage.flatMap((each) => backlog.regressed(each)))
         await this.#sendAgain(gap, backlog);
@@ -178,6 +176,10 @@ export class BlockSender {
       if (this.#isOver) return;
       await this.#sendDictionary(dictionaryHash, backlog);
       await this.#sendPiece(piece, manner);
+      // Live values need their names soon, whatever names the backlog was made under.
+      for (const source of this.#options.sources) {
+        await this.#sendDictionary(source.dictionaryHash, source.backlog);
+      }
     }
   }
 

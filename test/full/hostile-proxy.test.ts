@@ -4,7 +4,8 @@ import { GREEN, Setup } from '../integration/support/setup.ts';
 import { sleep, until } from '../integration/support/until.ts';
 
 const DIRECTIONS: readonly Direction[] = ['up', 'down'];
-const FRAMES = [1, 2, 3, 4, 5, 6, 8];
+/** Every one up to where a conversation only repeats itself: Hello, dictionary, blocks, heartbeats, and so on. */
+const FRAMES = Array.from({ length: 12 }, (_, at) => at + 1);
 const PATIENCE_MS = 45_000;
 
 /** Everything in this process, with nothing but the proxy between agent and Kernel. */

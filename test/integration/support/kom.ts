@@ -66,11 +66,12 @@ export class Kom implements AsyncDisposable {
   }
 
   /** Waits for a line of the log; the error shows what came instead. */
-  async untilLog(message: string): Promise<void> {
-    await until(`"${message}"`, () => {
+  async untilLog(message: string, timeoutMs?: number): Promise<void> {
+    const isSaid = (): boolean => {
       if (this.#isOver) throw new Error(`ended without "${message}": ${this.#stdout}${this.#stderr}`);
       return this.log.some(({ msg }) => msg === message);
-    });
+    };
+    await until(`"${message}"`, isSaid, timeoutMs);
   }
 
   kill(signal: NodeJS.Signals): Promise<Finished> {

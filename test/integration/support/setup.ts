@@ -175,9 +175,9 @@ export class Setup implements AsyncDisposable {
   }
 
   /** `kom kernel` of the Kernel file. */
-  async spawnKernel(): Promise<Kom> {
+  async spawnKernel(startMaxMs?: number): Promise<Kom> {
     const kernel = this.#spawn(['kernel', this.file('kernel.json')]);
-    await kernel.untilLog('Kernel listens');
+    await kernel.untilLog('Kernel listens', startMaxMs);
     return kernel;
   }
 
