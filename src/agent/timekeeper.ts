@@ -38,8 +38,6 @@ interface LastRun {
   readonly kernelAheadUs: number | null;
 }
 
-const TIMES_OFF = 'the times of a range were off';
-
 /**
  * Keeps the agent's time: follows the clocks, takes what is remembered along when the time is set, and tells
  * the Kernel by how much earlier times were off once that is known.
@@ -164,9 +162,7 @@ export class Timekeeper {
     kept.eras = open === undefined ? own.eras : [...own.eras, open];
     kept.earlier = former.map(({ stream, eras }) => ({ ...stream, eras }));
     if (fixes.length === 0) return;
-    for (const { lastSequence, ...fix } of fixes) {
-      log.warn({ ...fix, lastSequence: lastSequence === OPEN_END ? 'the end' : lastSequence }, TIMES_OFF);
-    }
+    for (const fix of fixes) log.warn({ ...fix }, 'the times of a range were off');
     store.acceptFixes(fixes);
   }
 

@@ -52,8 +52,8 @@ export interface RunningStream {
 }
 
 /**
- * What was acknowledged and this Kernel does not have: it was restored from a backup, or it is another one. Of
- * the times it is only known that they are within those of the stream.
+ * What was acknowledged and this Kernel does not have: it was restored from a backup, or it is another one.
+ * Of the times it is only known that they are within those of the stream.
  * What follows a crash is for the Kernel to declare.
  */
 export function regressedGaps(ring: Ring, coverage: KernelCoverage, running: RunningStream): SequenceGap[] {

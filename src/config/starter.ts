@@ -16,7 +16,7 @@ const SITE = {
   kernels: [
     {
       $comment:
-        'Where values go. An address of another machine needs "tls": {} beside "kernels"; kom pki init makes the files.',
+        'Where values go. Another machine needs "tls": {} beside "kernels"; kom pki init makes the files.',
       address: '127.0.0.1:3119',
     },
   ],

@@ -50,7 +50,7 @@ export interface GapAround {
   readonly behind: SequenceGap | null;
 }
 
-/** Splits a lost range with an end at a run of numbers that was found; the times of its edges bound the parts. */
+/** Splits a lost range with an end at numbers that were found; the times of their edges bound the parts. */
 export function gapAround(
   gap: SequenceGap,
   found: {

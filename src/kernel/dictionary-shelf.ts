@@ -31,7 +31,7 @@ export class DictionaryShelf {
     return found;
   }
 
-  /** For values that are not archived: also one that is not durable yet, and none from an archive that fails. */
+  /** For values that are not archived: also one that is not durable yet; none if the archive fails. */
   async label(hash: string): Promise<Dictionary | undefined> {
     const found = this.#inMemory(hash) ?? (await this.get(hash).catch(undefinedIfUnavailable));
     // It may have come while the archive was asked.

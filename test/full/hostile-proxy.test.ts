@@ -4,7 +4,7 @@ import { GREEN, Setup } from '../integration/support/setup.ts';
 import { sleep, until } from '../integration/support/until.ts';
 
 const DIRECTIONS: readonly Direction[] = ['up', 'down'];
-/** Every one up to where a conversation only repeats itself: Hello, dictionary, blocks, heartbeats, and so on. */
+/** Every one, up to where a conversation only repeats itself: Hello, dictionary, blocks, heartbeats. */
 const FRAMES = Array.from({ length: 12 }, (_, at) => at + 1);
 const PATIENCE_MS = 45_000;
 

@@ -9,7 +9,7 @@ const EARLIER_SAMPLES = 60_000;
 
 const isUp = ({ uplink }: LinkWorld): boolean => uplink.status.kernel !== null;
 
-it('live values have their names at once, whatever names the backlog before them was made under', async () => {
+it('live values have their names soon, whatever names the backlog was made under', async () => {
   const world = await makeLinkWorld({ tagCount: TAGS, earlierSamples: EARLIER_SAMPLES });
   world.network.setLink('agent', 'kernel', { bytesPerSecond: KBIT_64, latencyMs: 40 });
   await untilSo(world, () => isUp(world));

@@ -24,8 +24,8 @@ const THREADS = 2;
 const LOG_BYTES_MAX = '64MB';
 
 /**
- * Questions that are worked on at once; more wait. A connection answers one after the other, and each question
- * takes one of the threads of libuv, of which the writer needs one.
+ * Questions that are worked on at once; more wait. A connection answers one after the other, and each
+ * question takes one of the threads of libuv, of which the writer needs one.
  */
 const READERS_MAX = 4;
 
