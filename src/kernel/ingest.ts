@@ -12,6 +12,8 @@ import { withPatience } from './patience.ts';
  * hold up the live values, less would wait longer for the disk than for the processor.
  */
 const TRANSACTION_ENTRIES_MAX = 245_760;
+/** Behind a transaction of more entries the event loop turns. */
+const TURN_ENTRIES = 32_768;
 /** Bytes of blocks (as they came) in one transaction; more waits for the next. */
 const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
 /** Small transactions begin at most this often; what comes meanwhile goes into one. */
@@ -88,6 +90,9 @@ export class Ingest {
       try {
         await this.#commitGroup(group);
         for (const { resolve } of group) resolve();
+        // Whoever waited now acknowledges and takes over the present values: that is not to be one long turn
+        // of the event loop with the beginning of the next transaction.
+        if (entriesIn(group) > TURN_ENTRIES) await this.#clock.sleep(0);
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
@@ -143,6 +148,10 @@ export class Ingest {
     this.#lastCommitMs = this.#clock.monotonicMs();
     this.#lastError = null;
   }
+}
+
+function entriesIn(group: readonly Waiting[]): number {
+  return group.reduce((sum, { contribution }) => sum + entriesOf(contribution), 0);
 }
 
 function entriesOf({ blocks = [] }: Contribution): number {

@@ -5,7 +5,7 @@ import { SimulatedArchive } from '../world/simulated/archive.ts';
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { DictionaryShelf } from './dictionary-shelf.ts';
 import { LiveLane } from './live-lane.ts';
-import { ProcessPresence } from './presence.ts';
+import { Presence } from './presence.ts';
 
 const HASH = 'd'.repeat(32);
 const STREAM = 'a'.repeat(32);
@@ -25,9 +25,10 @@ function liveOf(sequence: number, tagIndexes: readonly number[]) {
 
 function setUp(archive = new SimulatedArchive()) {
   const clock = new SimulatedClock();
-  const presence = new ProcessPresence('S', 'KomA', clock);
+  const presence = new Presence(clock).of('S', 'KomA');
+  const instance = presence.instance(1);
   const dictionaries = new DictionaryShelf(archive);
-  const lane = new LiveLane({ presence, dictionaries, clock });
+  const lane = new LiveLane({ instance, dictionaries, clock });
   const shown = () => Object.fromEntries(presence.values().map(({ tag, value }) => [tag, value]));
   return { clock, archive, dictionaries, lane, shown };
 }

@@ -18,7 +18,7 @@ import { sleep, until } from '../integration/support/until.ts';
 const TAGS = 200;
 const BACKLOG_BYTES = 100_000_000;
 const BATCH = 20_000;
-/** Agent, Kernel and archive share this one process, so one look in ten may wait for all of them. */
+/** Agent, Kernel and archive share this one process; 99 of 100 looks. */
 const LIVE_AGE_MAX_MS = 1000;
 
 const dictionary: Dictionary = {
@@ -96,5 +96,5 @@ it('live values are at most a second old while 100 MB of backlog drain', async (
   await archive.close();
   if (existsSync(directory)) rmSync(directory, { recursive: true, force: true });
   expect(ages.length).toBeGreaterThan(10);
-  expect(at(0.9)).toBeLessThanOrEqual(LIVE_AGE_MAX_MS);
+  expect(at(0.99)).toBeLessThanOrEqual(LIVE_AGE_MAX_MS);
 });

@@ -161,6 +161,7 @@ class MonthWriter {
   /** Hands over what waits, in pieces: live values come in between. */
   async writeRows(): Promise<void> {
     let written = 0;
+    if (this.#rowCount > PIECE_ROWS) await this.chunks.pause();
     for (const row of orderOf(this.#tags.subarray(0, this.#rowCount))) {
       if (++written % PIECE_ROWS === 0) await this.chunks.pause();
       const rows = this.#blocks[this.#blockOf[row] as number] as BlockRows;
