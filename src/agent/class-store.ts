@@ -31,6 +31,8 @@ export interface ClassStoreOptions {
   /** Settings of the process; `share` of its sizes belongs to this store. */
   readonly buffer: BufferSettings;
   readonly share: number;
+  /** What is mirrored for the other instance shares the capacity: own history leaves it a half. */
+  readonly hasMirror?: boolean;
   /** All tags of the process. */
   readonly dictionary: Dictionary;
   /** Index in `dictionary` of each tag of this store, ascending. */
@@ -92,6 +94,7 @@ export class ClassStore {
     const { disk, buffer, share, clock, random, log, bootId } = options;
     const ring = await (options.openRing ?? openRing)(disk, {
       capacityBytes: Math.floor(buffer.capacityBytes * share),
+      ...(options.hasMirror ? { historyBytesMax: Math.floor((buffer.capacityBytes * share) / 2) } : {}),
       freeDiskFloorBytes: buffer.freeDiskFloorBytes,
       ...(buffer.segmentBytesMax === undefined ? {} : { segmentBytesMax: buffer.segmentBytesMax }),
       policy: buffer.store,

@@ -189,7 +189,12 @@ export class Appender {
     const isLow = (await disk.freeBytes()) < options.freeDiskFloorBytes + neededBytes;
     const besideBytes = core.doomedBytes + quarantine.bytes + neededBytes;
     let bytes = left.reduce((sum, segment) => sum + segment.bytes, besideBytes);
-    while (bytes > options.capacityBytes || (isLow && victims.length === 0)) {
+    const { historyBytesMax = options.capacityBytes } = options;
+    const isOver = (): boolean =>
+      bytes > options.capacityBytes ||
+      (isLow && victims.length === 0) ||
+      (bytes > historyBytesMax && left.some(isAcked));
+    while (isOver()) {
       const victim = left.find(isAcked) ?? (options.whenFull === 'drop-oldest' ? left[0] : undefined);
       if (victim === undefined) return null;
       left.splice(left.indexOf(victim), 1);

@@ -16,7 +16,7 @@ import { type ReplayProgress, type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition, RingStat } from './ring.ts';
 import { SendGate, type SendMode } from './send-gate.ts';
 import { Spiller } from './spiller.ts';
-import { isBlockOf, Window } from './window.ts';
+import { isBlockOf, Window, type WindowBlock } from './window.ts';
 
 /** Numbered entries in memory at most; so many can a crash lose at most. */
 export const WINDOW_SAMPLES_MAX = 500_000;
@@ -103,6 +103,11 @@ export class Backlog {
   /** False: the window is at its bound, because neither the link nor the disk takes anything. */
   get hasRoom(): boolean {
     return this.#window.bytes < this.#options.windowBytes && this.#window.samples < WINDOW_SAMPLES_MAX;
+  }
+
+  /** What is held in memory of the running stream, by sequence. */
+  get memory(): readonly WindowBlock[] {
+    return this.#window.blocks;
   }
 
   /** Age of the oldest entry here that is neither durable nor acknowledged, milliseconds; 0: none. */

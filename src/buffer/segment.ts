@@ -94,6 +94,21 @@ export function withBlock(facts: SegmentFacts, block: Block): SegmentFacts {
   };
 }
 
+/** Runs of a segment that holds blocks as they come; more make a new one. */
+export const FOREIGN_RUNS_MAX = 1024;
+
+/**
+ * The facts with one more block of whatever stream and numbers: each run is one range without holes, so what
+ * the facts say is held exactly.
+ */
+export function withForeignBlock(facts: SegmentFacts, block: Block): SegmentFacts {
+  const last = facts.runs.at(-1);
+  const isNext = last?.streamId === block.header.streamId && lastOf(last) + 1 === block.header.firstSequence;
+  if (isNext) return withBlock(facts, block);
+  const { runs, ...changed } = withBlock({ ...facts, runs: [] }, block);
+  return { ...changed, runs: [...facts.runs, ...runs] };
+}
+
 /** The facts with one more position that holds nothing readable; its loss is for the caller to declare. */
 export function withUnreadable(facts: SegmentFacts): SegmentFacts {
   return { ...facts, lastPosition: facts.lastPosition + 1 };

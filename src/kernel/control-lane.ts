@@ -1,6 +1,6 @@
 import { isKomError, KomError } from '../domain/errors.ts';
 import type { Channel } from '../uplink/channel.ts';
-import type { ClockEcho, CommandResult, Heartbeat, Message } from '../uplink/messages.ts';
+import type { ClockEcho, CommandResult, Heartbeat, Message, StreamState } from '../uplink/messages.ts';
 import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import { settledCoverage } from './chain.ts';
@@ -20,6 +20,8 @@ export interface ControlLaneOptions {
   /** `null`: the agent speaks a version without leases. */
   readonly seat: Seat | null;
   readonly answered: (result: CommandResult) => void;
+  /** The agent lists what it mirrors. @throws KomError KOM_LIMIT_EXCEEDED */
+  readonly mirrored: (streams: readonly StreamState[]) => void;
   readonly clock: Clock;
 }
 
@@ -62,10 +64,11 @@ export class ControlLane {
   }
 
   #take(message: Message): void {
-    const { seat, answered, instance, live } = this.#options;
+    const { seat, answered, mirrored, instance, live } = this.#options;
     if (message.type === 'heartbeat') this.#heartbeat(message.heartbeat);
     else if (message.type === 'live') this.#later(() => live.show(message.live));
     else if (message.type === 'commandResult') answered(message.result);
+    else if (message.type === 'mirrorStreams' && seat !== null) mirrored(message.streams);
     else if (message.type === 'leaseRenewal' && seat !== null) {
       seat.claimed(message.echoUs, message.claim);
       instance.claimed(message.claim.ownTerm);

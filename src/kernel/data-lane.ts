@@ -40,6 +40,8 @@ export interface DataLaneOptions {
   readonly streamIds: ReadonlySet<string>;
   /** Those of them that were running at its Hello. */
   readonly runningIds: ReadonlySet<string>;
+  /** It is mirrored for another instance: blocks of it may be sent, and nothing else. */
+  readonly isMirrored: (streamId: string) => boolean;
   /** It is one of another process that has a session now. */
   readonly isForeign: (streamId: string) => boolean;
   readonly quota: SessionQuota;
@@ -125,7 +127,8 @@ export class DataLane {
     if ('nack' in taken) return await this.#refuse(taken.nack);
     const { block } = taken;
     const { streamId, dictionaryHash } = block.header;
-    this.#checkStream(streamId);
+    const isMirrored = this.#isMirrored(streamId);
+    if (!isMirrored) this.#checkStream(streamId);
     if (this.#options.isForeign(streamId)) {
       const text = 'another process has a session with this stream';
       return await this.#refuse({ ...rangeOf(block), reason: 'forbidden', text });
@@ -141,7 +144,8 @@ export class DataLane {
     const repair = message.repair === true ? { repair: true as const } : {};
     const archived = (): void => instance.archived(decoded.block, dictionary, clock.wallUs());
     // What comes while the agent catches up was held back, and tells of the past.
-    const marks = instance.status.uplinkState === 'online' ? 0 : Mark.replayed;
+    const isPresent = !isMirrored && instance.status.uplinkState === 'online';
+    const marks = isPresent ? 0 : Mark.replayed;
     const { term } = decoded.block.header;
     this.#commit(
       {
@@ -156,7 +160,7 @@ export class DataLane {
   }
 
   async #refuse(nack: Nack): Promise<void> {
-    this.#checkStream(nack.streamId);
+    if (!this.#isMirrored(nack.streamId)) this.#checkStream(nack.streamId);
     this.#options.log.error({ ...nack }, 'a block is refused');
     await this.#options.channel.send({ type: 'nack', nack });
   }
@@ -205,6 +209,11 @@ export class DataLane {
     return { observed: [{ streamId, untilUs }] };
   }
 
+  #isMirrored(streamId: string): boolean {
+    const { streamIds, isMirrored } = this.#options;
+    return !streamIds.has(streamId) && isMirrored(streamId);
+  }
+
   #checkStream(streamId: string): void {
     if (this.#options.streamIds.has(streamId)) return;
     throw new KomError('KOM_PROTOCOL_STATE', `stream ${streamId} was not named in the Hello`);
@@ -233,7 +242,8 @@ export class DataLane {
 
   async #acknowledge({ streamId, confirm }: About): Promise<void> {
     const { archive, presence, channel, runningIds } = this.#options;
-    const coverage = settledCoverage(await archive.coverage(streamId), runningIds.has(streamId));
+    const isOpen = runningIds.has(streamId) || this.#isMirrored(streamId);
+    const coverage = settledCoverage(await archive.coverage(streamId), isOpen);
     presence.covered(streamId, coverage);
     await channel.send({
       type: 'ack',

@@ -12,7 +12,7 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
-import { crashGaps, endedStreams, settledCoverage, storeLostGaps, streamsOf } from './chain.ts';
+import { crashGaps, endedStreams, settledCoverage, streamsOf } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { ControlLane } from './control-lane.ts';
@@ -23,6 +23,8 @@ import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { LeaseDesk, type Seat } from './lease-desk.ts';
 import { LiveLane } from './live-lane.ts';
+import { LostStores } from './lost-stores.ts';
+import { MirrorDesk } from './mirror-desk.ts';
 import { type InstancePresence, Presence, type ProcessPresence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
@@ -82,6 +84,8 @@ export class KernelServer {
   readonly leases: LeaseDesk;
   readonly #admission = new Admission();
   readonly #quotas = new ProcessQuotas();
+  readonly #mirrors: MirrorDesk;
+  readonly #lost: LostStores;
   readonly #epoch: KernelEpoch;
   readonly #observedStored = new Map<string, number>();
   readonly #observedTimer: { cancel(): void };
@@ -90,6 +94,15 @@ export class KernelServer {
     this.#options = options;
     this.#ingest = new Ingest(options);
     this.#dictionaries = new DictionaryShelf(options.archive);
+    const ingest = this.#ingest;
+    const isMirrored = (streamId: string): boolean => this.#mirrors.isListed(streamId);
+    this.#lost = new LostStores({ ...options, ingest, isMirrored });
+    this.#mirrors = new MirrorDesk({
+      ...{ ...options, ingest },
+      isForeign: (streamId, hello) => this.#isForeign(streamId, hello),
+      unlisted: (hello) => this.#lost.lookAgain([...this.#sessions.values()], hello),
+      count: (hello, streams) => this.#quotas.greet({ ...hello, streams }),
+    });
     this.presence = new Presence(options.clock);
     this.commands = new CommandDesk(options);
     this.leases = new LeaseDesk({
@@ -192,9 +205,7 @@ export class KernelServer {
       bytes: 64 * hello.streams.length,
     });
     // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
-    const known = (await archive.streams(site, process)).filter((each) => each.instance === instance);
-    const lost = storeLostGaps(known, hello, observed);
-    if (lost.length > 0) await this.#ingest.commit({ gaps: lost, bytes: 64 * lost.length });
+    await this.#lost.declare({ hello, presence });
     const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
       covered.push({ streamId, coverage: settledCoverage(await archive.coverage(streamId), running) });
@@ -219,6 +230,7 @@ export class KernelServer {
     };
     this.#sessions.set(sessionId, session);
     own.connected(hello.streams);
+    this.#mirrors.connected({ sessionId, hello, send: (message) => channel.send(message) });
     const { remote, peerCertificate } = channel;
     const shown = certificateFields(peerCertificate, clock.wallUs());
     log.info({ site, process, instance, remote, version: hello.programVersion, ...shown }, 'agent connected');
@@ -235,6 +247,7 @@ export class KernelServer {
       const lane = new ControlLane({
         ...{ channel, archive, clock, presence, instance: own, seat, live: session.live },
         answered: (result) => this.commands.answered(result, hello),
+        mirrored: (streams) => this.#mirrors.listed(sessionId, streams),
       });
       watch = new LaneWatch({ channel, pace, clock, log, echo: () => lane.echo, other });
       detach = this.commands.attach(line);
@@ -244,6 +257,7 @@ export class KernelServer {
       seat?.leave();
       watch?.cancel();
       this.#sessions.delete(sessionId);
+      this.#mirrors.disconnected(sessionId);
       this.#endDataLane(session);
       if (![...this.#sessions.values()].some((other) => other.instance === own)) own.disconnected();
       void this.storeObserved();
@@ -275,6 +289,7 @@ export class KernelServer {
       isForeign,
       dictionaries: this.#dictionaries,
       named: (hash: string, dictionary: Dictionary) => session.live.named(hash, dictionary),
+      isMirrored: (streamId: string) => this.#mirrors.accepts(sessionId, streamId),
     };
     const watch = new LaneWatch({ channel, pace: session.pace, clock, log });
     try {

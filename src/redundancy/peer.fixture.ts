@@ -74,6 +74,8 @@ export interface MemberOptions {
   readonly peerInstance?: number;
   readonly own: readonly PeerAddress[];
   readonly others: readonly PeerAddress[];
+  /** One that only notes what happens if not given. */
+  readonly mirrorSide?: MirrorSide;
   readonly transport: Transport;
   readonly tls?: TlsOptions;
   readonly clock: Clock;
@@ -93,7 +95,11 @@ export function startMember(options: MemberOptions) {
     own: { site, process, instance },
     peer: { site, process, instance: peerInstance },
     ...{ programVersion: 'test', siteHash: SITE_HASH, addresses: others, networks: own.length },
-    ...{ settings: { peerTimeoutMs: 1000, peerHeartbeatMs: 250 }, side, mirror },
+    ...{
+      settings: { peerTimeoutMs: 1000, peerHeartbeatMs: 250 },
+      side,
+      mirror: options.mirrorSide ?? mirror,
+    },
   });
   const listener = new PeerListener({ ...options, addresses: own, programVersion: 'test' });
   listener.add(link);

@@ -1,4 +1,3 @@
-import type { Backlog } from '../buffer/backlog.ts';
 import type { Offers } from '../buffer/offers.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
@@ -6,12 +5,12 @@ import { cutBlock } from '../domain/block/cut.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import type { BlockSource, BlockStore } from './block-source.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
 import type { Message, StreamCoverage } from './messages.ts';
 import { recovered } from './recovered.ts';
-import type { UplinkSource } from './session.ts';
 
 /** Bytes asked from the backlog at a time at most. */
 const READ_BYTES_MAX = 1024 * 1024;
@@ -23,7 +22,7 @@ const CEILING_BLOCK_S = 0.25;
 export interface BlockSenderOptions {
   readonly data: Channel;
   /** The most urgent first: what it has goes before what the others have. */
-  readonly sources: readonly UplinkSource[];
+  readonly sources: readonly BlockSource[];
   /** What the Kernel had when it welcomed. */
   readonly coverage: readonly StreamCoverage[];
   /** Dictionaries that the Kernel has. */
@@ -137,7 +136,7 @@ export class BlockSender {
   }
 
   /** What the Kernel lost since it acknowledged it: the ring may still hold it, and the rest is a gap. */
-  async #sendAgain(gap: SequenceGap, backlog: Backlog): Promise<void> {
+  async #sendAgain(gap: SequenceGap, backlog: BlockStore): Promise<void> {
     const { streamId, firstSequence, lastSequence: last } = gap;
     this.#options.log.warn({ streamId, firstSequence, last }, 'the Kernel lost what it had acknowledged');
     for await (const part of recovered(gap, backlog, () => this.#untilRoom())) {
@@ -161,7 +160,7 @@ export class BlockSender {
     return false;
   }
 
-  async #sendBlock(block: Block, backlog: Backlog): Promise<void> {
+  async #sendBlock(block: Block, backlog: BlockStore): Promise<void> {
     const { streamId, dictionaryHash } = block.header;
     if (this.#unknownDictionaries.has(dictionaryHash)) return await backlog.reject(block.header, 'corrupt');
     this.#pace.waits(true, this.#options.clock.monotonicMs());
@@ -178,7 +177,8 @@ export class BlockSender {
       await this.#sendPiece(piece, manner);
       // Live values need their names soon, whatever names the backlog was made under.
       for (const source of this.#options.sources) {
-        await this.#sendDictionary(source.dictionaryHash, source.backlog);
+        if (source.dictionaryHash !== undefined)
+          await this.#sendDictionary(source.dictionaryHash, source.backlog);
       }
     }
   }
@@ -187,7 +187,8 @@ export class BlockSender {
     const { data, clock } = this.#options;
     const sent = data.send({ type: 'block', bytes, ...manner });
     const nowMs = clock.monotonicMs();
-    const block = { streamId: header.streamId, lastSequence: lastSequence(header), bytes: bytes.length };
+    const { streamId, firstSequence } = header;
+    const block = { streamId, firstSequence, lastSequence: lastSequence(header), bytes: bytes.length };
     this.#flight.sent(block, data.sentBytes, nowMs);
     this.#pace.sent(bytes.length, nowMs);
     await sent;
@@ -229,7 +230,7 @@ export class BlockSender {
     }
   }
 
-  async #sendDictionary(hash: string, backlog: Backlog): Promise<void> {
+  async #sendDictionary(hash: string, backlog: BlockStore): Promise<void> {
     if (this.#sentDictionaries.has(hash)) return;
     const content = await backlog.dictionary(hash);
     this.#sentDictionaries.add(hash);

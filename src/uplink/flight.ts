@@ -6,6 +6,7 @@ export const UNACKNOWLEDGED_BYTES_MAX = 4 * 1024 * 1024;
 
 interface InFlight {
   readonly streamId: string;
+  readonly firstSequence: number;
   readonly lastSequence: number;
   readonly bytes: number;
   /** Bytes sent on the connection with it and before it. */
@@ -66,11 +67,7 @@ export class Flight {
   }
 
   /** `totalBytes`: all that was sent on the connection so far, with this block. */
-  sent(
-    block: { readonly streamId: string; readonly lastSequence: number; readonly bytes: number },
-    totalBytes: number,
-    nowMs: number,
-  ): void {
+  sent(block: Omit<InFlight, 'throughBytes'>, totalBytes: number, nowMs: number): void {
     this.#blocks.push({ ...block, throughBytes: totalBytes });
     this.#bytes += block.bytes;
     this.#link.sent(totalBytes, nowMs);
@@ -86,10 +83,17 @@ export class Flight {
     this.#link.arrived(totalBytes, nowMs);
   }
 
-  /** Takes what an Ack covers out of the flight; what is acknowledged has arrived. */
+  /**
+   * Takes what an Ack covers out of the flight; what is acknowledged has arrived. Before mirrored blocks numbers
+   * may be missing for as long as their owner is away.
+   */
   acknowledged(coverage: readonly StreamCoverage[], nowMs: number): void {
-    const through = new Map(coverage.map((each) => [each.streamId, each.throughSequence]));
-    const isDone = (block: InFlight): boolean => block.lastSequence <= (through.get(block.streamId) ?? 0);
+    const byId = new Map(coverage.map((each) => [each.streamId, each]));
+    const isDone = ({ streamId, firstSequence, lastSequence }: InFlight): boolean => {
+      const { throughSequence = 0, held = [] } = byId.get(streamId) ?? {};
+      if (lastSequence <= throughSequence) return true;
+      return held.some(({ first, last }) => first <= firstSequence && lastSequence <= last);
+    };
     const done = this.#blocks.filter(isDone);
     if (done.length === 0) return;
     this.#blocks = this.#blocks.filter((block) => !isDone(block));

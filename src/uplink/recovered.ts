@@ -1,7 +1,7 @@
-import type { Backlog } from '../buffer/backlog.ts';
 import type { Block } from '../domain/block/block.ts';
 import { edgesOf } from '../domain/block/edges.ts';
 import { gapAround, type SequenceGap } from '../domain/gap.ts';
+import type { BlockStore } from './block-source.ts';
 
 /**
  * What is to be sent of a range that a Kernel lost after it had acknowledged it, in order: the blocks that
@@ -9,7 +9,7 @@ import { gapAround, type SequenceGap } from '../domain/gap.ts';
  */
 export async function* recovered(
   lost: SequenceGap,
-  backlog: Pick<Backlog, 'recorded' | 'firstBehind'>,
+  backlog: Pick<BlockStore, 'recorded' | 'firstBehind'>,
   limitBytes: () => Promise<number>,
 ): AsyncGenerator<{ readonly block: Block } | { readonly gap: SequenceGap }> {
   const { streamId, lastSequence: last } = lost;

@@ -1,17 +1,17 @@
 import { describeError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import type { BlockSource } from './block-source.ts';
 import type { BlockRange, Nack } from './messages.ts';
-import type { UplinkSource } from './session.ts';
 
 /** What becomes of blocks that the Kernel refuses for good, and of those that it took after all. */
 export class Refusals {
-  readonly #sources: readonly UplinkSource[];
+  readonly #sources: readonly BlockSource[];
   readonly #clock: Clock;
   readonly #log: Log;
 
   constructor(options: {
-    readonly sources: readonly UplinkSource[];
+    readonly sources: readonly BlockSource[];
     readonly clock: Clock;
     readonly log: Log;
   }) {

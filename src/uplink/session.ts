@@ -1,5 +1,4 @@
 import type { Backlog, BacklogState } from '../buffer/backlog.ts';
-import type { Poison } from '../buffer/poison.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { describeError, KomError } from '../domain/errors.ts';
@@ -7,6 +6,7 @@ import type { LeaseSide } from '../domain/lease.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { BlockSender } from './block-sender.ts';
+import type { BlockSource, UplinkMirror } from './block-source.ts';
 import type { Channel } from './channel.ts';
 import { LeaseLane } from './lease-lane.ts';
 import { LiveSender } from './live-sender.ts';
@@ -16,20 +16,20 @@ import type {
   Command,
   CommandResult,
   Heartbeat,
+  Message,
   Nack,
   StreamCoverage,
   StreamState,
 } from './messages.ts';
+import { MirroredStreams } from './mirrored-streams.ts';
 import { Refusals } from './refusals.ts';
 import { type Pace, SilenceWatch, silenceCheckMs } from './silence.ts';
 import { StreamChanges } from './stream-changes.ts';
 
 /** A store of the agent, as the uplink sees it. */
-export interface UplinkSource {
+export interface UplinkSource extends BlockSource {
   readonly backlog: Backlog;
   readonly live: LiveTable;
-  /** Where blocks go that the Kernel refuses; without it they are a gap only. */
-  readonly poison?: Poison;
   readonly dictionaryHash: string;
   /** The running stream. */
   readonly streamId: string;
@@ -51,6 +51,8 @@ export interface SessionOptions {
   readonly data: Channel;
   /** The most urgent first: what it has goes before what the others have. */
   readonly sources: readonly UplinkSource[];
+  /** Blocks of another instance; only where the version that was agreed upon has mirrors. */
+  readonly mirror?: UplinkMirror;
   readonly streamStates: () => StreamState[];
   /** What the Kernel had when it welcomed. */
   readonly coverage: readonly StreamCoverage[];
@@ -77,20 +79,29 @@ export interface SessionOptions {
  */
 export class Session {
   readonly #options: SessionOptions;
+  /** The own sources, and behind them what is mirrored. */
+  readonly #blocks: readonly BlockSource[];
   readonly #sender: BlockSender;
   readonly #refusals: Refusals;
   readonly #live: LiveSender;
   readonly #lease: LeaseLane | null;
   readonly #streams = new StreamChanges();
+  readonly #mirrored: MirroredStreams | null = null;
   readonly #silence: SilenceWatch;
   /** Streams that the Kernel was told of when the session began. */
   readonly #named: ReadonlySet<string>;
   readonly #ended = Promise.withResolvers<never>();
 
   constructor(options: SessionOptions) {
+    const { sources: own, mirror } = options;
     this.#options = options;
-    this.#refusals = new Refusals(options);
-    this.#sender = new BlockSender(options);
+    this.#blocks = mirror === undefined ? own : [...own, mirror];
+    this.#refusals = new Refusals({ ...options, sources: this.#blocks });
+    this.#sender = new BlockSender({ ...options, sources: this.#blocks });
+    if (mirror !== undefined) {
+      const send = (message: Message): void => this.#live.sendOther(message);
+      this.#mirrored = new MirroredStreams(mirror, send);
+    }
     this.#live = new LiveSender({
       ...options,
       isBlocksFirst: () => this.#sender.isBelowFloor,
@@ -125,10 +136,8 @@ export class Session {
    */
   async run(signal: AbortSignal): Promise<never> {
     const { sources, clock, settings, pace, holdMs } = this.#options;
-    for (const { live, backlog } of sources) {
-      live.markAllChanged();
-      backlog.linkUp({ isTrusted: holdMs === 0 });
-    }
+    for (const { live } of sources) live.markAllChanged();
+    for (const { backlog } of this.#blocks) backlog.linkUp({ isTrusted: holdMs === 0 });
     const stop = (): void => this.#ended.reject(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     const timers = [
@@ -136,7 +145,7 @@ export class Session {
       clock.repeat('silence check', silenceCheckMs(pace.silenceMaxMs), () => this.#checkSilence()),
       clock.repeat('live lane', settings.liveIntervalMs, () => this.#live.send()),
       clock.schedule('hold', holdMs, () => {
-        for (const { backlog } of sources) backlog.trustLink();
+        for (const { backlog } of this.#blocks) backlog.trustLink();
       }),
     ];
     if (this.#lease !== null) {
@@ -151,7 +160,7 @@ export class Session {
     } finally {
       signal.removeEventListener('abort', stop);
       for (const timer of timers) timer.cancel();
-      for (const { backlog } of sources) backlog.linkDown();
+      for (const { backlog } of this.#blocks) backlog.linkDown();
       this.#sender.stop();
       this.#close(signal.aborted);
       await Promise.allSettled(signal.aborted ? [] : parts);
@@ -208,6 +217,7 @@ export class Session {
         ...{ receivedBytes: 0, monotonicUs: monotonicUs(clock) },
       },
     });
+    this.#mirrored?.tell();
   }
 
   async #readControl(): Promise<void> {
@@ -223,6 +233,7 @@ export class Session {
         this.#lease.answered(message);
         continue;
       }
+      if (this.#mirrored?.take(message)) continue;
       if (message.type !== 'heartbeat') throw unexpected(message.type);
       this.#live.arrived(message.heartbeat.receivedBytes);
       this.#learnClock(message.heartbeat);
@@ -261,12 +272,13 @@ export class Session {
   #onAck(coverage: readonly StreamCoverage[], archived: readonly BlockRange[] = []): void {
     this.#refusals.archived(archived);
     for (const { streamId, firstSequence } of archived) {
-      for (const { backlog } of this.#options.sources) backlog.archived(streamId, firstSequence);
+      for (const { backlog } of this.#blocks) backlog.archived(streamId, firstSequence);
     }
     for (const { streamId, throughSequence } of coverage) {
-      for (const { backlog } of this.#options.sources) backlog.acknowledge(streamId, throughSequence);
+      for (const { backlog } of this.#blocks) backlog.acknowledge(streamId, throughSequence);
     }
     this.#sender.acknowledged(coverage);
+    this.#mirrored?.acknowledged(coverage);
   }
 
   async #onNack(nack: Nack): Promise<void> {

@@ -8,6 +8,7 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { TlsOptions, Transport } from '../world/transport.ts';
+import type { UplinkMirror } from './block-source.ts';
 import { KernelDialler, type LaneMaker, type PathStatus } from './dial.ts';
 import type { SeenEpochs } from './epochs.ts';
 import type { Lanes } from './greet.ts';
@@ -37,6 +38,8 @@ export interface UplinkOptions {
   readonly settings: UplinkSettings;
   /** The stores of the agent, the most urgent first. */
   readonly sources: readonly UplinkSource[];
+  /** What is held of another instance; a Kernel of version 1 is not told of it. */
+  readonly mirror?: UplinkMirror;
   readonly transport: Transport;
   readonly clock: Clock;
   /** Claims the lease of a process that several servers run, and hears what the Kernel says to it. */
@@ -162,8 +165,11 @@ export class Uplink implements LeasePort {
     }
     // A Kernel of an older version decides nothing: it counts as none that answers.
     const lease = welcome.protocol >= PROTOCOL_WITH_ACTIVATION ? this.#options.lease : undefined;
+    const { mirror, ...options } = this.#options;
+    const hasMirrors = mirror !== undefined && welcome.protocol >= PROTOCOL_WITH_ACTIVATION;
     const session = new Session({
-      ...this.#options,
+      ...options,
+      ...(hasMirrors ? { mirror } : {}),
       ...lanes,
       lease,
       streamStates: () => this.#streamStates(),

@@ -1,0 +1,53 @@
+import { describeError } from '../domain/errors.ts';
+import type { Hello } from '../uplink/messages.ts';
+import type { Archive } from '../world/archive.ts';
+import type { Log } from '../world/log.ts';
+import { storeLostGaps } from './chain.ts';
+import type { Ingest } from './ingest.ts';
+import type { ProcessPresence } from './presence.ts';
+
+/** An agent that is connected, by what it said of its chain. */
+export interface Greeted {
+  readonly hello: Hello;
+  readonly presence: ProcessPresence;
+}
+
+export interface LostStoresOptions {
+  readonly archive: Archive;
+  readonly ingest: Pick<Ingest, 'commit'>;
+  /** A connected mirror holds some of the stream: it is not yet known how much is lost. */
+  readonly isMirrored: (streamId: string) => boolean;
+  readonly log: Log;
+}
+
+/** Declares streams that agents lost with all that their stores knew. */
+export class LostStores {
+  readonly #options: LostStoresOptions;
+
+  constructor(options: LostStoresOptions) {
+    this.#options = options;
+  }
+
+  /** What the chain of an agent omits. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
+  async declare({ hello, presence }: Greeted): Promise<void> {
+    const { archive, ingest, isMirrored } = this.#options;
+    const streams = await archive.streams(hello.site, hello.process);
+    const observed = (streamId: string): number => {
+      const stored = streams.find((each) => each.streamId === streamId)?.observedUntilUs ?? 0;
+      return Math.max(presence.observedUntilUs(streamId), stored);
+    };
+    const own = streams.filter((each) => each.instance === hello.instance && !isMirrored(each.streamId));
+    const lost = storeLostGaps(own, hello, observed);
+    if (lost.length > 0) await ingest.commit({ gaps: lost, bytes: 64 * lost.length });
+  }
+
+  /** A mirror lists less than before: what it did not bring of a lost store nobody has. */
+  lookAgain(agents: readonly Greeted[], { site, process }: Pick<Hello, 'site' | 'process'>): void {
+    for (const agent of agents) {
+      if (agent.hello.site !== site || agent.hello.process !== process) continue;
+      this.declare(agent).catch((error: unknown) => {
+        this.#options.log.debug({ error: describeError(error) }, 'what a store lost is declared later');
+      });
+    }
+  }
+}
