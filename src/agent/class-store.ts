@@ -1,5 +1,6 @@
 import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
-import { Backlog, type BacklogStat, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
+import { Backlog, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
+import type { BacklogStat } from '../buffer/backlog-stat.ts';
 import { openRing } from '../buffer/open-ring.ts';
 import { Poison } from '../buffer/poison.ts';
 import { type PowerCutRisk, powerCutRisk } from '../buffer/power-cut.ts';

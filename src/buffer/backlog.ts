@@ -4,24 +4,22 @@ import type { SequenceRange } from '../domain/coverage.ts';
 import { isContentOf } from '../domain/dictionary-codec.ts';
 import { describeError } from '../domain/errors.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
-import type { BufferCounters } from '../domain/rate.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import type { BacklogStat, BacklogState } from './backlog-stat.ts';
 import { Counters } from './counters.ts';
 import { GivenUpRanges } from './given-up.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { Offers } from './offers.ts';
 import type { ReplayNotes } from './replay-notes.ts';
-import { type ReplayProgress, type ReplayRequest, Replays } from './replays.ts';
-import type { Ring, RingPosition, RingStat } from './ring.ts';
+import { type ReplayRequest, Replays } from './replays.ts';
+import type { Ring, RingPosition } from './ring.ts';
 import { SendGate, type SendMode } from './send-gate.ts';
 import { Spiller } from './spiller.ts';
 import { isBlockOf, Window, type WindowBlock } from './window.ts';
 
 /** Numbered entries in memory at most; so many can a crash lose at most. */
 export const WINDOW_SAMPLES_MAX = 500_000;
-
-export type BacklogState = 'outage' | 'catch-up' | 'online';
 
 export interface BacklogOptions {
   readonly ring: Ring;
@@ -37,26 +35,6 @@ export interface BacklogOptions {
 
 /** What a gap record needs to know of a block. */
 type NumberedSpan = Pick<BlockHeader, 'streamId' | 'firstSequence' | 'count' | 'fromUs' | 'toUs'>;
-
-export interface BacklogStat {
-  readonly state: BacklogState;
-  readonly windowBytes: number;
-  readonly windowSamples: number;
-  /** Held and not acknowledged, window and ring. */
-  readonly samples: number;
-  /** Since the start. */
-  readonly counters: BufferCounters;
-  /**
-   * Slowest write of blocks of the last hour, milliseconds, from asking the ring until they were durable; one
-   * that is under way counts.
-   */
-  readonly slowestWriteMs: number;
-  /** Of the last hour: how late a block was handed to the ring when it fell due, milliseconds. */
-  readonly slowestStallMs: number;
-  /** Ranges that were asked for again and are not archived yet. */
-  readonly replays: readonly ReplayProgress[];
-  readonly ring: RingStat;
-}
 
 /**
  * What is held and not yet acknowledged: the window in memory and the ring behind it. Everything in the

@@ -124,15 +124,18 @@ export class MirrorStore {
   /** Blocks that have numbers of a range, the first ones, about so many bytes. Empty where it does not read. */
   read(streamId: string, range: SequenceRange, limitBytes: number): Promise<Block[]> {
     return this.#queue.run(async () => {
-      const place = this.#index.find(streamId, range);
-      if (place === undefined) return [];
-      try {
-        const store = await this.#stores.reader(place.number);
-        return await this.#blocksOf(store, place, { range, limitBytes });
-      } catch (error) {
-        await this.#doesNotRead(place.number, error);
-        return [];
+      // A segment that does not read is repaired or given up, and what is left is read.
+      for (let tries = 0; tries < 2; tries++) {
+        const place = this.#index.find(streamId, range);
+        if (place === undefined) break;
+        try {
+          const store = await this.#stores.reader(place.number);
+          return await this.#blocksOf(store, place, { range, limitBytes });
+        } catch (error) {
+          await this.#doesNotRead(place.number, error);
+        }
       }
+      return [];
     });
   }
 

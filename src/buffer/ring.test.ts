@@ -364,3 +364,16 @@ test('a batch that failed and arrived all the same is kept, whatever is appended
   }
   expect([...outcomes].sort()).toEqual([1, 2]);
 });
+
+test('history leaves room for others, and the backlog still takes the whole capacity', async () => {
+  const { open } = makeWorld();
+  const ring = await open({ historyBytesMax: 50_000 });
+  for (let at = 1; at <= 150; at += 1) {
+    await ring.append(blocksOf(ring, at, at));
+    await ring.acknowledge(ring.stream.streamId, at * 10);
+  }
+  expect(ring.stat().diskBytes).toBeLessThanOrEqual(60_000);
+  expect(ring.stat().diskBytes).toBeGreaterThan(30_000);
+  for (let at = 151; at <= 300; at += 1) await ring.append(blocksOf(ring, at, at));
+  expect(ring.stat().unacknowledgedBytes).toBeGreaterThan(80_000);
+});

@@ -27,6 +27,8 @@ export interface MirrorHolder {
   readonly sessionId: string;
   readonly hello: Hello;
   readonly send: (message: Message) => Promise<void>;
+  /** Told what it mirrors, of what it may. */
+  readonly mirrors: (streams: readonly StreamState[]) => void;
 }
 
 interface Holder extends MirrorHolder {
@@ -116,6 +118,7 @@ export class MirrorDesk {
       const owned = new Set([...this.#holders.values()].flatMap(({ own }) => [...own]));
       const isLess = [...holder.mirrored].some((streamId) => !now.has(streamId) && !owned.has(streamId));
       holder.mirrored = now;
+      holder.mirrors(streams);
       for (const streamId of now) holder.accepted.add(streamId);
       await this.#tellCoverage(holder);
       this.#decide();

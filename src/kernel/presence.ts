@@ -38,6 +38,7 @@ export class InstancePresence {
   readonly #process: ProcessPresence;
   readonly #clock: Clock;
   #streams: readonly StreamState[] = [];
+  #mirrored: readonly StreamState[] = [];
   #heardMs = Number.NEGATIVE_INFINITY;
   #uplinkState: UplinkState = 'outage';
   #isConnected = false;
@@ -57,7 +58,7 @@ export class InstancePresence {
       isConnected: this.#isConnected,
       silentMs: this.#clock.monotonicMs() - this.#heardMs,
       uplinkState: this.#uplinkState,
-      streams: this.#streams,
+      streams: [...this.#streams, ...this.#mirrored],
     };
   }
 
@@ -75,14 +76,24 @@ export class InstancePresence {
     this.#isConnected = true;
     this.#standbyUs = null;
     this.#streams = streams;
+    this.#mirrored = [];
     for (const { streamId, ownerInstance } of streams) {
       this.#process.named(streamId, ownerInstance ?? this.instance);
     }
     this.#heard();
   }
 
+  /** It holds these for another instance. */
+  mirrors(streams: readonly StreamState[]): void {
+    this.#mirrored = streams;
+    for (const { streamId, ownerInstance } of streams) {
+      if (ownerInstance !== undefined) this.#process.named(streamId, ownerInstance);
+    }
+  }
+
   disconnected(): void {
     this.#isConnected = false;
+    this.#mirrored = [];
   }
 
   /** Up to here a stream of its own was given out some time ago; 0 if nothing is known. */

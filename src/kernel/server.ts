@@ -191,21 +191,7 @@ export class KernelServer {
     const presence = this.presence.of(site, process);
     const own = presence.instance(instance);
     this.#replace(hello);
-    const ownStreams = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));
-    const stored = new Map(
-      (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
-    );
-    const observed = (streamId: string): number =>
-      Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
-    await this.#ingest.commit({
-      streams: streamsOf(ownStreams, { site, process, instance }),
-      // A chain speaks of the streams of its own store only.
-      gaps: crashGaps(ownStreams, observed).filter(({ streamId }) => !this.#isForeign(streamId, hello)),
-      ended: endedStreams(ownStreams),
-      bytes: 64 * hello.streams.length,
-    });
-    // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
-    await this.#lost.declare({ hello, presence });
+    await this.#register(hello, presence);
     const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
       covered.push({ streamId, coverage: settledCoverage(await archive.coverage(streamId), running) });
@@ -230,7 +216,10 @@ export class KernelServer {
     };
     this.#sessions.set(sessionId, session);
     own.connected(hello.streams);
-    this.#mirrors.connected({ sessionId, hello, send: (message) => channel.send(message) });
+    this.#mirrors.connected({
+      ...{ sessionId, hello, send: (message) => channel.send(message) },
+      mirrors: (streams) => own.mirrors(streams),
+    });
     const { remote, peerCertificate } = channel;
     const shown = certificateFields(peerCertificate, clock.wallUs());
     log.info({ site, process, instance, remote, version: hello.programVersion, ...shown }, 'agent connected');
@@ -263,6 +252,27 @@ export class KernelServer {
       void this.storeObserved();
       log.info({ site, process, instance, remote: channel.remote }, 'agent disconnected');
     }
+  }
+
+  /** What a chain tells goes into the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
+  async #register(hello: Hello, presence: ProcessPresence): Promise<void> {
+    const { archive } = this.#options;
+    const { site, process, instance } = hello;
+    const ownStreams = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));
+    const stored = new Map(
+      (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
+    );
+    const observed = (streamId: string): number =>
+      Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
+    await this.#ingest.commit({
+      streams: streamsOf(ownStreams, { site, process, instance }),
+      // A chain speaks of the streams of its own store only.
+      gaps: crashGaps(ownStreams, observed).filter(({ streamId }) => !this.#isForeign(streamId, hello)),
+      ended: endedStreams(ownStreams),
+      bytes: 64 * hello.streams.length,
+    });
+    // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
+    await this.#lost.declare({ hello, presence });
   }
 
   async #serveData(channel: Channel, hello: Hello, protocol: number): Promise<void> {

@@ -1,4 +1,5 @@
-import type { Backlog, BacklogState } from '../buffer/backlog.ts';
+import type { Backlog } from '../buffer/backlog.ts';
+import type { BacklogState } from '../buffer/backlog-stat.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import type { ClockExchange } from '../domain/clock-exchange.ts';
 import { describeError, KomError } from '../domain/errors.ts';
