@@ -17,8 +17,8 @@ export interface AdoptOptions {
 }
 
 /**
- * Reads a segment that was not sealed, or that nobody knows of, repaired if need be. `null`: nothing of it can
- * be used, and it is deleted. @throws KomError KOM_STORE_WRITE where the disk takes nothing
+ * Reads a segment that was not sealed, or that nobody knows of, repaired if need be. `null`: nothing of it
+ * can be used, and it is deleted. @throws KomError KOM_STORE_WRITE where the disk takes nothing
  */
 export async function adoptSegment(number: number, options: AdoptOptions): Promise<MirrorSegment | null> {
   const { disk, stores, ownerInstance, log } = options;

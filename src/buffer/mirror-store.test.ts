@@ -62,7 +62,7 @@ const expectGiven = async (store: MirrorStore, from: number, to: number, streamI
   );
 
 describe('a mirror store', () => {
-  it('gives what it was given, the same bytes, with its dictionary and stream, over many segments', async () => {
+  it('gives what it was given, the same bytes, with dictionary and stream, over segments', async () => {
     const store = await new Place().open();
     await store.append(foreigns(1, 40));
     expect(store.held(STREAM)).toEqual([{ first: 1, last: 400 }]);

@@ -98,11 +98,6 @@ export class MirrorStore {
     return this.#gaveUp.get(streamId) ?? 0;
   }
 
-  /** Streams that it gave up something of. */
-  get gaveUp(): ReadonlyMap<string, number> {
-    return this.#gaveUp;
-  }
-
   /**
    * Makes blocks durable; what is held already is passed over. @throws KomError KOM_STORE_WRITE: none of it
    * is promised
@@ -121,7 +116,7 @@ export class MirrorStore {
     });
   }
 
-  /** Blocks that have numbers of a range, the first ones, about so many bytes. Empty where it does not read. */
+  /** The first blocks that have numbers of a range, about so many bytes. Empty where it does not read. */
   read(streamId: string, range: SequenceRange, limitBytes: number): Promise<Block[]> {
     return this.#queue.run(async () => {
       // A segment that does not read is repaired or given up, and what is left is read.

@@ -18,8 +18,8 @@ export interface RingOptions {
   /** Bound on the bytes that the segments take on disk; at least `RING_CAPACITY_BYTES_MIN`. */
   readonly capacityBytes: number;
   /**
-   * Above this nothing is kept that a Kernel has: the rest of the capacity is for others while the backlog does
-   * not need it. Default: the capacity.
+   * Above this nothing is kept that a Kernel has: the rest of the capacity is for others while the backlog
+   * does not need it. Default: the capacity.
    */
   readonly historyBytesMax?: number;
   /** A segment is a tenth of the ring and at most this: also the size of LevelDB's buffers. Default 8 MB. */

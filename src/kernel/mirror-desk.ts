@@ -136,8 +136,8 @@ export class MirrorDesk {
   }
 
   /**
-   * What the holder may forget. Not what its owner, or a Kernel in its place, gave up for lost: the mirror may
-   * be where it still is.
+   * What the holder may forget. Not what its owner, or a Kernel in its place, gave up for lost: the mirror
+   * may be where it still is.
    */
   async #tellCoverage(holder: Holder): Promise<void> {
     const { archive } = this.#options;

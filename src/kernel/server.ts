@@ -256,6 +256,9 @@ export class KernelServer {
 
   /** What a chain tells goes into the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
   async #register(hello: Hello, presence: ProcessPresence): Promise<void> {
+    if (hello.streams.some(({ ownerInstance }) => ownerInstance !== undefined)) {
+      throw new KomError('KOM_PROTOCOL_STATE', 'a Hello names own streams only, MirrorStreams the others');
+    }
     const { archive } = this.#options;
     const { site, process, instance } = hello;
     const ownStreams = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));

@@ -84,8 +84,8 @@ export class Flight {
   }
 
   /**
-   * Takes what an Ack covers out of the flight; what is acknowledged has arrived. Before mirrored blocks numbers
-   * may be missing for as long as their owner is away.
+   * Takes what an Ack covers out of the flight; what is acknowledged has arrived. Before mirrored blocks
+   * numbers may be missing for as long as their owner is away.
    */
   acknowledged(coverage: readonly StreamCoverage[], nowMs: number): void {
     const byId = new Map(coverage.map((each) => [each.streamId, each]));
