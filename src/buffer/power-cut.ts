@@ -1,6 +1,7 @@
 import { powerCutBoundMs } from '../domain/power-cut.ts';
 import type { Assembler } from './assembler.ts';
-import type { Backlog, BacklogStat } from './backlog.ts';
+import type { Backlog } from './backlog.ts';
+import type { BacklogStat } from './backlog-stat.ts';
 
 /** What a power cut would lose by what was measured, as ages of the oldest sample, milliseconds. */
 export interface PowerCutRisk {
