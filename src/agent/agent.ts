@@ -18,6 +18,7 @@ import { AgentAlarms } from './agent-alarms.ts';
 import { bufferHandlers } from './buffer-handlers.ts';
 import { commandHandlers } from './command-handlers.ts';
 import { Instance, type InstanceOptions, type InstanceStatus } from './instance.ts';
+import { isLinked, type MirrorDisks } from './membership.ts';
 
 const DAY_MS = 86_400_000;
 /** A rate over less than this says nothing about a day. */
@@ -176,6 +177,7 @@ export class Agent {
     const alarmDirectory = `${directory}.alarm`;
     const hasAlarms = process.buffer.alarmShare > 0 || exists(alarmDirectory);
     const tls = this.#certificates;
+    const mirrorDisks = await this.#openMirrorDisks(process, directory);
     return await Instance.start({
       ...this.#options,
       ...(tls === null ? {} : { tls }),
@@ -185,12 +187,24 @@ export class Agent {
         log: processLog,
       }),
       peers: { transport: this.#options.transport, add: (link) => this.#peers?.add(link) },
+      ...(mirrorDisks === null ? {} : { mirrorDisks }),
       process,
       disk: await openDisk(directory),
       alarmDisk: hasAlarms ? await openDisk(alarmDirectory) : null,
       log: processLog,
       createDriver: (line, lineClock) => createDriver(line, { clock: lineClock, log: processLog }),
     });
+  }
+
+  /** `null`: neither instance holds the backlog of the other one. */
+  async #openMirrorDisks(process: Process, directory: string): Promise<MirrorDisks | null> {
+    const { openDisk } = this.#options;
+    if (!process.redundancy.isMirrored || !isLinked({ ...this.#options, process })) return null;
+    const main = await openDisk(`${directory}.mirror`);
+    return {
+      main,
+      alarms: process.buffer.alarmShare > 0 ? await openDisk(`${directory}.mirror.alarm`) : null,
+    };
   }
 
   #flash(): FlashStatus {

@@ -25,7 +25,14 @@ import { endStream, farewell } from './farewell.ts';
 import { Field, type LineStatus } from './field.ts';
 import { type ExercisedLine, Fitness } from './fitness.ts';
 import type { LineFitness } from './fitness-book.ts';
-import { isShared, Membership, type MembershipStatus, type PeerAccess } from './membership.ts';
+import {
+  isShared,
+  type MemberStores,
+  Membership,
+  type MembershipStatus,
+  type MirrorDisks,
+  type PeerAccess,
+} from './membership.ts';
 import { longStartUs, type OpenOptions, openStores, tagsOf } from './open-stores.ts';
 import { SendModeNotes } from './send-mode.ts';
 import { pauseSince, Timekeeper } from './timekeeper.ts';
@@ -48,6 +55,8 @@ export interface InstanceOptions {
   readonly tls?: TlsOptions;
   /** How the other instance is reached; needed where another server runs the process too. */
   readonly peers?: PeerAccess;
+  /** Without it neither instance holds the backlog of the other one. */
+  readonly mirrorDisks?: MirrorDisks;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -126,7 +135,8 @@ export class Instance {
     const sendMode = new SendModeNotes(notes, backlogs);
     await sendMode.resume(options.log);
     const audit = new Audit(notes);
-    const membership = await openMembership({ ...options, notes }, () => started);
+    const stores = { main, alarms };
+    const membership = await openMembership({ ...options, notes }, stores, () => started);
     const prepared = { ...options, clock, epochs, sendMode, audit, membership };
     const instance = new Instance(prepared, main, alarms);
     started = instance;
@@ -171,6 +181,7 @@ export class Instance {
       settings: process.uplink,
       sources: this.#stores.map(({ source }) => source),
       ...(options.membership === null ? {} : { lease: options.membership.leaseSide }),
+      ...(options.membership?.uplinkMirror ? { mirror: options.membership.uplinkMirror } : {}),
       observedUntilUs: () => this.#field.observedUntilUs ?? clock.wallUs(),
       kernelClock: (exchange) => clock.learn(exchange),
       commands: (command) => this.#commands.carryOut(command, 'kernel'),
@@ -296,7 +307,7 @@ export class Instance {
   /** What the other instance and the Kernel hear of it. */
   get memberFacts() {
     const { stationCounts, observedAgeUs } = this.#field;
-    return { ...stationCounts, observedAgeUs, mirrorLagBytes: 0 };
+    return { ...stationCounts, observedAgeUs };
   }
 
   #beat(): void {
@@ -373,11 +384,12 @@ export class Instance {
 /** `null` where no other server runs the process. */
 async function openMembership(
   options: InstanceOptions & { readonly notes: SideStore },
+  stores: MemberStores,
   started: () => Instance | null,
 ): Promise<Membership | null> {
   const { process, peers } = options;
   if (!isShared(process)) return null;
   invariant(peers !== undefined, 'who shares a process is told how to reach the other instance');
-  const nothing = { stations: 0, stationsAnswering: 0, observedAgeUs: {}, mirrorLagBytes: 0 };
-  return await Membership.open({ ...options, peers, facts: () => started()?.memberFacts ?? nothing }, null);
+  const nothing = { stations: 0, stationsAnswering: 0, observedAgeUs: {} };
+  return await Membership.open({ ...options, peers, facts: () => started()?.memberFacts ?? nothing }, stores);
 }

@@ -4,15 +4,18 @@ import type { HandoverRequest } from '../domain/lease.ts';
 import type { Term } from '../domain/term.ts';
 import { Member, type MemberFacts } from '../redundancy/member.ts';
 import type { MemberStatus } from '../redundancy/member-status.ts';
-import type { MirrorPort, MirrorSide } from '../redundancy/mirror-ports.ts';
+import { type Mirror, type MirrorPlace, type MirrorStatus, openMirror } from '../redundancy/mirror.ts';
 import { PeerLink, type PeerNetworkStatus } from '../redundancy/peer-link.ts';
 import type { FieldPort, LeasePort, LeaseSide } from '../redundancy/ports.ts';
 import { StoredTerms } from '../redundancy/stored-terms.ts';
+import type { UplinkMirror } from '../uplink/block-source.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import type { SideStore } from '../world/side-store.ts';
+import type { Disk } from '../world/store.ts';
 import type { TlsOptions, Transport } from '../world/transport.ts';
+import type { ClassStore } from './class-store.ts';
 
 /** How an instance reaches the other one, and is reached by it. */
 export interface PeerAccess {
@@ -21,11 +24,26 @@ export interface PeerAccess {
   readonly add: (link: PeerLink) => void;
 }
 
+/** Where what is mirrored of the other instance lies: beside the store of each class. */
+export interface MirrorDisks {
+  readonly main: Disk;
+  /** `null`: alarms go with the rest. */
+  readonly alarms: Disk | null;
+}
+
+/** The stores of the instance. */
+export interface MemberStores {
+  readonly main: ClassStore;
+  readonly alarms: ClassStore | null;
+}
+
 export interface MembershipOptions {
   readonly site: Site;
   readonly server: Server;
   readonly process: Process;
   readonly peers: PeerAccess;
+  /** Without it neither instance holds the backlog of the other one. */
+  readonly mirrorDisks?: MirrorDisks;
   readonly tls?: TlsOptions;
   readonly notes: SideStore;
   /** The system's: what the agent corrects of the wall clock is no jump. */
@@ -34,12 +52,14 @@ export interface MembershipOptions {
   readonly log: Log;
   readonly programVersion: string;
   /** What the instance knows of itself. */
-  readonly facts: () => Omit<MemberFacts, 'siteHash' | 'programVersion'>;
+  readonly facts: () => Omit<MemberFacts, 'siteHash' | 'programVersion' | 'mirrorLagBytes'>;
 }
 
 /** For the status: the member, and the networks between the servers. */
 export interface MembershipStatus extends MemberStatus {
   readonly networks: readonly PeerNetworkStatus[];
+  /** `null`: neither instance holds the backlog of the other one. */
+  readonly mirror: MirrorStatus | null;
 }
 
 /**
@@ -49,19 +69,24 @@ export interface MembershipStatus extends MemberStatus {
 export class Membership {
   readonly #member: Member;
   readonly #link: PeerLink | null;
+  readonly #mirror: Mirror | null;
   readonly #stop = new AbortController();
   #linkRun: Promise<void> = Promise.resolve();
 
   /** What a disk does not tell is told to the log: it starts as one that never ran. */
-  static async open(options: MembershipOptions, mirror: MirrorSide | null): Promise<Membership> {
-    return new Membership(options, await StoredTerms.load(options.notes, options.log), mirror);
+  static async open(options: MembershipOptions, stores: MemberStores): Promise<Membership> {
+    const notes = await StoredTerms.load(options.notes, options.log);
+    return new Membership(options, notes, await openMirrorOf(options, stores));
   }
 
-  private constructor(options: MembershipOptions, notes: StoredTerms, mirror: MirrorSide | null) {
+  private constructor(options: MembershipOptions, notes: StoredTerms, mirror: Mirror | null) {
     const { site, server, process, programVersion, peers } = options;
     const other = otherServer(options);
-    const hasLink = server.peers.length > 0 && other.peers.length > 0;
-    const facts = (): MemberFacts => ({ ...options.facts(), siteHash: site.hash, programVersion });
+    const hasLink = isLinked(options);
+    const facts = (): MemberFacts => ({
+      ...options.facts(),
+      ...{ siteHash: site.hash, programVersion, mirrorLagBytes: mirror?.lagBytes ?? 0 },
+    });
     const { peerTimeoutMs, preferredInstance, preferHoldOffMs } = process.redundancy;
     const { leaseMs } = process.uplink;
     const { instance } = server;
@@ -84,7 +109,10 @@ export class Membership {
           transport: peers.transport,
         })
       : null;
-    if (this.#link !== null) peers.add(this.#link);
+    this.#mirror = mirror;
+    if (this.#link === null) return;
+    mirror?.attach(this.#link);
+    peers.add(this.#link);
   }
 
   /** What the uplink says of the lease, and hears. */
@@ -92,9 +120,9 @@ export class Membership {
     return this.#member.leaseSide;
   }
 
-  /** Where what mirrors say goes out; `null`: there is no link. */
-  get mirrorPort(): MirrorPort | null {
-    return this.#link;
+  /** What the uplink delivers in place of the other instance; `null`: nothing. */
+  get uplinkMirror(): UplinkMirror | null {
+    return this.#mirror?.source ?? null;
   }
 
   /** The term for what is numbered now. */
@@ -103,7 +131,11 @@ export class Membership {
   }
 
   get status(): MembershipStatus {
-    return { ...this.#member.status, networks: this.#link?.networks ?? [] };
+    return {
+      ...this.#member.status,
+      networks: this.#link?.networks ?? [],
+      mirror: this.#mirror?.status ?? null,
+    };
   }
 
   /** Sees whether the process stood still until now, before anything goes in or out. */
@@ -144,6 +176,7 @@ export class Membership {
     this.#member.stop();
     this.#stop.abort();
     await this.#linkRun;
+    await this.#mirror?.close();
   }
 }
 
@@ -152,7 +185,42 @@ export function isShared(process: Process): boolean {
   return process.servers.length > 1;
 }
 
-function otherServer({ site, server, process }: MembershipOptions): Server {
+/** The two comm servers of a process know addresses of each other. */
+export function isLinked(pair: Pick<MembershipOptions, 'site' | 'server' | 'process'>): boolean {
+  return isShared(pair.process) && pair.server.peers.length > 0 && otherServer(pair).peers.length > 0;
+}
+
+async function openMirrorOf(
+  options: MembershipOptions,
+  { main, alarms }: MemberStores,
+): Promise<Mirror | null> {
+  const { mirrorDisks: disks, process, clock, log } = options;
+  if (disks === undefined || !isLinked(options)) return null;
+  const { buffer } = process;
+  const place = (disk: Disk, store: ClassStore, share: number): MirrorPlace => ({
+    disk,
+    capacityBytes: buffer.capacityBytes * share,
+    ownBytes: () => store.backlog.stat().ring.diskBytes,
+  });
+  return await openMirror({
+    stores: alarms === null ? [main] : [alarms, main],
+    main: place(disks.main, main, 1 - buffer.alarmShare),
+    alarms:
+      alarms === null || disks.alarms === null || buffer.alarmShare === 0
+        ? null
+        : place(disks.alarms, alarms, buffer.alarmShare),
+    memoryBytes: buffer.windowBytes,
+    writesAll: buffer.store === 'always',
+    ...(buffer.segmentBytesMax === undefined ? {} : { segmentBytesMax: buffer.segmentBytesMax }),
+    ...{ peerInstance: otherServer(options).instance, clock, log },
+  });
+}
+
+function otherServer({
+  site,
+  server,
+  process,
+}: Pick<MembershipOptions, 'site' | 'server' | 'process'>): Server {
   const other = site.servers.find(({ name }) => name !== server.name && process.servers.includes(name));
   invariant(other !== undefined, 'a process that is shared has another server');
   return other;

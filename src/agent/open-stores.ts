@@ -37,7 +37,8 @@ export async function openStores(
     return clock.wallUs();
   };
   const isClockUncertain = (): boolean => !clock.isCertain;
-  const common = { ...options, buffer, dictionary, overloadEnded, startTimeUs, isClockUncertain };
+  const hasMirror = options.mirrorDisks !== undefined;
+  const common = { ...options, buffer, hasMirror, dictionary, overloadEnded, startTimeUs, isClockUncertain };
   const main = await ClassStore.open({
     ...common,
     disk,

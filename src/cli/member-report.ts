@@ -15,7 +15,7 @@ export function* memberLines(member: MembershipStatus | null): Generator<string>
   yield* peerLines(member);
 }
 
-function* peerLines({ peer, networks, mirrorLagBytes }: MembershipStatus): Generator<string> {
+function* peerLines({ peer, networks, mirrorLagBytes, mirror }: MembershipStatus): Generator<string> {
   if (networks.length === 0) {
     yield '  peer         no link between the comm servers is configured';
     return;
@@ -26,8 +26,14 @@ function* peerLines({ peer, networks, mirrorLagBytes }: MembershipStatus): Gener
     const seen = role === 'active' ? `, ${stationsAnswering} of ${stations} stations answer` : '';
     const fit = unfit === null ? '' : `, unfit: ${unfit}`;
     yield `  peer         instance ${instance} is ${state}, ${role}${seen}${fit}`;
+  }
+  if (mirror !== null) {
     const lag = mirrorLagBytes === 0 ? 'has all that is held here' : `lacks ${formatSize(mirrorLagBytes)}`;
-    yield `               its mirror ${lag}`;
+    const { heldSamples, heldBytes, diskBytes, deliversFor } = mirror;
+    yield `  mirror       the peer ${lag}`;
+    const delivers = deliversFor.length === 0 ? '' : '; delivers them in its place';
+    const held = `${heldSamples} samples, ${formatSize(heldBytes)} (${formatSize(diskBytes)} on disk)`;
+    yield `               of the peer ${held} are held here${delivers}`;
   }
   for (const [at, { remote, lastError }] of networks.entries()) {
     const text = remote === null ? `no connection${lastError === null ? '' : `: ${lastError}`}` : remote;

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { termOf } from '../domain/term.ts';
 import type { StreamState } from '../uplink/messages.ts';
+import { blockOf, DICTIONARY as NAMES, STREAM, sampleOf, T0 } from '../world/archive.fixture.ts';
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { Presence } from './presence.ts';
 
@@ -101,4 +102,26 @@ it('numbers that only a mirror holds are in good hands', async () => {
   expect(await lost()).toMatchObject([{ first: 6, last: 9 }]);
   mirror.connected([stream(1, { ownerInstance: 1, running: false, held: [{ first: 6, last: 8 }] })]);
   expect(await lost()).toMatchObject([{ first: 9, last: 9 }]);
+});
+
+it('a stream that no heartbeat speaks of was observed until the last time that its agent stamped', () => {
+  const { process, join } = makeProcess();
+  const { instance } = join(2);
+  const device = { deviceTimeUs: T0 + 900 };
+  const samples = [sampleOf(0, 1), sampleOf(500, 2), sampleOf(900, 3, device)];
+  instance.archived(blockOf(4, samples).block, NAMES, T0 + 2000);
+  process.covered(STREAM, [{ first: 4, last: 6, state: 'data' }]);
+  expect(process.observedUntilUs(STREAM)).toBe(0);
+  process.covered(STREAM, [{ first: 1, last: 6, state: 'data' }]);
+  expect(process.observedUntilUs(STREAM)).toBe(T0 + 500);
+});
+
+it('what a heartbeat said of it is not taken back by a block', () => {
+  const { process, join } = makeProcess();
+  const { instance } = join(1);
+  const { streamId } = stream(1);
+  process.claim({ streamId, producedTo: 9, untilUs: T0 + 5000 });
+  instance.archived(blockOf(9, [sampleOf(0, 1)], { streamId }).block, NAMES, T0 + 9000);
+  process.covered(streamId, [{ first: 1, last: 9, state: 'data' }]);
+  expect(process.observedUntilUs(streamId)).toBe(T0 + 5000);
 });

@@ -1,4 +1,5 @@
-import type { DecodedBlock } from '../domain/block/block.ts';
+import { type DecodedBlock, lastSequence } from '../domain/block/block.ts';
+import { isSampleAt } from '../domain/block/codec.ts';
 import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { isUsable, Quality } from '../domain/quality.ts';
@@ -122,6 +123,13 @@ export class InstancePresence {
 
   archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {
     this.#heard();
+    const { streamId } = block.header;
+    const untilUs = stampedUntilUs(block);
+    if (untilUs !== null) {
+      // Of a stream that is over, or that another instance holds, no heartbeat tells it.
+      const producedTo = lastSequence(block.header);
+      this.#process.claimAtLeast({ streamId, producedTo, untilUs: Math.min(untilUs, receivedAtUs) });
+    }
     this.#process.archived(block, dictionary, receivedAtUs);
   }
 
@@ -199,6 +207,13 @@ export class ProcessPresence {
     if (this.#claims[last]?.producedTo === claim.producedTo) this.#claims.splice(last, 1);
     this.#claims.push(claim);
     if (this.#claims.length > CLAIMS_MAX) this.#claims.splice(0, CLAIMS_MAX / 2);
+  }
+
+  /** As `claim`, of a stream of which nothing that says as much is known. */
+  claimAtLeast(claim: Claim): void {
+    const { streamId, producedTo } = claim;
+    if (this.#claims.some((each) => each.streamId === streamId && each.producedTo >= producedTo)) return;
+    this.claim(claim);
   }
 
   /**
@@ -325,4 +340,16 @@ export class Presence {
   all(): ProcessPresence[] {
     return [...this.#processes.values()];
   }
+}
+
+/**
+ * The agent's time at the last sample of a block that it stamped itself, integer µs: what it had observed by
+ * then has no higher number. `null`: it stamped none.
+ */
+function stampedUntilUs(block: DecodedBlock): number | null {
+  for (let at = block.header.count - 1; at >= 0; at--) {
+    const timeUs = block.sourceTimesUs[at] as number;
+    if (isSampleAt(block, at) && block.deviceTimesUs.get(at) !== timeUs) return timeUs;
+  }
+  return null;
 }
