@@ -116,6 +116,14 @@ describe('proof', () => {
     expect(found + declared).toBe(10);
     const short = kept.filter(({ sequence }) => sequence !== 9);
     expect(prove(short, input).lost, 'what is lost behind it').toBeGreaterThan(0);
+    // Close by as well: the loss ends half a second before states come that are like the last ones of it.
+    const quick = values.map((value, at) => row(value, at + 1, { sourceTimeUs: (at + 1) * 200_000 + 100 }));
+    const quickly = served(values).map((each, at) => ({ ...each, servedAtUs: (at + 1) * 200_000 }));
+    const [fromUs, toUs] = [500_000, 1_300_000];
+    const left = quick.filter(({ sequence }) => sequence < 3 || sequence > 6);
+    const close = prove(left, { served: quickly, gaps: [{ fromUs, toUs }], scanMs: 200 });
+    expect(close).toMatchObject({ lost: 0, foreign: 0, duplicates: 0 });
+    expect(close.found + close.declared).toBe(10);
     // Behind the loss it is what it was before: so much of it came and went within.
     const odd = rows.filter(({ sequence }) => sequence < 3 || sequence > 7);
     expect(prove(odd, input)).toMatchObject({ duplicates: 0, lost: 0 });

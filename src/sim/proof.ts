@@ -152,8 +152,8 @@ function match(
     const found = findFrom(archived, at, run.value);
     const skipped = found < 0 ? 0 : found - at;
     // Behind a loss a state is soon what it was within: that row is not this one's.
-    const isOfLater = (archived[at]?.sourceTimeUs ?? 0) > run.toUs + TOLERANCE_US;
-    if (skipped === 0 && found >= 0 && !(isOfLater && isDeclared(run, gaps))) {
+    const isOfLater = isDeclared(run, gaps) && isNearerToLater(archived[at], run, served);
+    if (skipped === 0 && found >= 0 && !isOfLater) {
       counts.matched++;
       last = run.value;
       at++;
@@ -180,6 +180,21 @@ function match(
     else if (row.sourceTimeUs <= untilUs - TOLERANCE_US) countExtra(row, served, counts, find);
   }
   return counts;
+}
+
+/** The same value was served again later, nearer to the time of this row. */
+function isNearerToLater(
+  row: ArchivedRow | undefined,
+  run: ServedRun,
+  served: readonly ServedRun[],
+): boolean {
+  if (row === undefined) return false;
+  const distanceUs = ({ fromUs, toUs }: ServedRun): number =>
+    Math.max(fromUs - row.sourceTimeUs, row.sourceTimeUs - toUs, 0);
+  const ownUs = distanceUs(run);
+  return served.some(
+    (other) => other.fromUs > run.fromUs && sameValue(other.value, row.value) && distanceUs(other) < ownUs,
+  );
 }
 
 /** Position of a value in the archive's runs from `at` on, -1 if it is not there. */
