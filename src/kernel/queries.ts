@@ -88,11 +88,13 @@ export function remoteQueries(
   };
 }
 
-function tagQuery({ site, tag, fromUs, toUs }: Readonly<Record<string, unknown>>): TagQuery {
+function tagQuery(params: Readonly<Record<string, unknown>>): TagQuery {
+  const { site, tag, fromUs, toUs } = params;
   if (typeof tag !== 'string' || !isTime(fromUs) || !isTime(toUs) || fromUs >= toUs) {
     throw new KomError('KOM_USAGE', 'a query names a tag and an interval that is not empty');
   }
-  return typeof site === 'string' ? { site, tag, fromUs, toUs } : { tag, fromUs, toUs };
+  const withMarked = params['withMarked'] === true;
+  return { ...(typeof site === 'string' ? { site } : {}), tag, fromUs, toUs, withMarked };
 }
 
 function siteInterval({ site, fromUs, toUs }: Readonly<Record<string, unknown>>): CompletenessQuery {
@@ -108,7 +110,7 @@ function exportQuery(params: Readonly<Record<string, unknown>>): ExportQuery {
   if ((format !== 'csv' && format !== 'parquet') || typeof path !== 'string' || !isNamed) {
     throw new KomError('KOM_USAGE', 'an export names a format, a file and tags');
   }
-  return { ...siteInterval(params), format, path, tags };
+  return { ...siteInterval(params), format, path, tags, withMarked: params['withMarked'] === true };
 }
 
 function isTime(value: unknown): value is number {

@@ -1,0 +1,175 @@
+import { parseTimeUs } from '../../src/domain/units.ts';
+import { stepMsOf } from '../../src/sim/modbus/behaviour.ts';
+import type { ServedValue } from '../../src/sim/record.ts';
+import { sleep } from '../integration/support/until.ts';
+import { SCAN_MS } from './pair-site.ts';
+import { SEED, type ServerPair } from './server-pair.ts';
+
+/*
+ * What the simulators recorded against what the archive tells. Of counters that change with every scan each
+ * value comes once, so a value is a scan slot.
+ */
+
+interface Row {
+  readonly value: string;
+  readonly timeUs: number;
+  readonly term: number;
+  readonly isHidden: boolean;
+}
+
+interface Span {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+interface Told {
+  /** Ascending in time. */
+  readonly rows: readonly Row[];
+  readonly gaps: readonly Span[];
+}
+
+/** Around a failover, all tags together. */
+export interface Judgement {
+  readonly tags: number;
+  /** (tag, scan slot)s that nothing tells of, within one pause of each tag. */
+  readonly lostSlots: number;
+  /** The longest pause of a tag, ms. */
+  readonly holeMs: number;
+  /** Pauses of more than the polling explains of which a part is not declared as a gap. */
+  readonly undeclared: number;
+  /** Values that the default view shows twice. */
+  readonly doubled: number;
+  /** Values that no simulator served. */
+  readonly foreign: number;
+  /** Rows that the default view shows under a lower term after those of a higher one. */
+  readonly disordered: number;
+  /** Rows that it hides, since another instance tells better. */
+  readonly marked: number;
+  /** Of a row that came first under each term but the first, the time, integer µs. */
+  readonly firstOfTermUs: readonly number[];
+  readonly findings: readonly string[];
+}
+
+/** What `expect` finds in a judgement without a fault. */
+export const FAULTLESS = { undeclared: 0, doubled: 0, foreign: 0, disordered: 0, findings: [] };
+
+/** Blocks are sealed at 250 ms and committed within 100 ms more; on a busy machine it takes longer. */
+const SETTLE_MS = 1200;
+/** Polls may be so many scans apart, with a value that one of them sees twice, before it is called a pause. */
+const PAUSE_SCANS = 3;
+/** Of a pause the scan before and after need not be declared, nor what two processes take to note the time. */
+const UNDECLARED_MAX_US = (PAUSE_SCANS + 1) * SCAN_MS * 1000;
+const FINDINGS_MAX = 10;
+
+/** Judges what happened from a moment on until now. */
+export async function judge(pair: ServerPair, fromUs: number): Promise<Judgement> {
+  const toUs = pair.nowUs;
+  await sleep(SETTLE_MS);
+  const findings: string[] = [];
+  const served = Map.groupBy(pair.served, ({ tag }) => tag);
+  const parts = await Promise.all(
+    quickTags(pair).map(async (tag) => {
+      const told = await read(pair, { tag, fromUs, toUs });
+      return judgeTag(told, served.get(tag) ?? [], (text) => findings.push(`${tag}: ${text}`));
+    }),
+  );
+  const sum = (key: 'lostSlots' | 'undeclared' | 'doubled' | 'foreign' | 'disordered' | 'marked'): number =>
+    parts.reduce((total, part) => total + part[key], 0);
+  return {
+    tags: parts.length,
+    lostSlots: sum('lostSlots'),
+    holeMs: Math.max(...parts.map(({ holeMs }) => holeMs)),
+    undeclared: sum('undeclared'),
+    doubled: sum('doubled'),
+    foreign: sum('foreign'),
+    disordered: sum('disordered'),
+    marked: sum('marked'),
+    firstOfTermUs: firstOfTerms(parts.flatMap(({ shown }) => shown)),
+    findings: findings.slice(0, FINDINGS_MAX),
+  };
+}
+
+/** Counters whose value changes with every scan. */
+function quickTags({ site }: ServerPair): string[] {
+  const lines = site.processes.flatMap((process) => process.lines);
+  const tags = lines
+    .flatMap((line) => (line.driver === 'modbus' ? line.stations : []))
+    .flatMap((s) => s.tags);
+  return tags.filter((tag) => stepMsOf(tag, SEED) === tag.scanMs).map(({ name }) => name);
+}
+
+async function read(pair: ServerPair, query: { tag: string; fromUs: number; toUs: number }): Promise<Told> {
+  const rows: Row[] = [];
+  const gaps: Span[] = [];
+  for await (const line of pair.queries.query({ ...query, withMarked: true })) {
+    if (line.kind === 'segment' && line.state === 'gap') {
+      gaps.push({ fromUs: timeUs(line.from), toUs: timeUs(line.to) });
+    } else if (line.kind === 'sample' && line.state !== 'before' && line.value !== null) {
+      const isHidden = line.marks.some((mark) => mark === 'overlap' || mark === 'duplicate');
+      rows.push({ value: String(line.value), timeUs: timeUs(line.time), term: line.term, isHidden });
+    }
+  }
+  return { rows: rows.toSorted((a, b) => a.timeUs - b.timeUs), gaps };
+}
+
+function judgeTag({ rows, gaps }: Told, served: readonly ServedValue[], find: (text: string) => void) {
+  const shown = rows.filter(({ isHidden }) => !isHidden);
+  const values = new Set(served.map(({ value }) => String(value)));
+  const counts = { undeclared: 0, doubled: 0, foreign: 0, disordered: 0, lostSlots: 0, holeMs: 0 };
+  const seen = new Set<string>();
+  for (const [at, row] of shown.entries()) {
+    const before = shown[at - 1];
+    if (!values.has(row.value)) {
+      counts.foreign += 1;
+      find(`${row.value} was never served`);
+    }
+    if (seen.has(row.value)) {
+      counts.doubled += 1;
+      find(`${row.value} under term ${row.term} at ${row.timeUs} is shown twice`);
+    }
+    seen.add(row.value);
+    if (before === undefined) continue;
+    if (row.term < before.term) {
+      counts.disordered += 1;
+      find(`term ${row.term} at ${row.timeUs} comes after term ${before.term} at ${before.timeUs}`);
+    }
+    countPause({ fromUs: before.timeUs, toUs: row.timeUs }, { gaps, counts, find });
+  }
+  return { ...counts, shown, marked: rows.length - shown.length };
+}
+
+interface Pauses {
+  readonly gaps: readonly Span[];
+  readonly counts: { undeclared: number; lostSlots: number; holeMs: number };
+  readonly find: (text: string) => void;
+}
+
+function countPause({ fromUs, toUs }: Span, { gaps, counts, find }: Pauses): void {
+  const pauseMs = (toUs - fromUs) / 1000;
+  counts.holeMs = Math.max(counts.holeMs, pauseMs);
+  if (pauseMs < PAUSE_SCANS * SCAN_MS) return;
+  counts.lostSlots += Math.round(pauseMs / SCAN_MS) - 1;
+  const declaredUs = gaps
+    .map((gap) => Math.max(0, Math.min(gap.toUs, toUs) - Math.max(gap.fromUs, fromUs)))
+    .reduce((sum, us) => sum + us, 0);
+  if (toUs - fromUs - declaredUs <= UNDECLARED_MAX_US) return;
+  counts.undeclared += 1;
+  find(`nothing from ${fromUs} to ${toUs}, and ${declaredUs} µs of it declared`);
+}
+
+function firstOfTerms(shown: readonly Row[]): number[] {
+  const firstUs = new Map<number, number>();
+  for (const { term, timeUs } of shown) {
+    firstUs.set(term, Math.min(firstUs.get(term) ?? timeUs, timeUs));
+  }
+  return [...firstUs]
+    .sort((a, b) => a[0] - b[0])
+    .slice(1)
+    .map(([, timeUs]) => timeUs);
+}
+
+function timeUs(text: string): number {
+  const parsed = parseTimeUs(text, 0);
+  if (parsed === null) throw new Error(`the archive told a time that is none: ${text}`);
+  return parsed;
+}
