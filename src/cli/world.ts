@@ -53,17 +53,24 @@ export function realWorld(log: LogOptions): RealWorld {
   };
 }
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** Two signals of one keystroke are no further apart: the terminal's own, and what the launcher passes on. */
+const SAME_KEYSTROKE_MS = 1000;
+
+/**
+ * Resolves at the first SIGTERM or SIGINT. Another SIGTERM changes nothing: a service manager tells every
+ * process of the service, and the launcher passes on what it hears, so one stop may come twice. Another
+ * Ctrl-C, a second later or more, is a person who does not want to wait: it ends the process at once.
+ */
 export function untilSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    const end = (signal: NodeJS.Signals): void => {
-      for (const each of ['SIGTERM', 'SIGINT'] as const) {
-        process.removeListener(each, end);
-        process.once(each, () => process.exit(130));
-      }
-      resolve(signal);
-    };
-    process.once('SIGTERM', end);
-    process.once('SIGINT', end);
+    let firstMs: number | null = null;
+    for (const each of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(each, () => {
+        const isAgain = firstMs !== null && performance.now() - firstMs >= SAME_KEYSTROKE_MS;
+        if (isAgain && each === 'SIGINT') process.exit(130);
+        firstMs ??= performance.now();
+        resolve(each);
+      });
+    }
   });
 }
