@@ -9,6 +9,7 @@ import { isMissed } from './support/bench.ts';
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   archive: async () => (await import('./archive.ts')).archiveBench,
   drain: async () => (await import('./drain.ts')).drainBench,
+  failover: async () => (await import('./failover.ts')).failoverBench,
   line: async () => (await import('./line.ts')).lineBench,
   memory: async () => (await import('./memory.ts')).memoryBench,
   ring: async () => (await import('./ring.ts')).ringBench,

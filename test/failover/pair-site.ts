@@ -9,6 +9,8 @@ export interface PairSiteOptions {
   readonly kernel: Address;
   readonly peers: Readonly<Record<1 | 2, { readonly address: Address; readonly listen: Address }>>;
   readonly modbusPort: number;
+  /** `null`: the process has no line of OPC UA. */
+  readonly opcuaPort: number | null;
   readonly standby: StandbyMode;
 }
 
@@ -18,9 +20,9 @@ const COUNTERS = 16;
 /** Addresses that the connections of each instance leave from, by which a cable tells them apart. */
 export const LOCAL: Readonly<Record<1 | 2, string>> = { 1: '127.0.0.11', 2: '127.0.0.12' };
 
-/** One process on two comm servers, with one quick Modbus line of counters. Returns the site file. */
+/** One process on two comm servers, with quick lines of counters. Returns the site file. */
 export function writePairSite(directory: string, options: PairSiteOptions): string {
-  const { kernel, peers, modbusPort, standby } = options;
+  const { kernel, peers, modbusPort, opcuaPort, standby } = options;
   const counters = Array.from({ length: COUNTERS }, (_, at) => [
     `c${at}`,
     { address: 2 * at, type: 'uint32', class: 'counter', scan: `${SCAN_MS}ms` },
@@ -52,6 +54,7 @@ export function writePairSite(directory: string, options: PairSiteOptions): stri
             ...{ responseTimeout: '500ms', reconnectDelayMin: '100ms', reconnectDelayMax: '300ms' },
             stations: { P1: { unit: 1, tags: Object.fromEntries(counters) } },
           },
+          ...(opcuaPort === null ? {} : { reactors: opcuaLine(opcuaPort) }),
         },
       },
     },
@@ -59,4 +62,16 @@ export function writePairSite(directory: string, options: PairSiteOptions): stri
   const file = join(directory, 'site.json');
   writeFileSync(file, JSON.stringify(site, null, 2));
   return file;
+}
+
+function opcuaLine(port: number): unknown {
+  const counters = Array.from({ length: COUNTERS }, (_, at) => [
+    `c${at}`,
+    { nodeId: `ns=1;s=R1.c${at}`, type: 'int64', class: 'counter', sampling: `${SCAN_MS}ms` },
+  ]);
+  return {
+    ...{ driver: 'opcua', endpoint: `opc.tcp://127.0.0.1:${port}/kom`, standby: 'warm' },
+    ...{ publishingInterval: '100ms', reconnectDelayMin: '200ms', reconnectDelayMax: '500ms' },
+    stations: { R1: { tags: Object.fromEntries(counters) } },
+  };
 }

@@ -24,7 +24,10 @@ export const SEED = 7;
 export type InstanceNumber = 1 | 2;
 
 export interface PairOptions {
+  /** Of the line of Modbus. */
   readonly standby: StandbyMode;
+  /** There is a line of OPC UA too, with a warm standby. */
+  readonly withOpcua?: boolean;
   /**
    * Cables that can be pulled lie between the instances, and before the Kernel. A cable takes connections for
    * a dead process too, so the evidence of death is there only without it.
@@ -61,7 +64,7 @@ export class ServerPair implements AsyncDisposable {
     this.#plant = plant;
   }
 
-  static async make({ standby, withCables = false }: PairOptions): Promise<ServerPair> {
+  static async make({ standby, withOpcua = false, withCables = false }: PairOptions): Promise<ServerPair> {
     const directory = mkdtempSync(join(tmpdir(), 'kom-pair-'));
     const kernel = { host: '127.0.0.21', port: await freePort() };
     const listen = { 1: await addressOf(1), 2: await addressOf(2) };
@@ -76,6 +79,7 @@ export class ServerPair implements AsyncDisposable {
     const file = writePairSite(directory, {
       ...{ kernel: kernelCable?.address ?? kernel, peers, standby },
       modbusPort: await freePort(),
+      opcuaPort: withOpcua ? await freePort() : null,
     });
     writeKernelFile(directory, kernel);
     const { site } = await loadSite(file);
@@ -156,11 +160,11 @@ export class ServerPair implements AsyncDisposable {
 
   /** It stands by, hears its peer, and the Kernel if there is one, and polls if it is to. */
   async untilReady(instance: InstanceNumber): Promise<void> {
-    const isHot = this.site.processes[0]?.lines[0]?.failover.standby === 'hot';
+    const isCold = (this.site.processes[0]?.lines ?? []).every(({ failover }) => failover.standby === 'cold');
     await until(`instance ${instance} to stand by`, async () => {
       const { member, lines } = await this.status(instance);
       const hears = member?.peer?.state === 'there' && (this.#kernel === null || member.kernelAnswers);
-      return member?.role === 'standby' && hears && (!isHot || lines.every((line) => line.isConnected));
+      return member?.role === 'standby' && hears && (isCold || lines.every((line) => line.isConnected));
     });
   }
 
