@@ -15,11 +15,13 @@ interface Row {
   readonly value: string;
   readonly timeUs: number;
   readonly term: number;
+  /** The device's own time, where it gives one. */
+  readonly deviceUs: number | null;
   readonly isChange: boolean;
   readonly isHidden: boolean;
 }
 
-interface Span {
+export interface Span {
   readonly fromUs: number;
   readonly toUs: number;
 }
@@ -33,10 +35,10 @@ interface Told {
 /** Around a failover, all tags together. */
 export interface Judgement {
   readonly tags: number;
-  /** (tag, scan slot)s of polled tags that the plant told somebody, and that the archive does not tell. */
+  /** (tag, scan slot)s of polled tags that nothing tells of, in pauses that a takeover falls into. */
   readonly lostSlots: number;
-  /** Those in which nobody asked the plant, in pauses of more than the polling explains. */
-  readonly unaskedSlots: number;
+  /** The same in other pauses of more than three scans: the active instance polled late. */
+  readonly lateSlots: number;
   /** Values that the plant queued for a subscription and that nothing tells of. */
   readonly lostValues: number;
   /** The longest pause of a tag, ms. */
@@ -45,6 +47,11 @@ export interface Judgement {
   readonly undeclared: number;
   /** Values that the default view shows twice, and not as the value that still holds when another begins. */
   readonly doubled: number;
+  /**
+   * Of a subscription: shown as the device timed it, and once more, by the time at which the new instance
+   * read it, because it came behind the snapshot of the takeover.
+   */
+  readonly retimed: number;
   /** Values that no simulator served. */
   readonly foreign: number;
   /** Rows that the default view shows under a lower term after those of a higher one. */
@@ -65,13 +72,18 @@ const SETTLE_MS = 1200;
 const PAUSE_SCANS = 3;
 /** On a busy machine polls are late; so much is not declared. */
 const UNDECLARED_MAX_US = (2 * SCAN_MS + 1000) * 1000;
-/** Between the record of the plant and the time that a reader gives, if their clocks agree. */
-const NOTED_US = SCAN_MS * 1000;
 const ON_ITS_WAY_US = 500_000;
 const FINDINGS_MAX = 10;
 
-/** Judges what happened from a moment on until now. */
-export async function judge(pair: ServerPair, fromUs: number): Promise<Judgement> {
+/**
+ * Judges what happened from a moment on until now.
+ * @param takeovers from each failure until the other instance was active
+ */
+export async function judge(
+  pair: ServerPair,
+  fromUs: number,
+  takeovers: readonly Span[] = [],
+): Promise<Judgement> {
   const toUs = pair.nowUs;
   await sleep(SETTLE_MS);
   const findings: string[] = [];
@@ -81,13 +93,14 @@ export async function judge(pair: ServerPair, fromUs: number): Promise<Judgement
       const find = (text: string): void => void findings.push(`${tag}: ${text}`);
       // After the archive: a clock that is late tells of what came since.
       const recorded = pair.served.filter((value) => value.tag === tag);
-      return judgeTag(told, recorded, { isPolled, find, fromUs, untilUs: toUs - ON_ITS_WAY_US });
+      return judgeTag(told, recorded, { isPolled, find, takeovers, fromUs, untilUs: toUs - ON_ITS_WAY_US });
     }),
   );
   const sum = (
     key:
       | 'lostSlots'
-      | 'unaskedSlots'
+      | 'lateSlots'
+      | 'retimed'
       | 'lostValues'
       | 'undeclared'
       | 'doubled'
@@ -98,11 +111,12 @@ export async function judge(pair: ServerPair, fromUs: number): Promise<Judgement
   return {
     tags: parts.length,
     lostSlots: sum('lostSlots'),
-    unaskedSlots: sum('unaskedSlots'),
+    lateSlots: sum('lateSlots'),
     lostValues: sum('lostValues'),
     holeMs: Math.max(...parts.map(({ holeMs }) => holeMs)),
     undeclared: sum('undeclared'),
     doubled: sum('doubled'),
+    retimed: sum('retimed'),
     foreign: sum('foreign'),
     disordered: sum('disordered'),
     marked: sum('marked'),
@@ -141,6 +155,7 @@ async function read(pair: ServerPair, query: { tag: string; fromUs: number; toUs
       rows.push({
         value: String(line.value),
         timeUs: timeUs(line.time),
+        deviceUs: line.deviceTime === null ? null : timeUs(line.deviceTime),
         term: line.term,
         isChange,
         isHidden,
@@ -153,22 +168,25 @@ async function read(pair: ServerPair, query: { tag: string; fromUs: number; toUs
 interface Judged {
   readonly isPolled: boolean;
   readonly find: (text: string) => void;
+  readonly takeovers: readonly Span[];
   readonly fromUs: number;
   /** What was served later may still be on its way. */
   readonly untilUs: number;
 }
 
 function judgeTag({ rows, gaps }: Told, served: readonly ServedValue[], judged: Judged) {
-  const { isPolled, find } = judged;
-  const shown = rows.filter(({ isHidden }) => !isHidden);
+  const { isPolled, find, takeovers } = judged;
+  const view = rows.filter(({ isHidden }) => !isHidden);
+  const shown = view.filter((row) => !view.some((other) => isRetimed(other, row)));
   const values = new Set(served.map(({ value }) => String(value)));
   const counts = {
     undeclared: 0,
     doubled: 0,
+    retimed: view.length - shown.length,
     foreign: 0,
     disordered: 0,
     lostSlots: 0,
-    unaskedSlots: 0,
+    lateSlots: 0,
     holeMs: 0,
   };
   const seen = new Set<string>();
@@ -189,10 +207,17 @@ function judgeTag({ rows, gaps }: Told, served: readonly ServedValue[], judged: 
       counts.disordered += 1;
       find(`term ${row.term} at ${row.timeUs} comes after term ${before.term} at ${before.timeUs}`);
     }
-    if (isPolled) countPause({ fromUs: before.timeUs, toUs: row.timeUs }, { gaps, served, counts, find });
+    if (isPolled) countPause({ fromUs: before.timeUs, toUs: row.timeUs }, { gaps, takeovers, counts, find });
   }
   const lostValues = isPolled ? 0 : countLost(served, seen, judged);
-  return { ...counts, lostValues, shown, marked: rows.length - shown.length };
+  return { ...counts, lostValues, shown, marked: rows.length - view.length };
+}
+
+/** A change that the new instance read too late to keep its time, which the former one tells as well. */
+function isRetimed(retimed: Row, former: Row): boolean {
+  const { isChange, deviceUs, timeUs, term, value } = retimed;
+  const isLater = isChange && deviceUs !== null && deviceUs !== timeUs;
+  return isLater && former.timeUs === deviceUs && former.value === value && former.term < term;
 }
 
 function countLost(served: readonly ServedValue[], seen: ReadonlySet<string>, judged: Judged): number {
@@ -208,22 +233,19 @@ function countLost(served: readonly ServedValue[], seen: ReadonlySet<string>, ju
 
 interface Pauses {
   readonly gaps: readonly Span[];
-  readonly served: readonly ServedValue[];
-  readonly counts: { undeclared: number; lostSlots: number; unaskedSlots: number; holeMs: number };
+  readonly takeovers: readonly Span[];
+  readonly counts: { undeclared: number; lostSlots: number; lateSlots: number; holeMs: number };
   readonly find: (text: string) => void;
 }
 
-function countPause({ fromUs, toUs }: Span, { gaps, served, counts, find }: Pauses): void {
+function countPause({ fromUs, toUs }: Span, { gaps, takeovers, counts, find }: Pauses): void {
   const pauseMs = (toUs - fromUs) / 1000;
   counts.holeMs = Math.max(counts.holeMs, pauseMs);
   if (pauseMs < PAUSE_SCANS * SCAN_MS) return;
-  const inside = served.filter(
-    ({ servedAtUs }) => servedAtUs > fromUs + NOTED_US && servedAtUs < toUs - NOTED_US,
-  );
-  const told = new Set(inside.map(({ value }) => String(value)));
-  counts.lostSlots += told.size;
-  counts.unaskedSlots += Math.max(0, Math.round(pauseMs / SCAN_MS) - 1 - told.size);
-  if (told.size > 0) find(`${[...told].join(', ')} is not told, between ${fromUs} and ${toUs}`);
+  const isTakeover = takeovers.some((takeover) => takeover.fromUs < toUs && takeover.toUs > fromUs);
+  const slots = Math.round(pauseMs / SCAN_MS) - 1;
+  if (isTakeover) counts.lostSlots += slots;
+  else counts.lateSlots += slots;
   const declaredUs = gaps
     .map((gap) => Math.max(0, Math.min(gap.toUs, toUs) - Math.max(gap.fromUs, fromUs)))
     .reduce((sum, us) => sum + us, 0);

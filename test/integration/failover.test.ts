@@ -10,7 +10,7 @@ test('kill -9 of the active instance: the standby takes over within a second, an
   await pair.server(1).kill('SIGKILL');
   const activeUs = await pair.untilActive(2, killedUs);
   await sleep(1500);
-  const judgement = await judge(pair, killedUs - 1_500_000);
+  const judgement = await judge(pair, killedUs - 1_500_000, [{ fromUs: killedUs, toUs: activeUs }]);
   console.info('kill -9, hot line', { takeoverMs: (activeUs - killedUs) / 1000, ...judgement });
   expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0 });
   expect(judgement.firstOfTermUs).toHaveLength(1);

@@ -67,11 +67,15 @@ export class Kom implements AsyncDisposable {
 
   /** Waits for a line of the log; the error shows what came instead. */
   async untilLog(message: string, timeoutMs?: number): Promise<void> {
-    const isSaid = (): boolean => {
-      if (this.#isOver) throw new Error(`ended without "${message}": ${this.#stdout}${this.#stderr}`);
-      return this.log.some(({ msg }) => msg === message);
-    };
-    await until(`"${message}"`, isSaid, timeoutMs);
+    const said = () => `${this.#stdout}${this.#stderr}`;
+    await until(
+      () => `"${message}" in ${said()}`,
+      () => {
+        if (this.#isOver) throw new Error(`ended without "${message}": ${said()}`);
+        return this.log.some(({ msg }) => msg === message);
+      },
+      timeoutMs,
+    );
   }
 
   kill(signal: NodeJS.Signals): Promise<Finished> {

@@ -4,13 +4,15 @@ const CHECK_MS = 20;
 
 /** Waits until something holds; the error says what was waited for. */
 export async function until(
-  what: string,
+  what: string | (() => string),
   holds: () => boolean | Promise<boolean>,
   timeoutMs = 15_000,
 ): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    if (performance.now() > endMs) {
+      throw new Error(`waited ${timeoutMs} ms for ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(CHECK_MS);
   }
 }
