@@ -8,10 +8,12 @@ export interface PairSiteOptions {
   /** Where the agents look for the Kernel, and each other: by the number of the instance. */
   readonly kernel: Address;
   readonly peers: Readonly<Record<1 | 2, { readonly address: Address; readonly listen: Address }>>;
-  readonly modbusPort: number;
+  readonly modbus: Address;
   /** `null`: the process has no line of OPC UA. */
   readonly opcuaPort: number | null;
   readonly standby: StandbyMode;
+  /** Its links leave the machine, without TLS. */
+  readonly isOpen?: boolean;
 }
 
 export const SCAN_MS = 100;
@@ -22,14 +24,14 @@ export const LOCAL: Readonly<Record<1 | 2, string>> = { 1: '127.0.0.11', 2: '127
 
 /** One process on two comm servers, with quick lines of counters. Returns the site file. */
 export function writePairSite(directory: string, options: PairSiteOptions): string {
-  const { kernel, peers, modbusPort, opcuaPort, standby } = options;
+  const { kernel, peers, modbus, opcuaPort, standby } = options;
   const counters = Array.from({ length: COUNTERS }, (_, at) => [
     `c${at}`,
     { address: 2 * at, type: 'uint32', class: 'counter', scan: `${SCAN_MS}ms` },
   ]);
   const server = (instance: 1 | 2) => ({
     ...{ instance, data: `./agent${instance}`, controlSocket: `./agent${instance}.sock` },
-    localAddress: LOCAL[instance],
+    ...(options.isOpen === true ? {} : { localAddress: LOCAL[instance] }),
     peer: [
       {
         address: formatAddress(peers[instance].address),
@@ -39,7 +41,8 @@ export function writePairSite(directory: string, options: PairSiteOptions): stri
   });
   const site = {
     site: 'Waterworks',
-    kernels: [{ address: formatAddress(kernel) }],
+    kernels: [{ address: formatAddress(kernel), insecure: options.isOpen === true }],
+    peer: { insecure: options.isOpen === true },
     servers: { ServerKom1: server(1), ServerKom2: server(2) },
     processes: {
       KomA: {
@@ -49,7 +52,7 @@ export function writePairSite(directory: string, options: PairSiteOptions): stri
         lines: {
           pumps: {
             driver: 'modbus-tcp',
-            address: `127.0.0.1:${modbusPort}`,
+            address: formatAddress(modbus),
             ...{ standby, doublePolling: standby === 'hot' },
             ...{ responseTimeout: '500ms', reconnectDelayMin: '100ms', reconnectDelayMax: '300ms' },
             stations: { P1: { unit: 1, tags: Object.fromEntries(counters) } },

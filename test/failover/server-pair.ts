@@ -78,7 +78,7 @@ export class ServerPair implements AsyncDisposable {
     };
     const file = writePairSite(directory, {
       ...{ kernel: kernelCable?.address ?? kernel, peers, standby },
-      modbusPort: await freePort(),
+      modbus: { host: '127.0.0.1', port: await freePort() },
       opcuaPort: withOpcua ? await freePort() : null,
     });
     writeKernelFile(directory, kernel);

@@ -15,6 +15,8 @@ export interface Finished {
 export interface KomOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The network namespace that it runs in. */
+  readonly namespace?: string;
 }
 
 /** A process of the program, as a user starts it. */
@@ -26,8 +28,12 @@ export class Kom implements AsyncDisposable {
   #isOver = false;
 
   constructor(args: readonly string[], options: KomOptions = {}) {
-    const { cwd, env } = options;
-    this.#child = spawn(process.execPath, [KOM, ...args], {
+    const { cwd, env, namespace } = options;
+    const command = [process.execPath, KOM, ...args];
+    // The program takes the place of ip, with its number.
+    const [file = '', ...rest] =
+      namespace === undefined ? command : ['ip', 'netns', 'exec', namespace, ...command];
+    this.#child = spawn(file, rest, {
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(cwd === undefined ? {} : { cwd }),
       env: { ...process.env, ...env },
