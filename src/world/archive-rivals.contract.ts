@@ -14,6 +14,7 @@ import {
 import type { Archive, ArchiveBlock } from './archive.ts';
 
 const RIVAL_HASH = 'c'.repeat(32);
+const LATER_RUN = '3'.repeat(32);
 const SCAN_MS = 1000;
 const SECOND = 1_000_000;
 /** `P1.a` is polled each second, all others are subscribed. */
@@ -107,6 +108,17 @@ export function rivalsContract(archiveOf: () => Archive, reopen: () => Promise<A
       await begin();
       await commit(higher, lower);
       expect(await shown('P1.a')).toEqual(marked);
+    });
+
+    test('a later run of the instance that told better leaves the marks as they were', async () => {
+      await begin();
+      await commit(lower);
+      await commit(higher);
+      const run = { streamId: LATER_RUN, term: HIGHER + 16, first: 1 };
+      const streams = [streamOf(LATER_RUN, { instance: 2 })];
+      await archiveOf().commit(transactionOf({ streams }));
+      await commit(told({ ...run, points: [[11, 31]] }));
+      expect(await shown('P1.a')).toEqual(['1 10', '1 12 overlap', '2 24', '2 25', '1 19 overlap', '2 31']);
     });
 
     test('equal subscribed rows are a duplicate on the lower term; others are kept', async () => {

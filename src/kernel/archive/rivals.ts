@@ -108,17 +108,19 @@ async function markAround(writer: TransactionWriter, around: Surroundings): Prom
   const own = await rowSpan(writer, [stream.id], span);
   if (own === null) return;
   const reached = { fromUs: own.fromUs - reachUs, toUs: own.toUs + reachUs };
-  const both = [stream, ...rivals];
+  // Marks are made anew for a whole piece, so whoever has rows there has a say: a former run of the same
+  // instance too.
+  const all = streams.filter((each) => hasRows(writer, each));
   const pieces = new Set(await piecesWith(writer, { streams: rivals, span: reached, filter: 'true' }));
   if (isMoved) {
     // What was marked beside the former times of the rows is not any more.
-    const marked = { streams: both, span: EVER, filter: `NOT ${NOT_MARKED}` };
+    const marked = { streams: all, span: EVER, filter: `NOT ${NOT_MARKED}` };
     for (const piece of await piecesWith(writer, marked)) pieces.add(piece);
   }
   for (const piece of pieces) {
     const fromUs = piece * PIECE_US - reachUs;
     await markPiece(writer, {
-      streams: both,
+      streams: all,
       span: { fromUs, toUs: fromUs + PIECE_US + 2 * reachUs },
       reachUs,
     });
@@ -192,8 +194,12 @@ async function markPiece(
   { streams, span, reachUs }: Omit<Surroundings, 'stream' | 'isMoved'>,
 ): Promise<void> {
   const { database } = writer;
-  const ids = streams.map(({ id }) => id);
   const read = { fromUs: span.fromUs - reachUs, toUs: span.toUs + reachUs };
+  const ids: number[] = [];
+  for (const { id } of streams) {
+    const whole = await wholeSpan(writer, id);
+    if (whole !== null && whole.fromUs <= read.toUs && whole.toUs >= read.fromUs) ids.push(id);
+  }
   const rows: Row[] = [];
   for (const table of tablesOf(writer, read)) {
     const found = await database.readWritten(
