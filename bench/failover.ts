@@ -44,7 +44,15 @@ const CABLE: Failure = {
   },
 };
 
-type SummedKey = 'lostSlots' | 'lateSlots' | 'lostValues' | 'doubled' | 'retimed' | 'undeclared' | 'marked';
+type SummedKey =
+  | 'lostSlots'
+  | 'answeredSlots'
+  | 'lateSlots'
+  | 'lostValues'
+  | 'doubled'
+  | 'retimed'
+  | 'undeclared'
+  | 'marked';
 
 async function measure({ quick, samples }: BenchOptions): Promise<readonly Figure[]> {
   const runs = samples ?? (quick ? QUICK_RUNS : RUNS);
@@ -60,6 +68,10 @@ async function measure({ quick, samples }: BenchOptions): Promise<readonly Figur
     ...times('stopMs', 'process stopped', { tookMs: stopMs, atMost: 2000 }),
     ...times('cableMs', 'all cables of the active one pulled', { tookMs: cableMs, atMost: 2000 }),
     none('lostHot', `(tag, scan slot)s lost ${all}, hot Modbus line`, sum('lostSlots')),
+    {
+      ...{ key: 'lostHotAnswered', unit: '', about: 'of these the plant answered somebody' },
+      value: sum('answeredSlots'),
+    },
     none('lostWarm', `values lost ${all}, warm OPC UA line`, sum('lostValues')),
     none('duplicates', `values that the default view shows twice ${all}`, sum('doubled')),
     {

@@ -37,6 +37,8 @@ export interface Judgement {
   readonly tags: number;
   /** (tag, scan slot)s of polled tags that nothing tells of, in pauses that a takeover falls into. */
   readonly lostSlots: number;
+  /** Those of them in which the plant answered somebody: in the others no instance asked. */
+  readonly answeredSlots: number;
   /** The same in other pauses of more than three scans: the active instance polled late. */
   readonly lateSlots: number;
   /** Values that the plant queued for a subscription and that nothing tells of. */
@@ -72,6 +74,8 @@ const SETTLE_MS = 1200;
 const PAUSE_SCANS = 3;
 /** On a busy machine polls are late; so much is not declared. */
 const UNDECLARED_MAX_US = (2 * SCAN_MS + 1000) * 1000;
+/** Between the record of the plant and the time that a reader gives, if their clocks agree. */
+const NOTED_US = 50_000;
 const ON_ITS_WAY_US = 500_000;
 const FINDINGS_MAX = 10;
 
@@ -99,6 +103,7 @@ export async function judge(
   const sum = (
     key:
       | 'lostSlots'
+      | 'answeredSlots'
       | 'lateSlots'
       | 'retimed'
       | 'lostValues'
@@ -111,6 +116,7 @@ export async function judge(
   return {
     tags: parts.length,
     lostSlots: sum('lostSlots'),
+    answeredSlots: sum('answeredSlots'),
     lateSlots: sum('lateSlots'),
     lostValues: sum('lostValues'),
     holeMs: Math.max(...parts.map(({ holeMs }) => holeMs)),
@@ -186,6 +192,7 @@ function judgeTag({ rows, gaps }: Told, served: readonly ServedValue[], judged: 
     foreign: 0,
     disordered: 0,
     lostSlots: 0,
+    answeredSlots: 0,
     lateSlots: 0,
     holeMs: 0,
   };
@@ -207,7 +214,8 @@ function judgeTag({ rows, gaps }: Told, served: readonly ServedValue[], judged: 
       counts.disordered += 1;
       find(`term ${row.term} at ${row.timeUs} comes after term ${before.term} at ${before.timeUs}`);
     }
-    if (isPolled) countPause({ fromUs: before.timeUs, toUs: row.timeUs }, { gaps, takeovers, counts, find });
+    if (isPolled)
+      countPause({ fromUs: before.timeUs, toUs: row.timeUs }, { gaps, takeovers, served, counts, find });
   }
   const lostValues = isPolled ? 0 : countLost(served, seen, judged);
   return { ...counts, lostValues, shown, marked: rows.length - view.length };
@@ -234,18 +242,24 @@ function countLost(served: readonly ServedValue[], seen: ReadonlySet<string>, ju
 interface Pauses {
   readonly gaps: readonly Span[];
   readonly takeovers: readonly Span[];
-  readonly counts: { undeclared: number; lostSlots: number; lateSlots: number; holeMs: number };
+  readonly served: readonly ServedValue[];
+  readonly counts: Record<'undeclared' | 'lostSlots' | 'answeredSlots' | 'lateSlots' | 'holeMs', number>;
   readonly find: (text: string) => void;
 }
 
-function countPause({ fromUs, toUs }: Span, { gaps, takeovers, counts, find }: Pauses): void {
+function countPause({ fromUs, toUs }: Span, { gaps, takeovers, served, counts, find }: Pauses): void {
   const pauseMs = (toUs - fromUs) / 1000;
   counts.holeMs = Math.max(counts.holeMs, pauseMs);
   if (pauseMs < PAUSE_SCANS * SCAN_MS) return;
   const isTakeover = takeovers.some((takeover) => takeover.fromUs < toUs && takeover.toUs > fromUs);
   const slots = Math.round(pauseMs / SCAN_MS) - 1;
-  if (isTakeover) counts.lostSlots += slots;
-  else counts.lateSlots += slots;
+  if (isTakeover) {
+    const answers = served.filter((each) => {
+      return each.servedAtUs > fromUs + NOTED_US && each.servedAtUs < toUs - NOTED_US;
+    });
+    counts.lostSlots += slots;
+    counts.answeredSlots += new Set(answers.map(({ value }) => String(value))).size;
+  } else counts.lateSlots += slots;
   const declaredUs = gaps
     .map((gap) => Math.max(0, Math.min(gap.toUs, toUs) - Math.max(gap.fromUs, fromUs)))
     .reduce((sum, us) => sum + us, 0);
