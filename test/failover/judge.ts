@@ -70,7 +70,7 @@ export const FAULTLESS = { undeclared: 0, doubled: 0, foreign: 0, disordered: 0,
 
 /** Blocks are sealed at 250 ms and committed within 100 ms more; on a busy machine it takes longer. */
 const SETTLE_MS = 1200;
-/** Polls may be so many scans apart, with a value that one of them sees twice, before it is called a pause. */
+/** Polls may be so many scans apart, with a value that one of them sees twice, before it is a pause. */
 const PAUSE_SCANS = 3;
 /** On a busy machine polls are late; so much is not declared. */
 const UNDECLARED_MAX_US = (2 * SCAN_MS + 1000) * 1000;

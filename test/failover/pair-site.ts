@@ -48,7 +48,12 @@ export function writePairSite(directory: string, options: PairSiteOptions): stri
       KomA: {
         servers: ['ServerKom1', 'ServerKom2'],
         buffer: { capacity: '32MB', window: '2MB', freeDiskFloor: '1MB' },
-        uplink: { reconnectDelayMin: '50ms', reconnectDelayMax: '200ms', liveInterval: '100ms' },
+        uplink: {
+          reconnectDelayMin: '50ms',
+          reconnectDelayMax: '200ms',
+          holdMax: '1s',
+          liveInterval: '100ms',
+        },
         lines: {
           pumps: {
             driver: 'modbus-tcp',

@@ -3,7 +3,7 @@ import { FAULTLESS, judge } from '../failover/judge.ts';
 import { ServerPair } from '../failover/server-pair.ts';
 import { sleep } from './support/until.ts';
 
-test('kill -9 of the active instance: the standby takes over within a second, and nothing of a hot line is lost', async () => {
+test('kill -9 of the active instance: takeover within a second, nothing of a hot line is lost', async () => {
   await using pair = await ServerPair.started({ standby: 'hot' });
   await sleep(1500);
   const killedUs = pair.nowUs;

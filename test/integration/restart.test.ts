@@ -66,7 +66,7 @@ test('killed during the outage: the backlog is replayed, the time it was off is 
   expect(tag.filter(({ kind }) => kind === 'sample').length, 'what the outage held').toBeGreaterThan(1);
 });
 
-test('stopped during the outage, and told so twice: all is in the ring first, and nothing counts as a crash', async () => {
+test('stopped in the outage, and told so twice: all is in the ring, nothing counts as a crash', async () => {
   const { setup, agent } = await withSpawnedAgent();
   await using _ = setup;
   setup.cable.cut();
