@@ -62,7 +62,7 @@ test('a segment that was made ahead and never used is gone after the next start'
   await ring.append([blockAt(ring, 10)]).catch(() => undefined);
   await clock.advance(10);
   disk.beforeOperation = undefined;
-  await (await disk.open('segment-0000000002')).close();
+  await (await disk.open('segment-0000000003')).close();
   const again = await open();
   expect(await disk.list('quarantine')).toEqual([]);
   expect((await disk.list()).filter((name) => name.startsWith('segment'))).toEqual(['segment-0000000001']);

@@ -6,6 +6,8 @@ import { invariant } from '../domain/errors.ts';
 import type { StoreWrite } from '../world/store.ts';
 import { nextPlace, type RingCore, withGaps } from './core.ts';
 import type { MetaState } from './meta.ts';
+import type { Reblocker } from './reblocker.ts';
+import { copyOf } from './reblocking.ts';
 import {
   dictionaryKey,
   encodeBlockRecord,
@@ -37,10 +39,12 @@ interface SegmentStart {
 /** Puts blocks into the open segment, and makes room for the next one. */
 export class Appender {
   readonly #core: RingCore;
+  readonly #reblocker: Reblocker;
   readonly #dictionaries = new Map<string, { readonly bytes: Uint8Array; readonly record: Uint8Array }>();
 
-  constructor(core: RingCore) {
+  constructor(core: RingCore, reblocker: Reblocker) {
     this.#core = core;
+    this.#reblocker = reblocker;
   }
 
   putDictionary({ hash, bytes }: EncodedDictionary): void {
@@ -167,13 +171,18 @@ export class Appender {
     const present = core.segments.map((each) => (each.number === sealed?.number ? sealed : each));
     const victims = await this.#victims(present, blockBytes);
     if (victims === null) return false;
-    await stores.closeUsed();
+    const isKept = sealed !== null && !victims.includes(sealed) && (await this.#reblocker.keeps(sealed));
+    if (!isKept) await stores.closeUsed();
     const seal = (state: MetaState): MetaState => {
       const { nextNumber, nextPosition } = nextPlace(state);
-      const segments = state.segments.map((each) => (each.number === sealed?.number ? sealed : each));
+      const segments = state.segments.flatMap((each) => {
+        if (each.number !== sealed?.number) return [each];
+        return isKept ? [sealed, copyOf(sealed)] : [sealed];
+      });
       return { ...state, segments: [...segments, emptySegment(nextNumber, nextPosition)] };
     };
     await core.retire(victims, seal);
+    if (isKept) this.#reblocker.start(sealed);
     if (!isAhead) await core.sweep();
     return true;
   }

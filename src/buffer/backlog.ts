@@ -273,8 +273,9 @@ export class Backlog {
   async reject(block: NumberedSpan, reason: 'rejected' | 'corrupt' | 'dropped'): Promise<void> {
     const { streamId, firstSequence, count, fromUs, toUs } = block;
     const numbers = { firstSequence, lastSequence: firstSequence + count - 1, countAtMost: count };
-    await this.#options.ring.declareGap({ streamId, ...numbers, fromUs, toUs, reason });
-    this.#givenUp.add({ streamId, first: firstSequence, last: numbers.lastSequence });
+    const { ring } = this.#options;
+    await ring.declareGap({ streamId, ...numbers, fromUs, toUs, reason });
+    this.#givenUp.add({ streamId, first: firstSequence, last: numbers.lastSequence }, ring.streams());
     this.#replays.refused(streamId, firstSequence);
     this.#signalMore();
   }

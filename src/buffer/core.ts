@@ -1,10 +1,11 @@
 import { describeError, invariant, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
-import type { Disk } from '../world/store.ts';
+import type { Disk, Store } from '../world/store.ts';
 import { assertWatermarks, type StreamRecord, withoutForgotten, withStored } from './chain.ts';
 import { addGap, countLost, undeclared, withoutSettled } from './gap-ledger.ts';
 import { META_NAME, type Meta, type MetaState } from './meta.ts';
 import type { Quarantine } from './quarantine.ts';
+import type { Reblocking } from './reblocking.ts';
 import type { RingOptions } from './ring.ts';
 import { scanSegment } from './scan.ts';
 import { gapsOfSegment, isAcknowledged, type SegmentFacts, segmentName } from './segment.ts';
@@ -38,6 +39,8 @@ export class RingCore {
   open: SegmentFacts | null;
   /** The stream of this run. */
   current: StreamRecord;
+  /** A sealed segment whose blocks are joined at present; whoever takes its store away ends that. */
+  reblocking: Reblocking | null = null;
   readonly #acked = new Map<string, number>();
   /** Ordinals up to here are known to a Kernel. */
   #knownThrough = 0;
@@ -160,11 +163,22 @@ export class RingCore {
       throw new KomError('KOM_STORE_WRITE', gone.join(', '), { got: 'a deleted directory' });
   }
 
+  /** For reading; see `SegmentStores.reader`. @throws KomError KOM_STORE_OPEN */
+  async reader(number: number): Promise<Store> {
+    const isAnother = number !== this.reblocking?.source && number !== this.open?.number;
+    if (this.reblocking !== null && isAnother) {
+      // The segment to be read may need as much disk as the copy, and its memory.
+      this.reblocking = null;
+      await this.sweep();
+    }
+    return await this.setup.stores.reader(number);
+  }
+
   /** Deletes the directories of doomed segments; what does not go now goes later. */
   async sweep(): Promise<void> {
     const { disk, stores, meta, options } = this.setup;
     for (const { number, state } of meta.state.segments) {
-      if (state !== 'doomed' || this.#removed.has(number)) continue;
+      if (state !== 'doomed' || this.#removed.has(number) || number === this.reblocking?.target) continue;
       try {
         await stores.release(number);
         await disk.remove(segmentName(number));
@@ -275,6 +289,7 @@ export class RingCore {
     if (this.#failure === null) log.error({ error: error.message }, 'the ring does not take writes');
     this.#lastError = error.message;
     this.#failure = { error: error.message, retryAtMs: clock.monotonicMs() + RETRY_MS };
+    this.reblocking = null;
     for (const database of [this.setup.stores, this.setup.meta]) {
       try {
         await database.close();
@@ -301,11 +316,14 @@ export function withGaps(state: MetaState, gaps: readonly SequenceGap[]): MetaSt
   return { ...state, gaps: fresh.reduce(addGap, state.gaps), totals: { ...state.totals, lost } };
 }
 
-/** Number and position that the next segment starts with. */
+/**
+ * Number and position that the next segment starts with. The number between is left for what its predecessor
+ * becomes when its blocks are joined.
+ */
 export function nextPlace(state: MetaState): { readonly nextNumber: number; readonly nextPosition: number } {
   const { nextNumber, nextPosition } = state.totals;
   return {
-    nextNumber: state.segments.reduce((next, each) => Math.max(next, each.number + 1), nextNumber),
+    nextNumber: state.segments.reduce((next, each) => Math.max(next, each.number + 2), nextNumber),
     nextPosition: state.segments.reduce((next, each) => Math.max(next, each.lastPosition + 1), nextPosition),
   };
 }

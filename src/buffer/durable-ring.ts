@@ -10,6 +10,8 @@ import { Appender } from './append.ts';
 import { type RingCore, withGaps } from './core.ts';
 import { type RingFacts, recordsBehind } from './facts.ts';
 import { Reader } from './reader.ts';
+import { Reblocker } from './reblocker.ts';
+import { presentForm } from './reblocking.ts';
 import type {
   AppendResult,
   MarkDetails,
@@ -32,6 +34,7 @@ export class DurableRing implements Ring {
   readonly stream: StreamInfo;
   readonly minted = Promise.resolve();
   readonly #core: RingCore;
+  readonly #reblocker: Reblocker;
   readonly #appender: Appender;
   readonly #ahead: SegmentAhead;
   readonly #reader: Reader;
@@ -41,7 +44,8 @@ export class DurableRing implements Ring {
   constructor(core: RingCore) {
     this.#core = core;
     this.stream = core.current.info;
-    this.#appender = new Appender(core);
+    this.#reblocker = new Reblocker(core, (job) => this.#job(job));
+    this.#appender = new Appender(core, this.#reblocker);
     this.#ahead = new SegmentAhead(core, this.#appender, (job) => this.#job(job));
     this.#reader = new Reader(core);
   }
@@ -154,8 +158,8 @@ export class DurableRing implements Ring {
 
   records(segment: number, after: RingPosition, limitBytes: number): Promise<readonly StoreRecord[] | null> {
     return this.#job(async () => {
-      if (!this.#core.segments.some(({ number }) => number === segment)) return null;
-      return await recordsBehind(this.#core.setup.stores, { segment, after, limitBytes });
+      const present = presentForm(this.#core.segments, segment);
+      return present && (await recordsBehind(this.#core, { segment: present.number, after, limitBytes }));
     });
   }
 
@@ -164,6 +168,7 @@ export class DurableRing implements Ring {
     const closing = this.#queue.run(async () => {
       const { log } = this.#core.setup.options;
       const { stores, meta } = this.#core.setup;
+      this.#reblocker.stop();
       for (const step of [
         () => this.#core.writing(() => this.#core.commit()),
         () => stores.close(),

@@ -1,4 +1,4 @@
-import type { Block, DecodedBlock } from '../domain/block/block.ts';
+import { type Block, type DecodedBlock, lastSequence } from '../domain/block/block.ts';
 import { decodeBlock, entryAt, isClockFixAt } from '../domain/block/codec.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
@@ -51,6 +51,7 @@ export async function* exportRing(
     const runs = segment.runs.filter((run) => isWanted(run, filter));
     for (const run of runs) {
       let position = run.firstPosition;
+      let through = 0;
       const unreadable = (error: unknown): ExportRow => {
         if (!isKomError(error)) throw error;
         return {
@@ -69,7 +70,8 @@ export async function* exportRing(
             const { dictionaryHash: hash } = block.header;
             const dictionary = dictionaries.get(hash) ?? (await inspection.dictionary(hash));
             dictionaries.set(hash, dictionary);
-            yield* rowsOf(decodeBlock(block), dictionary, filter);
+            yield* rowsOf(decodeBlock(block), dictionary, { ...filter, through });
+            through = lastSequence(block.header);
           } catch (error) {
             yield unreadable(error);
           }
@@ -102,16 +104,21 @@ async function* recordsOf(inspection: RingInspection, segment: number, run: Run)
   }
 }
 
-function* rowsOf(block: DecodedBlock, dictionary: Dictionary, filter: ExportFilter): Generator<ExportRow> {
+/** The numbers up to `through` were exported: blocks that are joined meanwhile hold some of them again. */
+function* rowsOf(
+  block: DecodedBlock,
+  dictionary: Dictionary,
+  filter: ExportFilter & { readonly through: number },
+): Generator<ExportRow> {
   const { streamId, firstSequence, count } = block.header;
   const names = filter.tags === undefined ? null : new Set(filter.tags);
   const stations = new Set(
     dictionary.tags.filter(({ name }) => names?.has(name) ?? true).map(({ station }) => station),
   );
   for (let at = 0; at < count; at++) {
-    if (isClockFixAt(block, at)) continue;
-    const entry = entryAt(block, at);
     const sequence = firstSequence + at;
+    if (sequence <= filter.through || isClockFixAt(block, at)) continue;
+    const entry = entryAt(block, at);
     if (isTimeGap(entry)) {
       const isOfStation = entry.station === null || stations.has(entry.station);
       const isOfTag = entry.tags.length === 0 || entry.tags.some((name) => names?.has(name) ?? true);

@@ -36,7 +36,7 @@ export interface RingInspection {
 
 /** Records of a segment's blocks, behind a position. @throws KomError KOM_STORE_READ, KOM_STORE_OPEN */
 export async function recordsBehind(
-  stores: SegmentStores,
+  stores: Pick<SegmentStores, 'reader'>,
   { segment, after, limitBytes }: { segment: number; after: RingPosition; limitBytes: number },
 ): Promise<readonly StoreRecord[]> {
   const store = await stores.reader(segment);

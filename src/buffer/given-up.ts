@@ -1,4 +1,6 @@
 import { type BlockHeader, lastSequence } from '../domain/block/block.ts';
+import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import type { RingStream } from './ring.ts';
 
 /** Ranges that are remembered at most; the oldest is then sent once more, as data behind its gap. */
 const RANGES_MAX = 10_000;
@@ -16,8 +18,11 @@ interface GivenUp {
 export class GivenUpRanges {
   #ranges: GivenUp[] = [];
 
-  add(range: GivenUp): void {
-    this.#ranges.push(range);
+  /** What a Kernel has of a block, as `streams` tell, need not go again either. */
+  add(range: GivenUp, streams: readonly RingStream[]): void {
+    const { streamId, first, last } = range;
+    const { ackedThrough = 0 } = streams.find(({ info }) => info.streamId === streamId) ?? {};
+    this.#ranges.push({ streamId, first: first <= ackedThrough + 1 ? FIRST_SEQUENCE : first, last });
     if (this.#ranges.length > RANGES_MAX) this.#ranges.shift();
   }
 

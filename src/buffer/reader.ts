@@ -113,9 +113,9 @@ export class Reader {
 
   /** Reads from a segment; repairs it, and at last gives it up, when it keeps failing. */
   async #guarded<T>(segment: SegmentFacts, job: (store: Store) => Promise<T>): Promise<T | undefined> {
-    const { stores, disk, options } = this.#core.setup;
+    const { disk, options } = this.#core.setup;
     try {
-      const result = await job(await stores.reader(segment.number));
+      const result = await job(await this.#core.reader(segment.number));
       this.#failures.delete(segment.number);
       return result;
     } catch (error) {
@@ -236,17 +236,19 @@ function lostBetween(run: Run, first: number, last: number): SequenceGap[] {
 }
 
 /**
- * Position of the first block of a run that ends at or behind a number; what cannot be read counts as such a
- * block, so the result may be early, never late.
+ * A position behind all blocks of a run that end before a number, and not behind any other; what cannot be
+ * read counts as a block that ends behind it, so the result may be early, never late. Where blocks were
+ * joined there are positions without one.
  */
 async function seek(store: Store, run: Run, sequence: number): Promise<RingPosition> {
   let low = run.firstPosition;
   let high = run.lastPosition;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const value = await store.get(positionKey(middle));
-    const block = value === undefined ? undefined : decodeBlockRecord(value);
-    if (block !== undefined && lastSequence(block.header) < sequence) low = middle + 1;
+    const [record] = await store.read({ gte: positionKey(middle), lte: positionKey(high), limit: 1 });
+    const block = record === undefined ? undefined : decodeBlockRecord(record.value);
+    const at = record === undefined ? undefined : positionOf(record.key);
+    if (at !== undefined && block !== undefined && lastSequence(block.header) < sequence) low = at + 1;
     else high = middle;
   }
   return low;

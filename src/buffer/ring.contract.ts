@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { blockEntryAt, decodeBlock } from '../domain/block/codec.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import { OPEN_END } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
@@ -10,14 +11,19 @@ import {
   DICTIONARY_HASH,
   drained,
   openTestRing,
+  SMALL_DICTIONARY,
   START_US,
   sequencesOf,
+  smallBlocks,
+  smallSample,
 } from './ring.fixture.ts';
 
 interface World {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
+  /** Lets so much time pass. */
+  readonly pass: (ms: number) => Promise<void>;
 }
 
 /** The stories that a ring keeps to on any disk; `make` gives a fresh empty one. */
@@ -283,6 +289,34 @@ export function ringContract(name: string, make: () => Promise<World>): void {
       const again = await openTestRing(world.disk, world);
       expect(again.gaps()).toEqual([gap]);
       expect(again.stat().lostByReason).toEqual({ rejected: 5 });
+      await again.close();
+    });
+
+    test('small blocks are joined when their segment is sealed: the same samples in less room', async () => {
+      const world = await make();
+      const ring = await openTestRing(world.disk, world);
+      await ring.putDictionary(SMALL_DICTIONARY);
+      let last = 0;
+      for (; ring.stat().segments < 3; last += 200)
+        await ring.append(smallBlocks(ring, last + 1, last + 200));
+      const { diskBytes, blocks } = ring.stat();
+      for (let at = 0; at < 20 && ring.stat().blocks === blocks; at += 1) await world.pass(100);
+      await ring.close();
+      const again = await openTestRing(world.disk, world);
+      expect(again.stat()).toMatchObject({ samples: last, segments: 3 });
+      expect(again.stat().diskBytes).toBeLessThan(0.8 * diskBytes);
+      const read = await drained(again);
+      expect(sequencesOf(read).get(ring.stream.streamId)).toEqual([{ first: 1, last }]);
+      for (const { block } of read) {
+        const decoded = decodeBlock(block);
+        for (let at = 0; at < block.header.count; at += 1) {
+          expect(blockEntryAt(decoded, at)).toEqual(smallSample(block.header.firstSequence + at));
+        }
+      }
+      expect(read.length).toBeLessThan(0.8 * blocks);
+      expect([...((await again.dictionary(SMALL_DICTIONARY.hash)) ?? [])]).toEqual([
+        ...SMALL_DICTIONARY.bytes,
+      ]);
       await again.close();
     });
 

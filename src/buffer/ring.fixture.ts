@@ -1,6 +1,7 @@
 import type { Block } from '../domain/block/block.ts';
 import { encodeBlock } from '../domain/block/codec.ts';
 import { joinTouching, type SequenceRange } from '../domain/coverage.ts';
+import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import type { Sample } from '../domain/sample.ts';
 import type { Clock } from '../world/clock.ts';
 import { silentLog } from '../world/log.ts';
@@ -51,6 +52,53 @@ export function blockOf(streamId: string, firstSequence: number, count = 10, tex
     dictionaryHash: DICTIONARY_HASH,
     sealedMonotonicUs: firstSequence,
   });
+}
+
+/** Labels the samples of small blocks. */
+export const SMALL_DICTIONARY = encodeDictionary({
+  site: 's',
+  process: 'p',
+  tags: Array.from({ length: 7 }, (_, at) => ({
+    name: `t${at}`,
+    station: 's',
+    class: 'measurement',
+    type: 'float64',
+    unit: '',
+    formerly: [],
+  })),
+});
+
+/** The sample that a number has in a small block, whatever block it is in. */
+export function smallSample(sequence: number): Sample {
+  const mixed = Math.imul(sequence ^ (sequence >>> 3), 0x9e37_79b1);
+  const value = ((Math.imul(mixed ^ (mixed >>> 15), 0x85eb_ca6b) >>> 8) % 30_000) / 10;
+  return {
+    tagIndex: sequence % 7,
+    sourceTimeUs: START_US + sequence * 1000,
+    value,
+    quality: 0,
+    cause: 'change',
+  };
+}
+
+/** A block that is worth joining with others: a few numbers. */
+export function smallBlock(streamId: string, firstSequence: number, count = 8): Block {
+  const samples = Array.from({ length: count }, (_, at) => smallSample(firstSequence + at));
+  return encodeBlock(samples, {
+    streamId,
+    firstSequence,
+    dictionaryHash: SMALL_DICTIONARY.hash,
+    sealedMonotonicUs: firstSequence,
+  });
+}
+
+/** Consecutive blocks from one number to another. */
+export function smallBlocks(ring: Ring, first: number, last: number, count = 8): Block[] {
+  const blocks: Block[] = [];
+  for (let at = first; at <= last; at += count) {
+    blocks.push(smallBlock(ring.stream.streamId, at, Math.min(count, last - at + 1)));
+  }
+  return blocks;
 }
 
 /** Consecutive blocks of ten samples, from block number `from` to `to`: block 1 has the sequences 1 to 10. */

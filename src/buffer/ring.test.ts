@@ -16,7 +16,8 @@ function makeWorld(seed = 1) {
   const random = createSimulatedRandom(seed);
   const disk = new SimulatedDisk(clock, random);
   const open = (options: Partial<RingOptions> = {}) => openTestRing(disk, { clock, random }, options);
-  return { clock, random, disk, open };
+  const pass = async (ms: number) => await clock.advance(ms);
+  return { clock, random, disk, open, pass };
 }
 
 /** What a Kernel would cover of a stream if it got everything that the ring has, blocks and gaps. */
@@ -90,7 +91,7 @@ test('nothing that was resolved is lost when the power goes at any operation', a
     expect(coverage.filter(({ state }) => state === 'corrupt')).toEqual([]);
     expect(coverage.length).toBeLessThanOrEqual(2);
     expect(again.stream.previous).toMatchObject({ endedCleanly: false, lastDurableSequence: end });
-    await again.close();
+    await clock.runUntil(again.close());
   }
 });
 
@@ -138,7 +139,7 @@ test('one flipped bit costs one block, which becomes a gap of its exact range', 
   const ring = await open();
   await ring.append(blocksOf(ring, 1, 30));
   for (const position of [1, 5, 30]) {
-    const name = position === 30 ? 'segment-0000000003' : DATA_SEGMENT;
+    const name = position === 30 ? 'segment-0000000005' : DATA_SEGMENT;
     disk.flipBit(name, positionKey(position), 4321);
   }
   disk.forget(DATA_SEGMENT, positionKey(7));
@@ -219,8 +220,8 @@ test('a segment that does not open is repaired, or else set aside with a gap', a
   await ring.append(blocksOf(ring, 1, 40));
   await ring.close();
   disk.damage(DATA_SEGMENT, 'repairable');
-  disk.damage('segment-0000000002', 'beyond-repair');
-  disk.damage('segment-0000000004', 'beyond-repair');
+  disk.damage('segment-0000000003', 'beyond-repair');
+  disk.damage('segment-0000000007', 'beyond-repair');
   const again = await open();
   const failures: unknown[] = [];
   for (let attempt = 0; attempt < 12; attempt += 1) {
@@ -230,7 +231,7 @@ test('a segment that does not open is repaired, or else set aside with a gap', a
   expect(failures.every((error) => isKomError(error, 'KOM_STORE_READ'))).toBe(true);
   const states = (await coverageOf(again, ring.stream.streamId)).map(({ state }) => state);
   expect(states).toEqual(['data', 'corrupt', 'data', 'corrupt']);
-  expect(await disk.list('quarantine')).toEqual(['0001-segment-0000000004', '0002-segment-0000000002']);
+  expect(await disk.list('quarantine')).toEqual(['0001-segment-0000000007', '0002-segment-0000000003']);
   await again.append(blocksOf(again, 1, 1));
   await again.close();
 });
@@ -240,7 +241,7 @@ test('a deleted segment becomes a gap, a foreign directory goes to a bounded qua
   const ring = await open();
   await ring.append(blocksOf(ring, 1, 40));
   await ring.close();
-  await disk.remove('segment-0000000002');
+  await disk.remove('segment-0000000003');
   for (let at = 1; at <= 7; at += 1) await (await disk.open(`foreign-${at}`)).close();
   const again = await open();
   const coverage = await coverageOf(again, ring.stream.streamId);
@@ -255,11 +256,11 @@ test('a segment that somebody brought back is taken in', async () => {
   const ring = await open();
   await ring.append(blocksOf(ring, 1, 40));
   await ring.close();
-  await disk.rename('segment-0000000002', 'aside/copy');
+  await disk.rename('segment-0000000003', 'aside/copy');
   const without = await open();
   expect(without.gaps()).toHaveLength(1);
   await without.close();
-  await disk.rename('aside/copy', 'segment-0000000002');
+  await disk.rename('aside/copy', 'segment-0000000003');
   const again = await open();
   expect(sequencesOf(await drained(again)).get(ring.stream.streamId)).toEqual([{ first: 1, last: 400 }]);
 });

@@ -216,7 +216,8 @@ export interface Ring {
   /** What the ring knows of its streams, segments and losses, acknowledged ones included. */
   facts(): RingFacts;
   /**
-   * Records of a segment as they are on the disk, behind a position; nothing is repaired or declared.
+   * Records of a segment as they are on the disk, behind a position; nothing is repaired or declared. Where
+   * its blocks were joined meanwhile, the first one may hold numbers of blocks up to that position, too.
    * `null`: the segment is gone. @throws KomError KOM_STORE_READ, KOM_STORE_OPEN
    */
   records(segment: number, after: RingPosition, limitBytes: number): Promise<readonly StoreRecord[] | null>;

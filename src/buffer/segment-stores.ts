@@ -5,16 +5,24 @@ import { segmentName } from './segment.ts';
 const WRITE_BUFFER_FACTOR = 1.25;
 const CACHE_BYTES = 64 * 1024;
 
+interface Opening {
+  readonly number: number;
+  readonly opening: Promise<Store>;
+}
+
 /**
  * The databases of segments that are open: the one that is written to, one more that is read, and for a
- * moment the one that will be written to next.
+ * while the one that will be written to next, and the one that the blocks of the read one are copied to.
  */
 export class SegmentStores {
   readonly #disk: Disk;
   readonly #writeBufferBytes: number;
   #writer: { number: number; store: Store } | null = null;
   #reader: { number: number; store: Store } | null = null;
-  #next: { readonly number: number; readonly opening: Promise<Store> } | null = null;
+  #next: Opening | null = null;
+  #copy: Opening | null = null;
+  /** Highest number that was closed after it was written to: from there on it is not in a write buffer. */
+  #closedThrough = 0;
 
   constructor(disk: Disk, segmentBytes: number) {
     this.#disk = disk;
@@ -46,6 +54,38 @@ export class SegmentStores {
     }
   }
 
+  /**
+   * Leaves the segment that is written to open for `kept`, in the place of the one that is read: its blocks
+   * are in its write buffer, and reading them from there makes LevelDB write nothing. False: they are not.
+   */
+  async keepWriter(number: number): Promise<boolean> {
+    if (this.#writer?.number !== number || number <= this.#closedThrough) return false;
+    await this.#closeReader();
+    this.#reader = this.#writer;
+    this.#writer = null;
+    return true;
+  }
+
+  /** What `keepWriter` left open, as long as nothing closed it. */
+  kept(number: number): Store | undefined {
+    return this.#reader?.number === number ? this.#reader.store : undefined;
+  }
+
+  /**
+   * Makes the database that blocks are copied to, beside all that goes on meanwhile.
+   * @throws KomError KOM_STORE_OPEN
+   */
+  async openCopy(number: number): Promise<void> {
+    const opening = this.#open(number);
+    this.#copy = { number, opening };
+    await opening;
+  }
+
+  /** What `openCopy` opened; `undefined`: it was closed. */
+  copy(number: number): Promise<Store> | undefined {
+    return this.#copy?.number === number ? this.#copy.opening : undefined;
+  }
+
   /** For reading; the segment that was read before is closed. */
   async reader(number: number): Promise<Store> {
     if (this.#writer?.number === number) return this.#writer.store;
@@ -60,6 +100,7 @@ export class SegmentStores {
     if (this.#writer?.number === number) await this.#closeWriter();
     if (this.#reader?.number === number) await this.#closeReader();
     if (this.#next?.number === number) await this.#closeNext();
+    if (this.#copy?.number === number) await this.#closeCopy();
   }
 
   /** Closes the segments that are written to and read. */
@@ -76,6 +117,7 @@ export class SegmentStores {
       await this.closeUsed();
     } finally {
       await this.#closeNext();
+      await this.#closeCopy();
     }
   }
 
@@ -89,8 +131,13 @@ export class SegmentStores {
   async #closeNext(): Promise<void> {
     const next = this.#next;
     this.#next = null;
-    // One that did not open is no more to close, and whoever asked for it knows.
-    await (await next?.opening.catch(() => undefined))?.close();
+    await closeOpening(next);
+  }
+
+  async #closeCopy(): Promise<void> {
+    const copy = this.#copy;
+    this.#copy = null;
+    await closeOpening(copy);
   }
 
   #open(number: number): Promise<Store> {
@@ -103,6 +150,7 @@ export class SegmentStores {
   async #closeWriter(): Promise<void> {
     const open = this.#writer;
     this.#writer = null;
+    this.#closedThrough = Math.max(this.#closedThrough, open?.number ?? 0);
     await open?.store.close();
   }
 
@@ -111,4 +159,9 @@ export class SegmentStores {
     this.#reader = null;
     await open?.store.close();
   }
+}
+
+async function closeOpening(opening: Opening | null): Promise<void> {
+  // One that did not open is no more to close, and whoever asked for it knows.
+  await (await opening?.opening.catch(() => undefined))?.close();
 }

@@ -36,7 +36,7 @@ export interface SegmentFacts {
 }
 
 /** More holes in a run than this and the narrowest is counted as held, which costs nothing but precision. */
-const RANGES_MAX = 64;
+export const RANGES_MAX = 64;
 
 const NAME = /^segment-(\d{10})$/;
 

@@ -6,7 +6,7 @@ import { SimulatedDisk } from '../world/simulated/disk.ts';
 import { createSimulatedRandom } from '../world/simulated/random.ts';
 import { Backlog } from './backlog.ts';
 import { dropHeld } from './drop.ts';
-import { blocksOf, openTestRing } from './ring.fixture.ts';
+import { blocksOf, openTestRing, smallBlocks } from './ring.fixture.ts';
 
 async function setUp(policy: 'always' | 'on-outage') {
   const random = createSimulatedRandom(5);
@@ -58,6 +58,41 @@ it.each(['always', 'on-outage'] as const)(
     expect(await drain(backlog)).toBe('51-60 61-70');
   },
 );
+
+/** A ring whose first segment is sealed and its blocks joined, across whatever was asked of it before. */
+async function joined(during: (backlog: Backlog) => Promise<void> | void) {
+  const { clock, ring, backlog, streamId } = await setUp('always');
+  backlog.setSendMode('on-request');
+  let last = 0;
+  const accept = async (count: number) => {
+    for (const block of smallBlocks(ring, last + 1, last + 8 * count)) backlog.accept(block);
+    last += 8 * count;
+    await clock.advance(1000);
+  };
+  await accept(10);
+  await during(backlog);
+  while (ring.stat().segments === 1) await accept(10);
+  await accept(1);
+  expect(ring.stat().blocks).toBeLessThan(20);
+  backlog.linkUp();
+  return { backlog, streamId, first: ring.stat().samples };
+}
+
+it('a joined block that begins with what is released goes, though it ends behind it', async () => {
+  const { backlog } = await joined((each) => each.release());
+  const [first, ...others] = (await drain(backlog)).split(' ');
+  expect(first).toMatch(/^1-\d{3}$/);
+  expect(others).toEqual([]);
+});
+
+it('what was dropped is not given out with what came after it', async () => {
+  const { backlog } = await joined(async (each) => {
+    each.acknowledge(each.streams().at(-1)?.info.streamId ?? '', 36);
+    await dropHeld(each, 1);
+  });
+  backlog.setSendMode('auto');
+  expect(await drain(backlog)).toMatch(/^81-/);
+});
 
 it('a backlog that is dropped becomes gap records and is not given out', async () => {
   const { clock, ring, backlog, streamId } = await setUp('always');

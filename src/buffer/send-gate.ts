@@ -1,4 +1,4 @@
-import { type BlockHeader, lastSequence } from '../domain/block/block.ts';
+import type { BlockHeader } from '../domain/block/block.ts';
 
 /** `on-request`: nothing goes out before somebody releases it; the archive lane stays in outage. */
 export type SendMode = 'auto' | 'on-request';
@@ -42,8 +42,9 @@ export class SendGate {
     this.#isDrained = true;
   }
 
+  /** Of a block that was joined of several, some may be behind what is released: it goes whole. */
   allows(header: BlockHeader): boolean {
     if (this.#mode === 'auto') return true;
-    return lastSequence(header) <= (this.#released.get(header.streamId) ?? 0);
+    return header.firstSequence <= (this.#released.get(header.streamId) ?? 0);
   }
 }

@@ -1,4 +1,4 @@
-import { type Block, lastSequence } from '../domain/block/block.ts';
+import { type Block, type BlockHeader, lastSequence } from '../domain/block/block.ts';
 import { decodeBlock, isSampleAt } from '../domain/block/codec.ts';
 import { joinTouching, type SequenceRange, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
@@ -50,14 +50,17 @@ export async function* verifyRing(inspection: RingInspection): AsyncGenerator<Ri
       }
       const { header, bytes } = found;
       const before = held.get(header.streamId)?.at(-1)?.last ?? 0;
-      if (header.firstSequence <= before) {
+      const last = lastSequence(header);
+      if (last <= before) {
         total.problems += 1;
         yield check.problem(`sequence ${header.firstSequence} stands behind ${before}`, header.streamId);
         continue;
       }
-      hold(header.streamId, { first: header.firstSequence, last: lastSequence(header) });
+      // Blocks that were joined while this goes on come again as a part of another.
+      const first = Math.max(header.firstSequence, before + 1);
+      hold(header.streamId, { first, last });
       total.blocks += 1;
-      total.samples += header.count;
+      total.samples += last - first + 1;
       total.bytes += bytes.length;
     }
     total.segments += 1;
@@ -90,6 +93,8 @@ class SegmentCheck {
   readonly #inspection: RingInspection;
   readonly #facts: SegmentFacts;
   readonly #tagCounts = new Map<string, number | null>();
+  /** Last number that was read, by stream. */
+  readonly #through = new Map<string, number>();
   #position: number;
 
   constructor(inspection: RingInspection, facts: SegmentFacts) {
@@ -118,12 +123,29 @@ class SegmentCheck {
       for (const { key, value } of records) {
         const position = positionOf(key) ?? this.#position + 1;
         if (position > lastPosition) return;
-        if (position > this.#position + 1) yield this.#missing(this.#position + 1, position - 1);
+        const block = decodeBlockRecord(value);
+        if (block !== undefined && this.#lacks(position, block.header)) {
+          yield this.#missing(this.#position + 1, position - 1);
+        }
         this.#position = position;
-        yield* this.#checkRecord(value);
+        yield* this.#checkBlock(block);
       }
     }
     if (!this.isGone && this.#position < lastPosition) yield this.#missing(this.#position + 1, lastPosition);
+  }
+
+  /** Numbers that stood between the last position and this one are gone; joined blocks leave none out. */
+  #lacks(position: number, header: BlockHeader): boolean {
+    if (position === this.#position + 1) return false;
+    const skipped = this.#facts.runs.filter(
+      (run) => run.firstPosition < position && run.lastPosition > this.#position,
+    );
+    return skipped.some((run) => {
+      if (run.streamId !== header.streamId) return true;
+      const before = { first: 0, last: this.#through.get(run.streamId) ?? 0 };
+      const behind = { first: header.firstSequence, last: Number.MAX_SAFE_INTEGER };
+      return run.ranges.some((range) => subtract(range, [before, behind]).length > 0);
+    });
   }
 
   #missing(first: number, last: number): RingProblem {
@@ -133,13 +155,13 @@ class SegmentCheck {
     return this.problem(`positions ${first} to ${last} are missing (${of || 'no stream'})`, streamId, first);
   }
 
-  async *#checkRecord(value: Uint8Array): AsyncGenerator<RingProblem | Block> {
-    const block = decodeBlockRecord(value);
+  async *#checkBlock(block: Block | undefined): AsyncGenerator<RingProblem | Block> {
     if (block === undefined) {
       yield this.problem('the block does not pass its CRC', null);
       return;
     }
     const { streamId, dictionaryHash } = block.header;
+    this.#through.set(streamId, lastSequence(block.header));
     try {
       const decoded = decodeBlock(block);
       const tagCount = await this.#tagCount(dictionaryHash);

@@ -21,11 +21,14 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 async function runAndKill(
   path: string,
   policy: StorePolicy,
+  size: 'large' | 'small',
 ): Promise<{ streamId: string; resolved: number }> {
-  const child = spawn(process.execPath, [CHILD, path, policy], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [CHILD, path, policy, size], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let said = '';
   child.stdout.on('data', (bytes: Buffer) => {
-    if (said === '') setTimeout(() => child.kill('SIGKILL'), Math.random() * 300);
+    if (said === '') setTimeout(() => child.kill('SIGKILL'), Math.random() * (size === 'small' ? 1500 : 300));
     said += bytes.toString();
   });
   await once(child, 'close');
@@ -35,28 +38,33 @@ async function runAndKill(
   return { streamId, resolved: Number(resolved) };
 }
 
-test.each(['always', 'on-outage'] as const)(
-  'with the policy %s a kill loses nothing durable',
-  async (policy) => {
-    const path = join(root, policy);
-    const world = { clock: createClock(), random: createRandom() };
-    for (let kill = 1; kill <= KILLS; kill += 1) {
-      const { streamId, resolved } = await runAndKill(path, policy);
-      const ring = await openTestRing(await openLevelDisk(path), world, { policy });
-      const stream = ring.streams().find(({ info }) => info.streamId === streamId);
-      const held = sequencesOf(await drained(ring)).get(streamId) ?? [];
-      const gaps = ring.gaps().filter((gap) => gap.streamId === streamId);
-      expect(gaps.filter(({ reason }) => reason !== 'evicted')).toEqual([]);
-      const acked = stream === undefined ? [] : [{ first: 1, last: stream.ackedThrough }];
-      const lost = gaps.map((gap) => ({ first: gap.firstSequence, last: gap.lastSequence }));
-      const all = joinTouching([...acked, ...held, ...lost].sort((a, b) => a.first - b.first));
-      expect(resolved).toBeGreaterThan(0);
-      expect(all).toHaveLength(1);
-      expect(all[0]?.first).toBe(1);
-      expect(all[0]?.last).toBeGreaterThanOrEqual(resolved);
-      expect(ring.stream.previous).toMatchObject({ streamId, endedCleanly: false });
-      expect(ring.stream.previous?.lastDurableSequence).toBe(all[0]?.last);
-      await ring.close();
-    }
-  },
-);
+test.each([
+  ['always', 'large'],
+  ['on-outage', 'large'],
+  ['always', 'small'],
+] as const)('with the policy %s and %s blocks a kill loses nothing durable', async (policy, size) => {
+  const path = join(root, `${policy}-${size}`);
+  let joined = 0;
+  const world = { clock: createClock(), random: createRandom() };
+  for (let kill = 1; kill <= KILLS; kill += 1) {
+    const { streamId, resolved } = await runAndKill(path, policy, size);
+    const ring = await openTestRing(await openLevelDisk(path), world, { policy });
+    const stream = ring.streams().find(({ info }) => info.streamId === streamId);
+    const held = sequencesOf(await drained(ring)).get(streamId) ?? [];
+    const gaps = ring.gaps().filter((gap) => gap.streamId === streamId);
+    expect(gaps.filter(({ reason }) => reason !== 'evicted')).toEqual([]);
+    const acked = stream === undefined ? [] : [{ first: 1, last: stream.ackedThrough }];
+    const lost = gaps.map((gap) => ({ first: gap.firstSequence, last: gap.lastSequence }));
+    const all = joinTouching([...acked, ...held, ...lost].sort((a, b) => a.first - b.first));
+    expect(resolved).toBeGreaterThan(0);
+    expect(all).toHaveLength(1);
+    expect(all[0]?.first).toBe(1);
+    expect(all[0]?.last).toBeGreaterThanOrEqual(resolved);
+    expect(ring.stream.previous).toMatchObject({ streamId, endedCleanly: false });
+    expect(ring.stream.previous?.lastDurableSequence).toBe(all[0]?.last);
+    joined += ring.facts().segments.filter(({ blocks, samples }) => samples > 50 * blocks).length;
+    expect(await (await openLevelDisk(path)).list('quarantine')).toEqual([]);
+    await ring.close();
+  }
+  if (size === 'small') expect(joined).toBeGreaterThan(0);
+});

@@ -31,6 +31,7 @@ async function makeWorld() {
   return {
     path,
     ...world,
+    pass: (ms: number) => world.clock.sleep(ms),
     open: (options?: Partial<RingOptions>) => openTestRing(world.disk, world, options),
   };
 }
@@ -70,20 +71,20 @@ async function flipBit(path: string, at: number): Promise<void> {
 /** Name → what is done to the files of the closed ring → samples of 400 that must survive at least. */
 const DAMAGES: readonly [string, (path: string) => Promise<void>, number][] = [
   ['nothing', async () => undefined, 400],
-  ['CURRENT of a segment is gone', async (path) => unlink(join(path, 'segment-0000000002', 'CURRENT')), 400],
+  ['CURRENT of a segment is gone', async (path) => unlink(join(path, 'segment-0000000003', 'CURRENT')), 400],
   [
     'CURRENT of a segment is nonsense',
-    async (path) => writeFile(join(path, 'segment-0000000002', 'CURRENT'), 'x'),
+    async (path) => writeFile(join(path, 'segment-0000000003', 'CURRENT'), 'x'),
     400,
   ],
   [
     'MANIFEST of a segment is gone',
-    async (path) => unlink(await fileOf(join(path, 'segment-0000000002'), /^MANIFEST/)),
+    async (path) => unlink(await fileOf(join(path, 'segment-0000000003'), /^MANIFEST/)),
     400,
   ],
   [
     'MANIFEST of the open segment is gone',
-    async (path) => unlink(await fileOf(join(path, 'segment-0000000004'), /^MANIFEST/)),
+    async (path) => unlink(await fileOf(join(path, 'segment-0000000007'), /^MANIFEST/)),
     400,
   ],
   ['MANIFEST of meta is empty', async (path) => truncate(await fileOf(join(path, 'meta'), /^MANIFEST/)), 400],
@@ -96,12 +97,12 @@ const DAMAGES: readonly [string, (path: string) => Promise<void>, number][] = [
   ],
   [
     'the log of a segment is torn',
-    async (path) => truncate(await fileOf(join(path, 'segment-0000000002'), /\.log$/), 5000),
+    async (path) => truncate(await fileOf(join(path, 'segment-0000000003'), /\.log$/), 5000),
     300,
   ],
   [
     'the log of the open segment is torn',
-    async (path) => truncate(await fileOf(join(path, 'segment-0000000004'), /\.log$/), 100),
+    async (path) => truncate(await fileOf(join(path, 'segment-0000000007'), /\.log$/), 100),
     300,
   ],
   [
@@ -111,17 +112,17 @@ const DAMAGES: readonly [string, (path: string) => Promise<void>, number][] = [
   ],
   [
     'a bit of a segment is flipped',
-    async (path) => flipBit(await fileOf(join(path, 'segment-0000000003'), /\.log$/), 5000),
+    async (path) => flipBit(await fileOf(join(path, 'segment-0000000005'), /\.log$/), 5000),
     270,
   ],
   [
     'nonsense stands behind the end of the open segment',
-    async (path) => appendFile(await fileOf(join(path, 'segment-0000000004'), /\.log$/), 'x'.repeat(777)),
+    async (path) => appendFile(await fileOf(join(path, 'segment-0000000007'), /\.log$/), 'x'.repeat(777)),
     400,
   ],
   [
     'a bit of the open segment is flipped',
-    async (path) => flipBit(await fileOf(join(path, 'segment-0000000004'), /\.log$/), 2000),
+    async (path) => flipBit(await fileOf(join(path, 'segment-0000000007'), /\.log$/), 2000),
     300,
   ],
   [
@@ -133,8 +134,8 @@ const DAMAGES: readonly [string, (path: string) => Promise<void>, number][] = [
   [
     'a segment is a file',
     async (path) => {
-      await rm(join(path, 'segment-0000000002'), { recursive: true });
-      await writeFile(join(path, 'segment-0000000002'), 'not a directory');
+      await rm(join(path, 'segment-0000000003'), { recursive: true });
+      await writeFile(join(path, 'segment-0000000003'), 'not a directory');
     },
     270,
   ],
@@ -149,11 +150,11 @@ const DAMAGES: readonly [string, (path: string) => Promise<void>, number][] = [
     'a segment and meta are gone',
     async (path) => {
       await rm(join(path, 'meta'), { recursive: true });
-      await rm(join(path, 'segment-0000000002'), { recursive: true });
+      await rm(join(path, 'segment-0000000003'), { recursive: true });
     },
     270,
   ],
-  ['a segment is gone', async (path) => rm(join(path, 'segment-0000000002'), { recursive: true }), 270],
+  ['a segment is gone', async (path) => rm(join(path, 'segment-0000000003'), { recursive: true }), 270],
 ];
 
 test.each(DAMAGES)(
@@ -276,8 +277,8 @@ test('a ring cloned onto a second box: one history, two streams', async () => {
 test.each([
   ['everything', (path: string) => path],
   ['meta', (path: string) => join(path, 'meta')],
-  ['a sealed segment', (path: string) => join(path, 'segment-0000000002')],
-  ['the open segment', (path: string) => join(path, 'segment-0000000004')],
+  ['a sealed segment', (path: string) => join(path, 'segment-0000000003')],
+  ['the open segment', (path: string) => join(path, 'segment-0000000007')],
 ])('%s is deleted under way: noticed at the alive mark, declared, and the ring goes on', async (_, gone) => {
   const { path, open } = await makeWorld();
   const ring = await open();

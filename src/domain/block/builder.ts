@@ -20,8 +20,10 @@ import {
   BLOCK_VERSION,
   type Block,
   type BlockHeader,
+  type DecodedBlock,
   ENTRY_CAUSE_SHIFT,
   ENTRY_DEVICE_TIMED,
+  ENTRY_KIND_MASK,
   EntryKind,
 } from './block.ts';
 import { writeBody } from './body-writer.ts';
@@ -70,6 +72,33 @@ export class BlockBuilder {
     else this.#addSample(entry);
   }
 
+  /** Adds every entry of a block as it is. */
+  addBlock(block: DecodedBlock): void {
+    const { count, fromUs } = block.header;
+    const start = this.#count;
+    invariant(start + count <= BLOCK_ENTRIES_MAX, 'a block is sealed before it is over-full');
+    while (this.#capacity < start + count) this.#grow();
+    this.#count += count;
+    // No entry is earlier, nor does a time gap begin earlier.
+    this.#gapsFromUs = Math.min(this.#gapsFromUs, fromUs);
+    this.#tags.set(block.tagIndexes, start);
+    this.#times.set(block.sourceTimesUs, start);
+    this.#kinds.set(block.kinds, start);
+    this.#qualities.set(block.qualities, start);
+    for (let at = 0; at < count; at++) {
+      const place = (start + at) * 8;
+      const kind = (block.kinds[at] as number) & ENTRY_KIND_MASK;
+      if (kind === EntryKind.float64) this.#values.setFloat64(place, block.floats[at] as number, true);
+      else if (kind === EntryKind.int64) this.#values.setBigInt64(place, block.integers[at] as bigint, true);
+      else if (kind >= EntryKind.text) this.#addText(block.texts.get(at) ?? '');
+    }
+    for (const [at, timeUs] of block.deviceTimesUs) {
+      if (timeUs === block.sourceTimesUs[at]) {
+        this.#kinds[start + at] = (block.kinds[at] as number) | ENTRY_DEVICE_TIMED;
+      } else this.#deviceTimes.push({ at: start + at, timeUs });
+    }
+  }
+
   /** Makes the block of all entries added since the last one, and starts anew. */
   seal(options: SealOptions): Block {
     invariant(this.#count > 0, 'a block has at least one entry');
@@ -90,12 +119,17 @@ export class BlockBuilder {
       ...(options.term === undefined || options.term === NO_TERM ? {} : { term: options.term }),
     };
     const block = { header, bytes: wrap(encodeHeader(header), bytes) };
+    this.clear();
+    return block;
+  }
+
+  /** Forgets what was added. */
+  clear(): void {
     this.#count = 0;
     this.#gapsFromUs = Number.POSITIVE_INFINITY;
     this.#textBytes = 0;
     this.#texts = [];
     this.#deviceTimes = [];
-    return block;
   }
 
   #addSample(sample: Sample): void {
