@@ -3,7 +3,6 @@
  * changes, are reported, numbered, encoded and made durable, while the delay of the event loop is measured.
  * `node ring-paced-child.ts <directory> <seconds>`; prints one line of JSON.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Assembler } from '../src/buffer/assembler.ts';
 import { Backlog } from '../src/buffer/backlog.ts';
 import type { Ring } from '../src/buffer/ring.ts';
@@ -11,7 +10,7 @@ import { ReportByException } from '../src/domain/report-by-exception.ts';
 import { silentLog } from '../src/world/log.ts';
 import { createClock } from '../src/world/real/clock.ts';
 import { DICTIONARY, openBenchRing } from './ring/parts.ts';
-import { quantile } from './support/measure.ts';
+import { delayWhile, quantile } from './support/measure.ts';
 import { Plant } from './support/workload.ts';
 
 const READINGS_PER_S = 50_000;
@@ -95,15 +94,4 @@ async function ingest(): Promise<void> {
     dueMs += TICK_MS;
     await clock.sleep(Math.max(0, dueMs - clock.monotonicMs()));
   }
-}
-
-/** Delays beyond the timer's own resolution, milliseconds. */
-async function delayWhile(job: () => Promise<void>): Promise<{ p99: number; max: number }> {
-  const resolution = 1;
-  const histogram = monitorEventLoopDelay({ resolution });
-  histogram.enable();
-  await job();
-  histogram.disable();
-  const beyond = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - resolution);
-  return { p99: beyond(histogram.percentile(99)), max: beyond(histogram.max) };
 }

@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { compareDurable, sqliteSamplesPerS } from './ring/comparisons.ts';
-import { fullBlockBytes, measureReopen, measureTurns, pacedDisk } from './ring/disk.ts';
+import { fullBlockBytes, measureReopen, measureTurns } from './ring/disk.ts';
 import { measureIngest } from './ring/ingest.ts';
+import { joinedWriteAmplification, measureJoin, pacedAtRest, pacedOpen } from './ring/joined.ts';
 import type { Bench, BenchOptions, Figure } from './support/bench.ts';
 import { inDirectory, rounded } from './support/measure.ts';
 import type { PlantName } from './support/workload.ts';
@@ -14,6 +15,7 @@ export const ringBench: Bench = {
     [
       ...(await speed(options)),
       ...(await bytesPerSample(options)),
+      ...(await joining(options)),
       ...(await disk(options)),
       ...(await pace(options)),
     ].map((figure) => (figure.value === null ? figure : { ...figure, value: rounded(figure.value) })),
@@ -75,46 +77,83 @@ async function speed({ quick }: BenchOptions): Promise<Figure[]> {
 
 async function bytesPerSample({ quick }: BenchOptions): Promise<Figure[]> {
   const count = quick ? 100_000 : 1_000_000;
-  const mixed = await pacedDisk('mixed', count / 5);
-  const small = await pacedDisk('small', quick ? 20_000 : 100_000);
+  const mixed = await pacedAtRest('mixed', quick ? 0.5e6 : 2e6, 5);
+  const mixedOpen = await pacedOpen('mixed', count / 5);
+  const small = await pacedAtRest('small', quick ? 100e3 : 500e3, 5);
+  const smallOpen = await pacedOpen('small', count / 10);
   const unit = 'B';
-  const full = async (key: string, about: string, name: PlantName): Promise<Figure> => ({
-    key: `bytesPerSample.${key}`,
-    about: `on disk, ${about}, full blocks`,
-    value: await fullBlockBytes(name, count),
-    unit,
-  });
+  const figure = (key: string, about: string, value: number | null): Figure => ({ key, about, value, unit });
+  const full = async (key: string, about: string, name: PlantName): Promise<Figure> =>
+    figure(`bytesPerSample.${key}`, `on disk, ${about}, full blocks`, await fullBlockBytes(name, count));
+  const rest = 'five sealed segments and half of one that is written to';
   return [
     {
-      key: 'bytesPerSample.mixed',
-      about: 'on disk, 1,000 mixed tags at 1 s in an outage, a block every 250 ms',
-      value: mixed.diskBytesPerSample,
-      unit,
+      ...figure(
+        'bytesPerSample.mixed',
+        `on disk, 1,000 mixed tags at 1 s in an outage, a block every 250 ms, ${rest}`,
+        mixed.diskBytesPerSample,
+      ),
       floor: { atMost: 3 },
     },
+    figure(
+      'bytesPerSample.mixedOpen',
+      'the same before a segment is sealed and its blocks are joined',
+      mixedOpen.diskBytesPerSample,
+    ),
     {
-      key: 'bytesPerSample.small',
-      about: 'on disk, 10 tags at 1 s in an outage, a block every second',
-      value: small.diskBytesPerSample,
-      unit,
+      ...figure(
+        'bytesPerSample.small',
+        `on disk, 10 tags at 1 s in an outage, a block every second, ${rest}`,
+        small.diskBytesPerSample,
+      ),
       floor: { atMost: 20 },
     },
+    figure(
+      'bytesPerSample.smallOpen',
+      'the same before a segment is sealed and its blocks are joined',
+      smallOpen.diskBytesPerSample,
+    ),
     await full('mixedFull', '1,000 mixed tags', 'mixed'),
     await full('float32', 'float32 that are not rounded', 'float32'),
     await full('noise', 'analog noise', 'noise'),
     await full('bool', 'booleans that toggle', 'bool'),
+    figure(
+      'flashBytesPerSample.mixed',
+      'given to the flash for it, each sync at least a page, joining included',
+      mixed.flashBytesPerSample,
+    ),
+    figure('flashBytesPerSample.mixedOpen', 'the same without joining', mixedOpen.flashBytesPerSample),
+    figure('flashBytesPerSample.small', 'of the 10 tags', small.flashBytesPerSample),
+    figure('flashBytesPerSample.smallOpen', 'the same without joining', smallOpen.flashBytesPerSample),
+  ];
+}
+
+async function joining({ quick }: BenchOptions): Promise<Figure[]> {
+  const writeAmplification = await joinedWriteAmplification(quick ? 600_000 : 3_000_000);
+  const join = await measureJoin(quick ? 2e6 : 8e6);
+  const figure = (key: string, unit: string, about: string, value: number): Figure => ({
+    ...{ key, unit, about, value },
+  });
+  return [
     {
-      key: 'flashBytesPerSample.mixed',
-      about: 'given to the flash for it, each sync at least a page',
-      value: mixed.flashBytesPerSample,
-      unit,
+      key: 'writeAmplificationJoined',
+      about: 'bytes to the file system against bytes of small blocks: written, joined, read',
+      value: writeAmplification,
+      unit: '×',
+      floor: { atMost: 2 },
     },
-    {
-      key: 'flashBytesPerSample.small',
-      about: 'the same of the 10 tags',
-      value: small.flashBytesPerSample,
-      unit,
-    },
+    figure(
+      'joinS',
+      's',
+      `until the small blocks of a segment of ${quick ? 2 : 8} MB are joined`,
+      join.seconds,
+    ),
+    figure('joinDelayP99Ms', 'ms', 'event loop late, 99 of 100, meanwhile', join.delayP99Ms),
+    figure('joinDelayMaxMs', 'ms', 'the latest', join.delayMaxMs),
+    figure('joinIdleDelayP99Ms', 'ms', 'the same of that process before, idle', join.idleDelayP99Ms),
+    figure('joinIdleDelayMaxMs', 'ms', 'the latest', join.idleDelayMaxMs),
+    figure('joinCpuShare', 'of a core', 'CPU of that process meanwhile', join.cpuShare),
+    figure('joinAppendMaxMs', 'ms', 'the slowest append meanwhile, synced, four a second', join.appendMaxMs),
   ];
 }
 

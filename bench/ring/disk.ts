@@ -25,30 +25,36 @@ const ALIVE_MARK_MS = 5000;
 
 /** What a ring that was filled at a site's pace takes. */
 export interface PacedDisk {
-  readonly samples: number;
-  /** On the disk when it is at rest. */
+  /** On the disk when the ring is closed. */
   readonly diskBytesPerSample: number;
   /** Given to the disk on the way, pages and journal of LevelDB included; `null` where nobody counts it. */
   readonly flashBytesPerSample: number | null;
+}
+
+export interface PacedOptions {
+  readonly capacityBytes: number;
+  /** The outage is over. */
+  readonly isEnough: (ring: Ring) => boolean;
 }
 
 /**
  * An outage of a site on virtual time: its scans, its report by exception, its blocks by age, each block
  * durable by itself, its alive marks.
  */
-export async function pacedDisk(name: PlantName, samplesMin: number): Promise<PacedDisk> {
+export async function pacedDisk(name: PlantName, options: PacedOptions): Promise<PacedDisk> {
+  const { capacityBytes, isEnough } = options;
   return await inDirectory(async (directory) => {
     const clock = new SimulatedClock();
     const plant = new Plant(name);
     const dictionary = dictionaryOf(plant);
-    const ring = await openBenchRing(directory, { capacityBytes: 100e6, clock, policy: 'on-outage' });
+    const ring = await openBenchRing(directory, { capacityBytes, clock, policy: 'on-outage' });
     await ring.putDictionary(dictionary);
     const sealed: Block[] = [];
     const world = { clock, blockAgeMs: BLOCK_AGE_MS, dictionaryHash: dictionary.hash };
     const assembler = benchAssembler(ring.stream.streamId, world, (block) => sealed.push(block));
     const report = new ReportByException(plant.tags, null);
     const before = flashBytes();
-    for (let scan = 0; assembler.nextSequence <= samplesMin; scan++) {
+    for (let scan = 0; !isEnough(ring); scan++) {
       const now = { wallUs: clock.wallUs(), monotonicMs: clock.monotonicMs() };
       for (const news of plant.scan(now.wallUs)) assembler.accept(report.report(news, now));
       await clock.advance(SCAN_MS);
@@ -63,7 +69,7 @@ export async function pacedDisk(name: PlantName, samplesMin: number): Promise<Pa
     const disk = await openLevelDisk(directory);
     const diskBytesPerSample = (await usedBytes(disk, 'segment-')) / samples;
     const flash = before === null || after === null ? null : (after - before) / samples;
-    return { samples, diskBytesPerSample, flashBytesPerSample: flash };
+    return { diskBytesPerSample, flashBytesPerSample: flash };
   });
 }
 
@@ -129,7 +135,7 @@ export async function measureReopen(capacityBytes: number): Promise<number> {
 }
 
 /** Bytes in the databases whose name begins so: `meta`, of at most 4 MB, is no matter of samples. */
-async function usedBytes(disk: Disk, prefix = ''): Promise<number> {
+export async function usedBytes(disk: Disk, prefix = ''): Promise<number> {
   let bytes = 0;
   for (const name of await disk.list()) if (name.startsWith(prefix)) bytes += await disk.usedBytes(name);
   return bytes;

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** Runs a job in a directory of its own, on the disk of the temporary files. */
 export async function inDirectory<T>(job: (directory: string) => Promise<T>): Promise<T> {
@@ -47,4 +48,15 @@ export function flashBytes(): number | null {
 /** Three significant digits; JSON is read by people too. */
 export function rounded(value: number): number {
   return Number(value.toPrecision(3));
+}
+
+/** Delays of the event loop beyond the timer's own resolution, milliseconds. */
+export async function delayWhile(job: () => Promise<void>): Promise<{ p99: number; max: number }> {
+  const resolution = 1;
+  const histogram = monitorEventLoopDelay({ resolution });
+  histogram.enable();
+  await job();
+  histogram.disable();
+  const beyond = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - resolution);
+  return { p99: beyond(histogram.percentile(99)), max: beyond(histogram.max) };
 }
