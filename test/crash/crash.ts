@@ -45,6 +45,8 @@ export interface CrashReport {
   readonly cleanEnds: number;
   /** Samples that the full rings gave up. */
   readonly evicted: number;
+  /** Segments whose blocks were joined, counted after each crash. */
+  readonly joined: number;
   readonly loss: Readonly<Record<Policy, LossSummary>>;
   readonly write: WriteSummary;
   readonly seconds: number;
@@ -80,6 +82,7 @@ export async function crash(asked: { kills: number; powerCuts: number }): Promis
     blocksRead: judges.reduce((sum, { blocksRead }) => sum + blocksRead, 0),
     cleanEnds: judges.reduce((sum, { cleanEnds }) => sum + cleanEnds, 0),
     evicted: judges.reduce((sum, { evicted }) => sum + evicted, 0),
+    joined: judges.reduce((sum, { joined }) => sum + joined, 0),
     loss: {
       always: summary(losses.filter(({ policy }) => policy === 'always')),
       'on-outage': summary(losses.filter(({ policy }) => policy === 'on-outage')),

@@ -42,6 +42,8 @@ export class Judge {
   cleanEnds = 0;
   /** Samples in gaps `evicted` so far. */
   evicted = 0;
+  /** Segments whose blocks were joined, of those that were there after a crash. */
+  joined = 0;
   readonly #store: StoreSettings;
   readonly #streams = new Map<string, KnownStream>();
   #newest: string | null = null;
@@ -66,6 +68,8 @@ export class Judge {
     const held = this.#checkBlocks(ring, blocks);
     this.#checkConfirmed(ring, held);
     if (written !== null) this.#checkBound(ring, { said, killedAtMs, streamId: written });
+    // What a segment becomes has an even number.
+    this.joined += ring.facts().segments.filter(({ number }) => number % 2 === 0).length;
     this.#newest = ring.stream.streamId;
     await ring.close();
   }
@@ -146,7 +150,7 @@ export class Judge {
         if (isClockFixAt(decoded, index)) continue;
         const entry = entryAt(decoded, index);
         if (isTimeGap(entry)) continue;
-        const wanted = sampleOf(streamId, firstSequence + index);
+        const wanted = sampleOf(streamId, firstSequence + index, this.#store);
         if (entry.value !== wanted.value || entry.sourceTimeUs !== wanted.sourceTimeUs) {
           this.#violation(`${streamId} ${firstSequence + index} has another content`);
         }
@@ -192,8 +196,8 @@ export class Judge {
   #checkBound(ring: Ring, { said, killedAtMs, streamId }: Crash): void {
     const delivered = this.#streams.get(streamId)?.delivered ?? 0;
     const keptThrough = Math.max(delivered, ring.stream.previous?.lastDurableSequence ?? 0);
-    const { policy } = this.#store;
-    const loss = lossOf({ policy, said, killedAtMs, keptThrough });
+    const { policy, blockAgeMs } = this.#store;
+    const loss = lossOf({ policy, blockAgeMs, said, killedAtMs, keptThrough });
     this.losses.push(loss);
     if (loss.ageMs > loss.boundMs) {
       const { ageMs, boundMs, writeMs, stallMs, way } = loss;

@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { type Said, type StoreSettings, sayings, sharedMonotonicMs } from './settings.ts';
+import { type Said, SETTINGS, type StoreSettings, sayings, sharedMonotonicMs } from './settings.ts';
 
 const WRITER = join(import.meta.dirname, 'writer.ts');
 /** Counted from the start of the process a kill falls into loading, opening, or the first appends. */
 const FROM_START_MS = { min: 60, spread: 400 };
 /** Counted from the first thing said it falls into a run of this length at most. */
 const FROM_MINTED_MS = 800;
+/** Small blocks are joined when a segment is full of them. */
+const JOINING_MS = 1500;
 const STUCK_MS = 20_000;
 
 export interface Killed {
@@ -21,11 +23,12 @@ export interface Killed {
  */
 export async function runAndKill(
   directory: string,
-  { policy, capacityBytes }: StoreSettings,
+  { policy, capacityBytes, blockAgeMs }: StoreSettings,
   cut?: () => Promise<number>,
 ): Promise<Killed> {
   const kernel = Math.random() < 0.5 ? 'away' : 'slow';
-  const child = spawn(process.execPath, [WRITER, directory, policy, String(capacityBytes), kernel], {
+  const store = [policy, String(capacityBytes), String(blockAgeMs)];
+  const child = spawn(process.execPath, [WRITER, directory, kernel, ...store], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
@@ -46,7 +49,7 @@ export async function runAndKill(
   if (Math.random() < 0.4) killIn(FROM_START_MS.min + Math.random() * FROM_START_MS.spread);
   const stuck = setTimeout(() => void kill(), STUCK_MS);
   child.stdout.on('data', (bytes: Buffer) => {
-    if (!isTimed) killIn(Math.random() * FROM_MINTED_MS);
+    if (!isTimed) killIn(Math.random() * (blockAgeMs < SETTINGS.blockAgeMs ? JOINING_MS : FROM_MINTED_MS));
     text += bytes.toString();
   });
   await once(child, 'close');

@@ -7,6 +7,7 @@ type Numbered = Extract<Said, { kind: 'numbered' }>;
 
 export interface Run {
   readonly policy: Policy;
+  readonly blockAgeMs: number;
   readonly said: readonly Said[];
   readonly killedAtMs: number;
   /** Delivered, or durable after the crash. */
@@ -31,7 +32,7 @@ export interface Loss {
 }
 
 export function lossOf(run: Run): Loss {
-  const { policy, said, killedAtMs, keptThrough } = run;
+  const { policy, blockAgeMs, said, killedAtMs, keptThrough } = run;
   const numbered = said.filter((each) => each.kind === 'numbered');
   const before = numbered.filter(({ atMs }) => atMs <= killedAtMs);
   const oldest = before.find(({ through }) => through > keptThrough);
@@ -42,7 +43,7 @@ export function lossOf(run: Run): Loss {
     policy,
     samples: Math.max(0, (before.at(-1)?.through ?? 0) - keptThrough),
     ageMs: oldest === undefined ? 0 : killedAtMs - oldest.atMs,
-    boundMs: powerCutBoundMs({ ...SETTINGS, store: policy, writeMs, stallMs }),
+    boundMs: powerCutBoundMs({ ...SETTINGS, blockAgeMs, store: policy, writeMs, stallMs }),
     writeMs,
     stallMs,
     way: oldest === undefined ? '' : wayOf(run, oldest),

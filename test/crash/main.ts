@@ -51,7 +51,7 @@ function text(report: CrashReport): string {
     `${report.kills} kills, ${report.powerCuts} power cuts in ${report.seconds} s`,
     ...(skipped === null ? [] : [`power cuts skipped: ${skipped}`]),
     ...(report.powerCuts === 0 ? [] : [`unsynced files lost by the cuts: ${report.unsyncedLost}`]),
-    `${report.blocksRead} blocks read, ${report.evicted} samples evicted`,
+    `${report.blocksRead} blocks read, ${report.joined} segments joined, ${report.evicted} samples evicted`,
     ...losses,
     writeLine(report.write),
     `violations: ${report.violations.length}`,

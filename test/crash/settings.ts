@@ -5,6 +5,7 @@ import type { Sample } from '../../src/domain/sample.ts';
 export const TICK_MS = 4;
 
 export const SETTINGS = {
+  /** At most; a store may have blocks of one tick each. */
   blockAgeMs: 50,
   spillAgeMs: 150,
   aliveMarkMs: 40,
@@ -15,25 +16,38 @@ export const SETTINGS = {
 export interface StoreSettings {
   readonly policy: 'always' | 'on-outage';
   readonly capacityBytes: number;
+  readonly blockAgeMs: number;
 }
 
 /**
  * Small ones, that evict every few runs, and change the segment within an append; and larger ones, whose
- * segments take long enough to make the next one ahead of need.
+ * segments take long enough to make the next one ahead of need; and such with blocks so small that they are
+ * joined when their segment is sealed.
  */
 export const STORES: readonly StoreSettings[] = [
-  { policy: 'always', capacityBytes: 120_000 },
-  { policy: 'always', capacityBytes: 700_000 },
-  { policy: 'on-outage', capacityBytes: 120_000 },
-  { policy: 'on-outage', capacityBytes: 700_000 },
+  { policy: 'always', capacityBytes: 120_000, blockAgeMs: SETTINGS.blockAgeMs },
+  { policy: 'always', capacityBytes: 700_000, blockAgeMs: SETTINGS.blockAgeMs },
+  { policy: 'on-outage', capacityBytes: 120_000, blockAgeMs: SETTINGS.blockAgeMs },
+  { policy: 'on-outage', capacityBytes: 700_000, blockAgeMs: SETTINGS.blockAgeMs },
+  { policy: 'always', capacityBytes: 80_000, blockAgeMs: 1 },
+  { policy: 'on-outage', capacityBytes: 80_000, blockAgeMs: 1 },
 ];
 
-/** The one content that a number of a stream can have. */
-export function sampleOf(streamId: string, sequence: number): Sample {
+/** The one content that a number of a stream can have: a text, or a number where blocks are to be joined. */
+export function sampleOf(
+  streamId: string,
+  sequence: number,
+  { blockAgeMs }: Pick<StoreSettings, 'blockAgeMs'>,
+): Sample {
+  const start = streamId.slice(0, 8);
+  const mixed = Math.imul(sequence, 2654435761) >>> 0;
+  const isSmall = blockAgeMs < SETTINGS.blockAgeMs;
   return {
     tagIndex: sequence % 10,
     sourceTimeUs: 1_800_000_000_000_000 + sequence * 1000,
-    value: `${streamId.slice(0, 8)} ${sequence} ${(Math.imul(sequence, 2654435761) >>> 0).toString(36)}`,
+    value: isSmall
+      ? (mixed ^ Number.parseInt(start, 16)) & 0x3ff
+      : `${start} ${sequence} ${mixed.toString(36)}`,
     quality: 0,
     cause: 'change',
   };

@@ -23,8 +23,10 @@ const STANDBY_MS = 150;
 const SETTLE_MS = 10_000;
 const READ_BYTES = 64 * 1024;
 
-const [directory = '', policyName = '', capacity = '', kernel = 'away'] = process.argv.slice(2);
+const [directory = '', kernel = 'away', policyName = '', capacity = '', blockAge = ''] =
+  process.argv.slice(2);
 const policy = policyName === 'always' ? 'always' : 'on-outage';
+const blockAgeMs = Number(blockAge);
 const clock = createClock();
 const random = createRandom();
 
@@ -55,7 +57,7 @@ ring.append = async (blocks) => {
   const result = await append(blocks);
   const atMs = sharedMonotonicMs();
   const parts = { assembler, backlog, stat: backlog.stat() };
-  const { boundMs } = powerCutRisk({ ...SETTINGS, store: policy }, parts);
+  const { boundMs } = powerCutRisk({ ...SETTINGS, blockAgeMs, store: policy }, parts);
   const isChange = newestSegment() !== segment;
   say({ kind: 'durable', ...range, atMs, boundMs, isChange });
   return result;
@@ -72,7 +74,7 @@ const assembler = new Assembler({
   streamId,
   dictionaryHash: dictionary.hash,
   clock,
-  blockAgeMs: SETTINGS.blockAgeMs,
+  blockAgeMs,
   seal: (block, firstMs) => {
     say({ kind: 'sealed', through: lastSequence(block.header), atMs: sharedMonotonicMs() });
     backlog.accept(block, firstMs);
@@ -91,7 +93,9 @@ clock.repeat('samples', TICK_MS, () => {
   }
   // The gap of an overload that ends with these samples takes the number before theirs.
   const first = assembler.nextSequence + (assembler.overloadCount > 0 ? 1 : 0);
-  const samples = Array.from({ length: SAMPLES_PER_TICK }, (_, at) => sampleOf(streamId, first + at));
+  const samples = Array.from({ length: SAMPLES_PER_TICK }, (_, at) =>
+    sampleOf(streamId, first + at, { blockAgeMs }),
+  );
   assembler.accept(samples);
   say({ kind: 'numbered', through: assembler.nextSequence - 1, atMs: sharedMonotonicMs() });
 });

@@ -13,6 +13,7 @@ test('a store that is killed again and again loses nothing that was confirmed', 
   const report: CrashReport = JSON.parse(stdout);
   expect(report.violations).toEqual([]);
   expect(report.blocksRead).toBeGreaterThan(30);
+  expect(report.joined).toBeGreaterThan(0);
   expect(report.cleanEnds).toBeGreaterThan(0);
   expect(report.write.writes).toBeGreaterThan(30);
   expect(report.write.changes).toBeGreaterThan(0);

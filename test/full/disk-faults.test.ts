@@ -141,13 +141,14 @@ test.each(['always', 'on-outage'] as const)(
       return;
     }
     const directory = join(mountPoint, 'ring');
-    const capacityBytes = 120_000;
-    const judge = new Judge({ policy, capacityBytes });
+    const store = { policy, capacityBytes: 120_000, blockAgeMs: 50 };
+    const judge = new Judge(store);
     let said = '';
     for (const first of [4, 9]) {
       const inject = `inject=fsync,fdatasync:error=EIO:when=${first}`;
       const args = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=fsync,fdatasync', '-e', inject];
-      const writer = [process.execPath, WRITER, directory, policy, String(capacityBytes), 'away'];
+      const settings = [policy, String(store.capacityBytes), String(store.blockAgeMs)];
+      const writer = [process.execPath, WRITER, directory, 'away', ...settings];
       const child = spawn('strace', [...args, ...writer], {
         stdio: ['ignore', 'pipe', 'inherit'],
         detached: true,

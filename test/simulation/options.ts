@@ -99,6 +99,9 @@ export interface Swarm {
 /** Of the seeds so many have each of the later faults. */
 const LATER_SHARE = 0.1;
 
+/** Of the seeds so many have a small ring and small blocks. */
+const CROWDED_SHARE = 0.15;
+
 /** The smallest ring that the product opens. */
 const CAPACITY_BYTES_MIN = 64 * 1024;
 
@@ -122,7 +125,7 @@ export function drawSwarm(
   if (isCalm) faults.clear();
   const blockAgeMs = pick([50, 250, 1000]);
   const syncMax = pick([1, 20, 200, 2000]);
-  return {
+  const swarm: Swarm = {
     faults,
     faultEveryMs: pick([800, 3000, 8000]),
     runMs: pick([6000, 15_000, 40_000]),
@@ -131,7 +134,7 @@ export function drawSwarm(
     whenFull: pick(['drop-oldest', 'drop-oldest', 'refuse-newest']),
     capacityBytes: Math.max(
       pick([64 * 1024, 128 * 1024, 1024 * 1024, 16 * 1024 * 1024]),
-      alarmShare === 0 ? 0 : Math.ceil(CAPACITY_BYTES_MIN / Math.min(alarmShare, 1 - alarmShare)) + 1,
+      leastCapacityBytes(alarmShare),
     ),
     windowBytes: pick([16 * 1024, 128 * 1024, 2 * 1024 * 1024]),
     blockAgeMs,
@@ -148,6 +151,28 @@ export function drawSwarm(
     clockMode: later.chance(0.3) ? 'kernel' : 'system',
     hasRealTimeClock: !later.chance(0.15),
   };
+  return later.chance(CROWDED_SHARE) ? crowded(swarm) : swarm;
+}
+
+/** A ring that fills with small blocks again and again, so that they are joined. */
+function crowded(swarm: Swarm): Swarm {
+  return {
+    ...swarm,
+    blockAgeMs: 50,
+    spillAgeMs: 100,
+    capacityBytes: Math.max(leastCapacityBytes(swarm.alarmShare), 2 * CAPACITY_BYTES_MIN),
+    lines: swarm.lines.map((line) => ({
+      ...line,
+      publishMs: 50,
+      stations: line.stations.map((station) => ({ ...station, periodMs: 50, scanMs: 100, noteBytes: 10 })),
+    })),
+  };
+}
+
+/** Both parts of the ring are as large as a ring has to be. */
+function leastCapacityBytes(alarmShare: number): number {
+  if (alarmShare === 0) return CAPACITY_BYTES_MIN;
+  return Math.ceil(CAPACITY_BYTES_MIN / Math.min(alarmShare, 1 - alarmShare)) + 1;
 }
 
 type Pick = <T>(values: readonly [T, ...T[]]) => T;
