@@ -186,11 +186,11 @@ function writeSummary(writes: readonly Write[]): WriteSummary {
   };
 }
 
-/** The one with the least left between age and bound. */
+/** The one whose age is the largest part of its bound. */
 function closest<T extends { readonly ageMs: number; readonly boundMs: number }>(
   all: readonly T[],
 ): T | undefined {
-  return all.toSorted((a, b) => a.boundMs - a.ageMs - (b.boundMs - b.ageMs))[0];
+  return all.toSorted((a, b) => b.ageMs / b.boundMs - a.ageMs / a.boundMs)[0];
 }
 
 function ascending(numbers: readonly number[]): number[] {

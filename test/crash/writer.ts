@@ -9,6 +9,7 @@ import { openRing } from '../../src/buffer/open-ring.ts';
 import { powerCutRisk } from '../../src/buffer/power-cut.ts';
 import { lastSequence } from '../../src/domain/block/block.ts';
 import { encodeDictionary } from '../../src/domain/dictionary-codec.ts';
+import { isKomError } from '../../src/domain/errors.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { mintId } from '../../src/world/random.ts';
 import { createClock } from '../../src/world/real/clock.ts';
@@ -120,17 +121,30 @@ async function changeRoles(): Promise<never> {
     const through = assembler.nextSequence - 1;
     say({ kind: 'standing by', through });
     isMarkedStandby = true;
-    await ring.markAlive(clock.wallUs(), through + 1, { isStandby: true });
+    await marked(through + 1, { isStandby: true });
     say({ kind: 'stood by', through });
     await clock.sleep(random.fraction() * STANDBY_MS);
     say({ kind: 'activating' });
     isMarkedStandby = false;
-    await ring.markAlive(clock.wallUs(), through + 1);
+    await marked(through + 1, { isStandby: false });
     say({ kind: 'active' });
     standsBy = false;
   }
 }
 void changeRoles();
+
+/** A disk that takes no mark now may take the next one, and the role waits for it. */
+async function marked(next: number, details: { readonly isStandby: boolean }): Promise<void> {
+  for (;;) {
+    try {
+      await ring.markAlive(clock.wallUs(), next, details);
+      return;
+    } catch (error) {
+      if (!isKomError(error)) throw error;
+      await clock.sleep(SETTINGS.aliveMarkMs);
+    }
+  }
+}
 
 if (kernel === 'slow') {
   backlog.linkUp();
