@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MESSAGE_TROUBLES, runInterrupted, type Trouble } from '../simulation/interrupted.ts';
 import { MUTATIONS } from '../simulation/mutations.ts';
-import { FAULTS } from '../simulation/options.ts';
+import { PAIR_MUTATIONS } from '../simulation/pair-mutations.ts';
 import { runSeed } from '../simulation/run.ts';
 
 it('2,000 seeds of the simulation hold', { timeout: 600_000 }, async () => {
@@ -13,10 +13,12 @@ it('2,000 seeds of the simulation hold', { timeout: 600_000 }, async () => {
   expect(failed).toEqual([]);
 });
 
-it.each(Object.entries(MUTATIONS))('%s, a planted defect, is found within 50 seeds', async (_, make) => {
+const ALL_MUTATIONS = Object.entries({ ...MUTATIONS, ...PAIR_MUTATIONS });
+
+it.each(ALL_MUTATIONS)('%s, a planted defect, is found within 50 seeds', async (_, make) => {
   const red: number[] = [];
   for (let seed = 1; seed <= 50 && red.length === 0; seed++) {
-    const { findings } = await runSeed(seed, FAULTS, make());
+    const { findings } = await runSeed(seed, { mutation: make() });
     if (findings.length > 0) red.push(seed);
   }
   expect(red).not.toEqual([]);

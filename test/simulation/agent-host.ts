@@ -2,20 +2,22 @@ import type { ClassStoreStatus } from '../../src/agent/class-store.ts';
 import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
 import { openRing } from '../../src/buffer/open-ring.ts';
 import type { PowerCutRisk } from '../../src/buffer/power-cut.ts';
-import type { Process, Site } from '../../src/config/model.ts';
+import type { Process, Server, Site } from '../../src/config/model.ts';
 import type { Driver } from '../../src/drivers/driver.ts';
+import type { Phase } from '../../src/redundancy/role-state.ts';
 import type { Clock } from '../../src/world/clock.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import type { DiskImage, SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Transport } from '../../src/world/transport.ts';
+import { Charge } from './charge.ts';
 import type { History } from './history.ts';
+import { type HostPeers, peerSide } from './host-peers.ts';
 import { Life, type WallClock } from './life.ts';
 import type { Mutation } from './mutations.ts';
 import type { LineOptions } from './options.ts';
 import type { Part } from './parts.ts';
 import { type Plant, RunRecord } from './plant.ts';
-import { SERVER } from './site.ts';
 
 export const AGENT_HOST = 'agent';
 /** A second machine with a copy of its disk. */
@@ -24,8 +26,11 @@ export const CLONE_HOST = 'clone';
 /** What a machine without a real-time clock shows when it starts. */
 const UNSET_CLOCK_US = 5_000_000;
 
+/** Where instance 2 runs. */
+export const SECOND_HOST = 'agent2';
+
 /** Two machines never mint the same stream. */
-const CLONE_SALT = 500;
+const SALTS: Readonly<Record<string, number>> = { [CLONE_HOST]: 500, [SECOND_HOST]: 250 };
 
 /** What one run of the agent is known by afterwards. */
 export interface AgentRun {
@@ -42,18 +47,22 @@ export interface AgentRun {
   endedMs: number;
   /** A clean stop had begun. */
   wasStopping: boolean;
+  /** Of two instances: when it was in charge of the lines. */
+  readonly charge: Charge;
 }
 
 export interface AgentHostSetup {
   /** For the history. */
   readonly name: string;
-  /** Which instance of the process it is. */
-  readonly instance: number;
+  /** Which comm server it is, and so which instance of the process. */
+  readonly server: Server;
   readonly hasRealTimeClock: boolean;
   readonly clock: SimulatedClock;
   readonly disks: AgentDisks;
   readonly transport: Transport;
   readonly killConnections: () => void;
+  /** The machine answers nothing as long as it has no power. */
+  readonly switchOff: (isOff: boolean) => void;
   readonly seed: number;
   readonly site: Site;
   readonly process: Process;
@@ -81,12 +90,17 @@ export class AgentHost {
   /** When a store lost what it knew, true times. */
   readonly forgotAtMs: { readonly part: Part; readonly atMs: number }[] = [];
   #instance: Instance | null = null;
+  #peers: HostPeers | null = null;
   #stopping: Promise<void> | null = null;
   #startsAgain = false;
 
   constructor(setup: AgentHostSetup) {
     this.#setup = setup;
     this.#boot();
+  }
+
+  get name(): string {
+    return this.#setup.name;
   }
 
   get run(): AgentRun | undefined {
@@ -116,8 +130,9 @@ export class AgentHost {
 
   /** Starts a run; returns at once. */
   start(): void {
-    const { name, instance: place, clock, disks, transport, seed, history } = this.#setup;
-    const { mutation, failed } = this.#setup;
+    const { name, server, clock, disks, transport, seed, history } = this.#setup;
+    const { mutation, failed, switchOff } = this.#setup;
+    switchOff(false);
     const disk = (part: Part) => {
       const each = diskOf(disks, part);
       return life.disk(mutation.disk?.(each) ?? each);
@@ -125,37 +140,57 @@ export class AgentHost {
     const number = this.runs.length + 1;
     const life = new Life(clock, this.wall);
     const run: AgentRun = {
-      ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs() },
+      ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs(), charge: new Charge(clock) },
       ...{ streamIds: new Map(), risks: new Map(), forgottenBy: new Set() },
       ...{ end: 'running', endedMs: 0, wasStopping: false },
     };
     this.runs.push(run);
     history.note(`${name}: run ${number} starts`);
-    const random = createSimulatedRandom(seed * 1009 + number + (name === AGENT_HOST ? 0 : CLONE_SALT));
+    const isShared = server.peers.length > 0;
+    if (isShared) {
+      run.record.isShared = true;
+      run.record.isInCharge = () => run.charge.isSure(this.#phaseOf(run));
+    }
+    const log = history.log(name);
+    const peers = isShared ? peerSide({ transport: life.transport(transport), life, server, log }) : null;
+    const random = createSimulatedRandom(seed * 1009 + number + (SALTS[name] ?? 0));
     Instance.start({
       ...this.#setup,
-      server: { ...SERVER, instance: place },
+      server,
+      ...(peers === null ? {} : { peers: peers.access }),
       disk: disk('main'),
       alarmDisk: disks.has('alarms') ? disk('alarms') : null,
       openRing: async (...args) => {
         const ring = await openRing(...args);
-        return mutation.ring?.(ring) ?? ring;
+        const given = mutation.ring?.(ring) ?? ring;
+        return isShared ? run.charge.watch(given, () => this.#phaseOf(run)) : given;
       },
       transport: life.transport(transport),
       clock: life.clock,
       random,
-      log: history.log(name),
+      log,
       bootId: this.#boots.toString(16).padStart(32, '0'),
       programVersion: 'simulated',
       createDriver: async (line, ownClock) => this.#driver(line.name, { run, clock: ownClock }),
     }).then((instance) => {
       this.#instance = instance;
+      this.#peers = peers;
+      peers?.start();
       const { streamId, alarms } = instance.status;
       run.streamIds.set('main', streamId);
       if (alarms !== null) run.streamIds.set('alarms', alarms.streamId);
       const names = [...run.streamIds.values()].map((each) => each.slice(0, 8));
       history.note(`${name}: run ${number} has stream ${names.join(' and ')}`);
     }, failed);
+  }
+
+  /** What this run does of the roles of a pair; `null` for one that is alone or does not run yet. */
+  get phase(): Phase | null {
+    return this.run === undefined ? null : this.#phaseOf(this.run);
+  }
+
+  #phaseOf(run: AgentRun): Phase | null {
+    return this.run === run ? (this.status?.member?.phase ?? null) : null;
   }
 
   #driver(line: string, { run, clock }: { run: AgentRun; clock: Clock }): Driver {
@@ -184,7 +219,7 @@ export class AgentHost {
     });
     const stopped = signalled.then(() => {
       history.note(`${name}: clean stop`);
-      return instance.stop();
+      return instance.stop().then(() => this.#peers?.stop());
     });
     this.#stopping = stopped.then(() => {
       history.note(`${name}: stopped`);
@@ -201,6 +236,7 @@ export class AgentHost {
   }
 
   cutPower(): void {
+    this.#setup.switchOff(true);
     this.#cut('power-cut', (disk) => disk.cutPower());
     this.#boot();
   }
@@ -244,7 +280,9 @@ export class AgentHost {
   #end(run: AgentRun, how: AgentRun['end'], endedMs: number): void {
     run.end = how;
     run.endedMs = endedMs;
+    run.charge.end();
     this.#instance = null;
+    this.#peers = null;
     this.#stopping = null;
     this.#startsAgain = false;
   }

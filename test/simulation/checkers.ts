@@ -41,7 +41,7 @@ export function checkResolved(run: PartRun, stream: StreamEvidence, find: Find):
   const end = contiguousEnd(stream.coverage);
   const last = stream.coverage.at(-1)?.last ?? 0;
   if (end < last) find(`run ${nameOf(run)}: numbers from ${end + 1} on are neither data nor in a gap`);
-  const wasCut = (run.end === 'killed' || run.end === 'power-cut') && !run.wasStopping;
+  const wasCut = (run.end === 'killed' || run.end === 'power-cut') && !run.wasStopping && run.wasInCharge;
   if (wasCut && end !== OPEN_END) find(`run ${nameOf(run)}: it was cut off, and nothing says so`);
 }
 
@@ -184,7 +184,9 @@ function mandatory(served: readonly Served[]): boolean[] {
   return served.map((reading) => {
     const before = last.get(reading.tagIndex);
     last.set(reading.tagIndex, reading);
-    if (!isUsable(reading.quality)) return false;
+    if (!isUsable(reading.quality) || reading.isOptional) return false;
+    // What may have been reported already need not be again.
+    if (before?.isOptional) return before.value !== reading.value && isUsable(before.quality);
     if (before === undefined || reading.isAfterPause) return true;
     return !isUsable(before.quality) || before.value !== reading.value;
   });

@@ -5,6 +5,7 @@ import type { SampleValue } from '../../src/domain/sample.ts';
 import type { ArchivedGap, ArchivedSample } from '../../src/world/archive.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { AgentRun } from './agent-host.ts';
+import type { Swarm } from './options.ts';
 import { type Part, partOfTag } from './parts.ts';
 import { type Served, TAGS } from './plant.ts';
 import { PROCESS, SITE } from './site.ts';
@@ -61,17 +62,35 @@ export interface PartRun {
   readonly isForgotten: boolean;
   /** What the store said that a power cut may cost, right before it was cut off; `null`: it was not asked. */
   readonly risk: PowerCutRisk | null;
+  /** It was the one to number values when it ended; one that is alone always is. */
+  readonly wasInCharge: boolean;
 }
 
-export function partRun(run: AgentRun, part: Part, alarmShare: number): PartRun {
+export function partRun(run: AgentRun, part: Part, swarm: Swarm): PartRun {
   const { record, end, startedMs, endedMs, wasStopping } = run;
   return {
-    ...{ end, startedMs, endedMs, wasStopping, losses: record.losses },
+    ...{ end, startedMs, endedMs, wasStopping, losses: record.losses + run.charge.turns.length },
     streamId: run.streamIds.get(part) ?? null,
-    served: record.served.filter(({ tagIndex }) => partOfTag(tagIndex, alarmShare) === part),
+    served: asTold(run, swarm).filter(({ tagIndex }) => partOfTag(tagIndex, swarm.alarmShare) === part),
     isForgotten: run.forgottenBy.has(part),
     risk: run.risks.get(part) ?? null,
+    wasInCharge: !record.isShared || run.charge.turns.at(-1)?.untilMs === run.endedMs,
   };
+}
+
+/** What a standby holds is told when it takes over, line by line. */
+function asTold({ record, charge }: AgentRun, { lines }: Swarm): readonly Served[] {
+  if (!record.isShared) return record.served;
+  const places = new Map(
+    lines.flatMap(({ stations }, at) => stations.map(({ name }) => [name, at] as const)),
+  );
+  const keyed = record.served.map((reading) => {
+    const { isOptional, trueMs, station } = reading;
+    const told = isOptional ? charge.turns.find(({ fromMs }) => fromMs >= trueMs) : undefined;
+    if (told === undefined) return { reading, atMs: trueMs, line: lines.length };
+    return { reading, atMs: told.fromMs, line: places.get(station) ?? 0 };
+  });
+  return keyed.toSorted((a, b) => a.atMs - b.atMs || a.line - b.line).map(({ reading }) => reading);
 }
 
 /**

@@ -1,27 +1,26 @@
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
-import type { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { StoreWrite } from '../../src/world/store.ts';
 import { AGENT_HOST, type AgentHost, type AgentImage } from './agent-host.ts';
 import type { History } from './history.ts';
 import type { KernelHost } from './kernel-host.ts';
-import { DISK_FAULTS, type Fault, type Swarm } from './options.ts';
-import type { Part } from './parts.ts';
+import { DISK_FAULTS, type Fault, PAIR_FAULTS, type PairFault, type Swarm } from './options.ts';
 import type { Plant } from './plant.ts';
-import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
+import { KERNEL_HOST, KERNEL_PORT, peerHost } from './site.ts';
+
+const AGENT_DOWN = 'agent down';
 
 export interface FaultSetup {
   readonly clock: SimulatedClock;
   readonly random: SimulatedRandom;
   readonly network: SimulatedNetwork;
-  readonly agent: AgentHost;
+  /** The comm servers: one, or those of a pair. */
+  readonly agents: readonly AgentHost[];
   /** A second machine whose disk is this copy. */
   readonly makeClone: (image: AgentImage) => AgentHost;
   readonly kernel: KernelHost;
   readonly plant: Plant;
-  /** Of each store of the agent; all on one file system. */
-  readonly disks: ReadonlyMap<Part, SimulatedDisk>;
   readonly swarm: Swarm;
   readonly history: History;
 }
@@ -37,21 +36,38 @@ export class Faults {
   #image: AgentImage = new Map();
   #copy: AgentImage | null = null;
   #clone: AgentHost | null = null;
+  #inForce = 0;
+  /** The comm server that the present fault is for. */
+  #agent: AgentHost;
 
   constructor(setup: FaultSetup) {
     this.#setup = setup;
+    this.#agent = this.#first;
     if (setup.swarm.faults.size > 0) this.#scheduleNext();
+  }
+
+  get #first(): AgentHost {
+    const [first] = this.#setup.agents;
+    if (first === undefined) throw new Error('a world has a comm server');
+    return first;
+  }
+
+  /** No fault is in force; that a process does not run is none. */
+  get isQuiet(): boolean {
+    const { agents, kernel } = this.#setup;
+    return this.#inForce === 0 && !kernel.isStalled && !agents.some(({ run }) => run?.life.isStalled);
   }
 
   /** No more faults, and everything is well again. */
   heal(): void {
     this.#isOver = true;
     for (const heal of this.#healers) heal();
-    const { network, agent, kernel } = this.#setup;
+    const { network, agents, kernel } = this.#setup;
     if (!kernel.isRunning) kernel.start();
-    if (agent.run === undefined) agent.start();
+    for (const agent of agents) if (agent.run === undefined) agent.start();
     if (this.#clone !== null) this.#healClone(this.#clone);
-    network.setLink(AGENT_HOST, KERNEL_HOST, { latencyMs: 1, bytesPerSecond: Number.POSITIVE_INFINITY });
+    const well = { latencyMs: 1, bytesPerSecond: Number.POSITIVE_INFINITY };
+    for (const { name } of agents) network.setLink(name, KERNEL_HOST, well);
   }
 
   /**
@@ -82,8 +98,11 @@ export class Faults {
   #make(kind: Fault): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
     this.momentsMs.push(this.#setup.clock.monotonicMs());
-    this.#setup.history.note(`fault: ${kind}`);
-    if (kind.startsWith('link-')) this.#makeLinkFault(kind);
+    const { agents, random } = this.#setup;
+    if (agents.length > 1) this.#agent = agents[random.below(agents.length)] ?? this.#first;
+    this.#setup.history.note(`fault: ${kind}${agents.length > 1 ? ` (${this.#agent.name})` : ''}`);
+    if (isPairFault(kind)) this.#makePairFault(kind);
+    else if (kind.startsWith('link-')) this.#makeLinkFault(kind);
     else if (kind.startsWith('kernel-') || kind === 'archive-unavailable') this.#makeKernelFault(kind);
     else if (['station-unplugged', 'line-lost', 'device-clock'].includes(kind)) this.#makePlantFault(kind);
     else if (DISK_FAULTS.includes(kind)) this.#makeDiskFault(kind);
@@ -92,48 +111,76 @@ export class Faults {
 
   #makeLinkFault(kind: Fault): void {
     const { network, random, swarm } = this.#setup;
+    const host = this.#agent.name;
     switch (kind) {
       case 'link-hang':
       case 'link-reset':
-        network.cut(AGENT_HOST, KERNEL_HOST, kind === 'link-hang' ? 'hang' : 'reset');
-        this.#until('link', () => network.heal(AGENT_HOST, KERNEL_HOST));
+        network.cut(host, KERNEL_HOST, kind === 'link-hang' ? 'hang' : 'reset');
+        this.#until('link', () => network.heal(host, KERNEL_HOST));
         break;
       case 'link-refuse':
         network.refuse(KERNEL_HOST, KERNEL_PORT, true);
         this.#until('refusing', () => network.refuse(KERNEL_HOST, KERNEL_PORT, false));
         break;
       case 'link-half-open': {
-        const [from, to] = random.chance(0.5) ? [AGENT_HOST, KERNEL_HOST] : [KERNEL_HOST, AGENT_HOST];
+        const [from, to] = random.chance(0.5) ? [host, KERNEL_HOST] : [KERNEL_HOST, host];
         network.cutOneWay(from, to);
-        this.#until('half-open link', () => network.heal(AGENT_HOST, KERNEL_HOST));
+        this.#until('half-open link', () => network.heal(host, KERNEL_HOST));
         break;
       }
       case 'link-flapping':
-        this.#flap(2 + random.below(12));
+        this.#flap(host, 2 + random.below(12));
         break;
       case 'link-lane-lost':
-        network.breakOne(AGENT_HOST, KERNEL_HOST, random.below(2));
+        network.breakOne(host, KERNEL_HOST, random.below(2));
         break;
       case 'link-break':
-        network.breakNext(AGENT_HOST, KERNEL_HOST, 1 + random.below(20_000));
+        network.breakNext(host, KERNEL_HOST, 1 + random.below(20_000));
         break;
       default: {
         const { latencyMs, bytesPerSecond } = swarm;
-        network.setLink(AGENT_HOST, KERNEL_HOST, { latencyMs: 400, bytesPerSecond: 3000 });
-        this.#until('slowness', () =>
-          network.setLink(AGENT_HOST, KERNEL_HOST, { latencyMs, bytesPerSecond }),
-        );
+        network.setLink(host, KERNEL_HOST, { latencyMs: 400, bytesPerSecond: 3000 });
+        this.#until('slowness', () => network.setLink(host, KERNEL_HOST, { latencyMs, bytesPerSecond }));
       }
     }
   }
 
   /** The link comes back and breaks again, each time after it had just begun to carry something. */
-  #flap(times: number): void {
+  #flap(host: string, times: number): void {
     const { network, clock, random } = this.#setup;
     if (this.#isOver || times === 0) return;
-    network.cut(AGENT_HOST, KERNEL_HOST, 'reset');
-    network.heal(AGENT_HOST, KERNEL_HOST);
-    clock.schedule('flap', 50 + random.fraction() * 700, () => this.#flap(times - 1));
+    network.cut(host, KERNEL_HOST, 'reset');
+    network.heal(host, KERNEL_HOST);
+    clock.schedule('flap', 50 + random.fraction() * 700, () => this.#flap(host, times - 1));
+  }
+
+  #makePairFault(kind: PairFault): void {
+    const { network, random, agents, swarm } = this.#setup;
+    const cutKind = random.chance(0.5) ? 'hang' : 'reset';
+    const networks = Array.from({ length: swarm.pair?.networks ?? 0 }, (_, at) => at);
+    const between = (at: number) => [peerHost(1, at), peerHost(2, at)] as const;
+    if (kind === 'peer-flapping') {
+      this.#flapPeer(2 + random.below(12));
+    } else if (kind === 'uplinks-cut') {
+      for (const { name } of agents) network.cut(name, KERNEL_HOST, cutKind);
+      this.#until('uplinks', () => {
+        for (const { name } of agents) network.heal(name, KERNEL_HOST);
+      });
+    } else {
+      const cut = kind === 'peer-cut' ? networks : [random.below(networks.length)];
+      for (const at of cut) network.cut(...between(at), cutKind);
+      this.#until('peer link', () => {
+        for (const at of cut) network.heal(...between(at));
+      });
+    }
+  }
+
+  #flapPeer(times: number): void {
+    const { network, clock, random } = this.#setup;
+    if (this.#isOver || times === 0) return;
+    network.cut(peerHost(1, 0), peerHost(2, 0), 'reset');
+    network.heal(peerHost(1, 0), peerHost(2, 0));
+    clock.schedule('flap', 50 + random.fraction() * 1500, () => this.#flapPeer(times - 1));
   }
 
   #makeKernelFault(kind: Fault): void {
@@ -174,7 +221,8 @@ export class Faults {
   }
 
   #makeAgentFault(kind: Fault): void {
-    const { agent, random } = this.#setup;
+    const { random } = this.#setup;
+    const agent = this.#agent;
     switch (kind) {
       case 'agent-kill':
         agent.kill();
@@ -197,13 +245,13 @@ export class Faults {
   }
 
   #startLater(): void {
-    const { agent } = this.#setup;
-    this.#until('agent down', () => agent.startWhenStopped());
+    const agent = this.#agent;
+    this.#until(AGENT_DOWN, () => agent.startWhenStopped());
   }
 
   #makeDiskFault(kind: Fault): void {
-    const { agent } = this.#setup;
-    const disks = [...this.#setup.disks.values()];
+    const agent = this.#agent;
+    const disks = [...agent.disks.values()];
     switch (kind) {
       case 'disk-full':
         for (const disk of disks) {
@@ -239,7 +287,8 @@ export class Faults {
 
   /** First a copy is taken; then, while its owner goes on, a second machine with it comes and goes. */
   #cloneDisk(): void {
-    const { agent, makeClone } = this.#setup;
+    const agent = this.#agent;
+    const { makeClone } = this.#setup;
     if (this.#copy === null) this.#copy = agent.image();
     else if (this.#clone === null) {
       this.#clone = makeClone(this.#copy);
@@ -250,8 +299,9 @@ export class Faults {
   }
 
   #damage(kind: Fault): void {
-    const { disks, random, agent } = this.#setup;
-    const stores = [...disks];
+    const { random } = this.#setup;
+    const agent = this.#agent;
+    const stores = [...agent.disks];
     const [part, disk] = (stores.length > 1 ? stores[random.below(stores.length)] : stores[0]) ?? [];
     if (part === undefined || disk === undefined) return;
     const segments = disk.names.filter((name) => name.startsWith('segment-'));
@@ -278,9 +328,12 @@ export class Faults {
   #until(what: string, end: () => void): void {
     const { clock, random, history } = this.#setup;
     const longMs = random.chance(0.15) ? 20_000 : 2500;
+    const weight = what === AGENT_DOWN ? 0 : 1;
+    this.#inForce += weight;
     const timer = clock.schedule('end of fault', 10 + random.fraction() * longMs, () => heal());
     const heal = () => {
       this.#healers.delete(heal);
+      this.#inForce -= weight;
       timer.cancel();
       history.note(`fault: ${what} ends`);
       this.momentsMs.push(clock.monotonicMs());
@@ -288,6 +341,10 @@ export class Faults {
     };
     this.#healers.add(heal);
   }
+}
+
+function isPairFault(kind: Fault): kind is PairFault {
+  return PAIR_FAULTS.some((each) => each === kind);
 }
 
 function bytesOf(write: StoreWrite): number {

@@ -72,6 +72,7 @@ const SWARM: Swarm = {
     cloneInstance: 1,
     clockMode: 'system',
     hasRealTimeClock: true,
+    pair: null,
   },
   lines: [
     {
@@ -141,7 +142,8 @@ interface Counts {
 
 /** Counts the places, and makes the trouble at its place. */
 function interrupt(world: World, steps: Steps, trouble: Trouble | null): Counts {
-  const { kernel, agent, clock, disks } = world;
+  const { kernel, agent, clock } = world;
+  const { disks } = agent;
   const counts: Counts = { commits: 0, writes: 0 };
   const later = (ms: number, run: () => void) => clock.schedule('trouble', ms, run);
   const crash = () => {

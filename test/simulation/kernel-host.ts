@@ -1,4 +1,6 @@
 import { KomError } from '../../src/domain/errors.ts';
+import type { PresenceOf } from '../../src/kernel/archive/segments.ts';
+import { presenceOf } from '../../src/kernel/queries.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
 import type { ArchiveTransaction } from '../../src/world/archive.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
@@ -78,6 +80,22 @@ export class KernelHost {
     this.#life = null;
     this.#server = null;
     this.#setup.network.killHost(KERNEL_HOST);
+  }
+
+  get isStalled(): boolean {
+    return this.#life?.isStalled ?? false;
+  }
+
+  /** What an operator's queries would know of the agents now. */
+  get presence(): PresenceOf {
+    const server = this.#server;
+    if (server === null || this.#life === null) throw new Error('the Kernel does not run');
+    return presenceOf(server, this.#life.clock);
+  }
+
+  /** Makes durable how far streams are observed, as an operator's query does. */
+  async storeObserved(): Promise<void> {
+    await this.#server?.storeObserved();
   }
 
   stall(ms: number): void {

@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import { MUTATIONS, type Mutation, NO_MUTATION } from './mutations.ts';
 import { FAULTS, type Fault } from './options.ts';
-import { runSeed, type SeedResult } from './run.ts';
+import { PAIR_MUTATIONS } from './pair-mutations.ts';
+import { KINDS, type Kind, runSeed, type SeedResult } from './run.ts';
 
 /*
  * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
  * npm run sim -- --seed S                  one seed, with its history if it fails
+ * --kind single|pair: one comm server, or two, whatever the seed says
  * --faults a,b: only these faults, for narrowing down
  * --mutate NAME: with a planted defect of mutations.ts and the faults that show it; it has to fail
  * --json: nothing but the JSON line on standard output
@@ -20,13 +22,14 @@ interface Order {
   readonly isVerbose: boolean;
   readonly faults: readonly Fault[];
   readonly mutation: () => Mutation;
+  readonly kind: Kind | undefined;
 }
 
 function mutationOf(name: string | undefined): () => Mutation {
   if (name === undefined) return () => NO_MUTATION;
-  const [found] = Object.entries(MUTATIONS).filter(([each]) => each === name);
+  const [found] = Object.entries({ ...MUTATIONS, ...PAIR_MUTATIONS }).filter(([each]) => each === name);
   if (found !== undefined) return found[1];
-  console.error(`--mutate takes one of ${Object.keys(MUTATIONS).join(', ')}`);
+  console.error(`--mutate takes one of ${Object.keys({ ...MUTATIONS, ...PAIR_MUTATIONS }).join(', ')}`);
   process.exit(2);
 }
 
@@ -38,6 +41,7 @@ function seedsToRun(): Order {
       first: { type: 'string' },
       faults: { type: 'string' },
       mutate: { type: 'string' },
+      kind: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -51,14 +55,19 @@ function seedsToRun(): Order {
   };
   const { json } = values;
   const mutation = mutationOf(values.mutate);
+  const kind = KINDS.find((each) => each === values.kind);
+  if (values.kind !== undefined && kind === undefined) {
+    console.error(`--kind takes one of ${KINDS.join(', ')}`);
+    process.exit(2);
+  }
   const names: readonly string[] = values.faults?.split(',') ?? FAULTS;
   const faults = FAULTS.filter((fault) => names.includes(fault));
   if (values.seed !== undefined)
-    return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true, faults, mutation };
+    return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true, faults, mutation, kind };
   const count = whole(values.seeds ?? String(SEEDS_DEFAULT), '--seeds');
   const first = whole(values.first ?? String(Math.floor(Date.now() / 1000) % 1_000_000_000), '--first');
   const fresh = Array.from({ length: count }, (_, at) => first + at);
-  return { seeds: fresh, json, isVerbose: false, faults, mutation };
+  return { seeds: fresh, json, isVerbose: false, faults, mutation, kind };
 }
 
 function tell(result: SeedResult, lines: number): void {
@@ -67,17 +76,22 @@ function tell(result: SeedResult, lines: number): void {
   console.error(`  options: ${JSON.stringify({ ...result.swarm, faults: [...result.swarm.faults] })}`);
   console.error('  last events:');
   for (const line of result.history.slice(-lines)) console.error(`    ${line.slice(0, 300)}`);
-  console.error(`replay with: npm run sim -- --seed ${result.seed}\n`);
+  const kind = result.swarm.pair === null ? 'single' : 'pair';
+  console.error(`replay with: npm run sim -- --seed ${result.seed} --kind ${kind}\n`);
 }
 
 async function main(): Promise<void> {
-  const { seeds, json, isVerbose, faults: allowed, mutation } = seedsToRun();
+  const { seeds, json, isVerbose, faults: allowed, mutation, kind } = seedsToRun();
   const startMs = performance.now();
   const sum = { failures: 0, samples: 0, virtualMs: 0 };
   const failed: number[] = [];
   const faults: Partial<Record<Fault, number>> = {};
   for (const seed of seeds) {
-    const result = await runSeed(seed, allowed, mutation());
+    const result = await runSeed(seed, {
+      allowed,
+      mutation: mutation(),
+      ...(kind === undefined ? {} : { kind }),
+    });
     sum.samples += result.samples;
     sum.virtualMs += result.virtualMs;
     for (const [kind, count] of Object.entries(result.faults) as [Fault, number][]) {

@@ -2,6 +2,7 @@ import type { Ring, RingStream } from '../../src/buffer/ring.ts';
 import type { Driver, LinkBatch } from '../../src/drivers/driver.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { Disk } from '../../src/world/store.ts';
+import type { Transport } from '../../src/world/transport.ts';
 import { delegated } from './delegate.ts';
 import { FAULTS, type Fault, type LineOptions, type Swarm } from './options.ts';
 
@@ -12,12 +13,16 @@ import { FAULTS, type Fault, type LineOptions, type Swarm } from './options.ts';
 export interface Mutation {
   /** What a reader would call the defect. */
   readonly defect: string;
+  /** It is one of a pair; else of one instance alone. */
+  readonly isOfPair?: true;
   /** Faults, and other options, that show it soon. */
   readonly shownBy: { readonly faults: readonly Fault[] } & Partial<Omit<Swarm, 'faults'>>;
   readonly disk?: (disk: Disk) => Disk;
   readonly ring?: (ring: Ring) => Ring;
   readonly driver?: (driver: Driver) => Driver;
   readonly archive?: (archive: SimulatedArchive) => SimulatedArchive;
+  /** The Kernel's. */
+  readonly transport?: (transport: Transport) => Transport;
 }
 
 export const NO_MUTATION: Mutation = { defect: 'none', shownBy: { faults: FAULTS } };
@@ -131,11 +136,13 @@ function withMomentUnseen(batch: LinkBatch): LinkBatch {
   return { ...batch, unseen: [moment] };
 }
 
-function perLink(driver: Driver, change: (batch: LinkBatch) => LinkBatch): Driver {
+/** Each batch of a driver is changed. */
+export function perLink(driver: Driver, change: (batch: LinkBatch) => LinkBatch): Driver {
   return {
-    connect: async (signal) => {
-      const link = await driver.connect(signal);
+    connect: async (signal, options) => {
+      const link = await driver.connect(signal, options);
       return {
+        setRole: async (role) => await link.setRole?.(role),
         [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
         async *[Symbol.asyncIterator]() {
           for await (const batch of link) yield change(batch);

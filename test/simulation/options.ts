@@ -1,6 +1,7 @@
 import type { StorePolicy } from '../../src/config/model.ts';
 import type { ClockMode } from '../../src/domain/clock-discipline.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { PairOptions } from './pair-options.ts';
 
 /** Every fault the simulation can make. Each seed turns some of them on. */
 const FIRST_FAULTS = [
@@ -30,7 +31,10 @@ const FIRST_FAULTS = [
 ] as const;
 /** Drawn from a source of their own, so that seeds without them stay what they were. */
 const LATER_FAULTS = ['link-half-open', 'link-flapping', 'link-lane-lost', 'disk-cloned'] as const;
-export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS] as const;
+/** Of two instances only: between them, and of both uplinks at once. */
+export const PAIR_FAULTS = ['peer-cut', 'peer-network-cut', 'peer-flapping', 'uplinks-cut'] as const;
+export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS, ...PAIR_FAULTS] as const;
+export type PairFault = (typeof PAIR_FAULTS)[number];
 export type Fault = (typeof FAULTS)[number];
 
 export interface StationOptions {
@@ -94,6 +98,8 @@ export interface Swarm {
   readonly clockMode: ClockMode;
   /** Without one the machine starts in 1970 whenever the power was away. */
   readonly hasRealTimeClock: boolean;
+  /** `null`: one instance alone. */
+  readonly pair: PairOptions | null;
 }
 
 /** Of the seeds so many have each of the later faults. */
@@ -150,6 +156,7 @@ export function drawSwarm(
     liveIntervalMs: 1000,
     clockMode: later.chance(0.3) ? 'kernel' : 'system',
     hasRealTimeClock: !later.chance(0.15),
+    pair: null,
   };
   return later.chance(CROWDED_SHARE) ? crowded(swarm) : swarm;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { KomError } from '../../src/domain/errors.ts';
 import { Quality } from '../../src/domain/quality.ts';
 import type { Reading, SampleValue } from '../../src/domain/sample.ts';
-import type { Driver, Link, LinkBatch, UnseenInterval } from '../../src/drivers/driver.ts';
+import type { Driver, Link, LinkBatch, LinkRole, UnseenInterval } from '../../src/drivers/driver.ts';
 import type { Clock } from '../../src/world/clock.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
@@ -23,16 +23,28 @@ export interface Served {
   readonly batch: number;
   /** In the first words of a connection, or after an interval that the driver did not see. */
   readonly isAfterPause: boolean;
+  /** The run was not in charge: it may report it when it soon is, and need not. */
+  isOptional: boolean;
 }
 
 /** When a station was seen alive: a good value, or a keep-alive. */
 export interface Seen {
   readonly wallUs: number;
   readonly trueMs: number;
+  /** Of which run it is. */
+  readonly by: RunRecord;
+  /** When the agent was told; else when the device noted what it told later. */
+  readonly isTold: boolean;
+  /** As of a reading. */
+  isOptional: boolean;
 }
 
 /** The plant's record of one run of the agent. */
 export class RunRecord {
+  /** Whether the run is in charge of the lines now; it always is where it is alone. */
+  isInCharge: () => boolean = () => true;
+  /** Another run may be in charge. */
+  isShared = false;
   readonly served: Served[] = [];
   batches = 0;
   /** Line losses that the driver told. */
@@ -44,6 +56,8 @@ export const TAGS = ['count', 'level', 'running', 'note'] as const;
 /** Notifications that a device keeps for a client that does not come. */
 const QUEUE_MAX = 40;
 const HEX_PER_DIGEST = 64;
+/** How often a link that stands by looks whether it is to be active. */
+const STANDBY_LOOK_MS = 20;
 
 /** One simulated device. What it says depends on the true time, its faults, and nothing of the agent. */
 class Station {
@@ -90,6 +104,8 @@ export interface PlantSetup {
   readonly clock: SimulatedClock;
   readonly random: SimulatedRandom;
   readonly lines: readonly LineOptions[];
+  /** Devices have several clients, and produce whether or not there is one. */
+  readonly isShared: boolean;
 }
 
 /** All lines of the site, and their faults. */
@@ -107,6 +123,15 @@ export class Plant {
       this.#stations.set(options.name, new Station(options, firstTag));
       firstTag += TAGS.length;
     }
+    if (setup.isShared) for (const station of this.#stations.values()) this.#runDevice(station);
+  }
+
+  #runDevice(station: Station): void {
+    this.#setup.clock.repeat('device', station.options.periodMs, () => {
+      if (!this.#isProducing || station.isUnplugged) return;
+      station.produce();
+      for (const notify of station.notifiers) notify();
+    });
   }
 
   station(name: string): Station {
@@ -140,16 +165,18 @@ export class Plant {
 
   /** The driver of a line for one run of the agent. */
   driver(line: LineOptions, agent: AgentWorld): Driver {
-    const { life, record } = agent;
+    const { life, record, clock } = agent;
     return {
-      connect: async (signal) => {
+      connect: async (signal, { role = 'active', failoverMs = 0 } = {}) => {
         await life.clock.sleep(5, signal);
         if (this.#lost.has(line.name)) {
           record.losses += 1;
           throw new KomError('KOM_DEVICE_UNREACHABLE', line.name);
         }
-        const way = { ...agent, line, signal, heard: new Set<string>() };
+        const seat = new Seat(role, clock.wallUs());
+        const way = { ...agent, line, signal, heard: new Set<string>(), seat, failoverMs };
         const link: Link = {
+          setRole: async (next) => seat.change(next, clock.wallUs()),
           [Symbol.asyncIterator]: () => (line.kind === 'poll' ? this.#poll(way) : this.#subscribe(way)),
           [Symbol.asyncDispose]: async () => undefined,
         };
@@ -165,6 +192,12 @@ export class Plant {
     const polled = new Map<string, { wallUs: number; monotonicMs: number }>();
     while (!signal.aborted) {
       const [name = '', dueMs = 0] = [...due].sort((a, b) => a[1] - b[1])[0] ?? [];
+      if (way.seat.role === 'standby') {
+        await this.#standBy(way);
+        for (const { name: each } of line.stations) due.set(each, life.clock.monotonicMs());
+        polled.clear();
+        continue;
+      }
       const waitMs = Math.max(0, dueMs - life.clock.monotonicMs());
       await this.#nap(waitMs + 1 + this.#setup.random.fraction(), way);
       if (signal.aborted) return;
@@ -178,15 +211,17 @@ export class Plant {
       const isLate = last !== undefined && nowMs - last.monotonicMs > 2 * station.options.scanMs + 200;
       const unseen = isLate && wallUs > last.wallUs ? [lateness(last.wallUs, wallUs)] : undefined;
       polled.set(name, { wallUs, monotonicMs: nowMs });
-      const seen = station.isUnplugged ? [] : [{ wallUs, trueMs: nowMs }];
+      const seen = station.isUnplugged ? [] : [told({ wallUs, trueMs: nowMs }, way.record)];
       const readings = readingsOf(station, wallUs);
-      yield this.#take(way, station, { readings, seen, ...(unseen && { unseen }) });
+      const taken = this.#take(way, station, { readings, seen, ...(unseen && { unseen }) });
+      yield taken.batch;
+      taken.isDone();
     }
   }
 
   async *#subscribe(way: Way): AsyncGenerator<LinkBatch> {
     const { line, life, clock, signal } = way;
-    const device = new Notifier(this.#setup.clock, way, () => this.#isProducing);
+    const device = new Notifier(this.#setup.clock, way, () => this.#isProducing && !this.#setup.isShared);
     const stop = device.start(line.stations.map(({ name }) => this.station(name)));
     let heardMs = life.clock.monotonicMs();
     let heardUs = clock.wallUs();
@@ -196,23 +231,41 @@ export class Plant {
         await this.#nap(line.publishMs + this.#setup.random.fraction(), way);
         if (signal.aborted) return;
         if (this.#lost.has(line.name)) throw this.#lostError(way);
+        if (way.seat.role === 'standby') continue;
         const nowMs = life.clock.monotonicMs();
+        const queuedSinceUs = way.seat.takeQueued();
+        const isQueue = queuedSinceUs !== null;
         const isKeepAlive = nowMs - heardMs >= line.keepAliveMs;
         for (const { name } of line.stations) {
           const station = this.station(name);
           const { readings, overflowed, seen } = device.take(station);
-          if (readings.length === 0 && !isKeepAlive) continue;
-          if (!station.isUnplugged) seen.push({ wallUs: clock.wallUs(), trueMs: nowMs });
+          if (readings.length === 0 && !isKeepAlive && !isQueue) continue;
+          const now = told({ wallUs: clock.wallUs(), trueMs: nowMs }, way.record);
+          if (!station.isUnplugged) seen.push(now);
           const unchanged = { unchangedUntilUs: clock.wallUs() };
-          const isUnseen = overflowed && clock.wallUs() > heardUs;
+          const observedSinceUs = overflowed ? (seen[0]?.wallUs ?? now.wallUs) : queuedSinceUs;
+          const queued = isQueue && observedSinceUs !== null ? { observedSinceUs } : {};
+          const isUnseen = !isQueue && overflowed && clock.wallUs() > heardUs;
           const unseen = isUnseen ? [lateness(heardUs, clock.wallUs())] : undefined;
-          yield this.#take(way, station, { readings, seen, ...unchanged, ...(unseen && { unseen }) });
+          const kept = seen.filter(({ wallUs }) => wallUs >= (queued.observedSinceUs ?? 0));
+          const news = { readings, seen: kept, ...unchanged, ...queued, ...(unseen && { unseen }) };
+          const taken = this.#take(way, station, news);
+          yield taken.batch;
+          taken.isDone();
         }
-        if (isKeepAlive) heardMs = nowMs;
+        if (isKeepAlive || isQueue) heardMs = nowMs;
         heardUs = clock.wallUs();
       }
     } finally {
       stop();
+    }
+  }
+
+  /** Until the link is active, or the line is lost. */
+  async #standBy(way: Way): Promise<void> {
+    while (way.seat.role === 'standby' && !way.signal.aborted) {
+      await this.#nap(STANDBY_LOOK_MS, way);
+      if (this.#lost.has(way.line.name)) throw this.#lostError(way);
     }
   }
 
@@ -236,7 +289,7 @@ export class Plant {
   }
 
   /** The moment at which the agent has a batch: it is recorded here and nowhere else. */
-  #take(way: Way, station: Station, news: News): LinkBatch {
+  #take(way: Way, station: Station, news: News): { readonly batch: LinkBatch; readonly isDone: () => void } {
     const { record, clock } = way;
     const at = { wallUs: clock.wallUs(), trueMs: this.#setup.clock.monotonicMs() };
     const { name } = station.options;
@@ -245,13 +298,22 @@ export class Plant {
     const told = new Set<number>();
     way.heard.add(name);
     record.batches += 1;
+    const taken: { isOptional: boolean }[] = [...seen];
     for (const reading of batch.readings) {
       const isAfterPause = isPaused && !told.has(reading.tagIndex);
       told.add(reading.tagIndex);
-      record.served.push({ ...reading, ...at, station: name, batch: record.batches, isAfterPause });
+      const isOptional = record.isShared;
+      const one = { ...reading, ...at, station: name, batch: record.batches, isAfterPause, isOptional };
+      record.served.push(one);
+      taken.push(one);
     }
+    for (const each of taken) each.isOptional = record.isShared;
     station.seen.push(...seen);
-    return { station: name, ...batch };
+    // The agent asks for the next batch when it has done with this one.
+    const isDone = () => {
+      if (record.isInCharge()) for (const each of taken) each.isOptional = false;
+    };
+    return { batch: { station: name, ...batch }, isDone };
   }
 }
 
@@ -268,7 +330,40 @@ export interface AgentWorld {
   readonly record: RunRecord;
 }
 
+/** Whether a link is to observe, and since when it stood by. */
+class Seat {
+  #role: LinkRole;
+  #standbySinceUs: number;
+  #isQueued = false;
+
+  constructor(role: LinkRole, nowUs: number) {
+    this.#role = role;
+    this.#standbySinceUs = nowUs;
+  }
+
+  get role(): LinkRole {
+    return this.#role;
+  }
+
+  change(role: LinkRole, nowUs: number): void {
+    if (role === this.#role) return;
+    this.#role = role;
+    this.#isQueued = role === 'active';
+    if (role === 'standby') this.#standbySinceUs = nowUs;
+  }
+
+  /** Since when the device kept what is told now; `null`: it is nothing that was kept. */
+  takeQueued(): number | null {
+    const isQueued = this.#isQueued;
+    this.#isQueued = false;
+    return isQueued ? this.#standbySinceUs : null;
+  }
+}
+
 interface Way extends AgentWorld {
+  readonly seat: Seat;
+  /** So long a device is to keep changes while the link stands by. */
+  readonly failoverMs: number;
   readonly line: LineOptions;
   readonly signal: AbortSignal;
   /** Stations that said something on this connection. */
@@ -284,14 +379,21 @@ interface Queue {
 class Notifier {
   readonly #clock: SimulatedClock;
   readonly #life: Life;
-  readonly #agentClock: Clock;
+  /** The agent's wall clock, integer µs. */
+  readonly #agentUs: () => number;
+  readonly #record: RunRecord;
+  readonly #failoverMs: number;
   readonly #isProducing: () => boolean;
   readonly #queues = new Map<string, Queue>();
 
-  constructor(clock: SimulatedClock, agent: AgentWorld, isProducing: () => boolean) {
+  constructor(clock: SimulatedClock, agent: Way, isProducing: () => boolean) {
     this.#clock = clock;
     this.#life = agent.life;
-    this.#agentClock = agent.clock;
+    // The clock of a line that another run may take over is for its driver alone: it looks for a stall.
+    const agentClock = agent.record.isShared ? agent.life.clock : agent.clock;
+    this.#agentUs = () => agentClock.wallUs();
+    this.#record = agent.record;
+    this.#failoverMs = agent.failoverMs;
     this.#isProducing = isProducing;
   }
 
@@ -320,13 +422,15 @@ class Notifier {
   notify(station: Station): void {
     const queue = this.#queueOf(station);
     const timeUs = station.hasClock ? this.#clock.wallUs() + station.clockOffsetUs : -1;
-    const at = { wallUs: this.#agentClock.wallUs(), trueMs: this.#clock.monotonicMs() };
-    const seen = station.isUnplugged ? null : at;
+    if (this.#life.isDead) return;
+    const at = { wallUs: this.#agentUs(), trueMs: this.#clock.monotonicMs() };
+    const seen = station.isUnplugged ? null : { ...at, by: this.#record, isTold: false, isOptional: false };
     const readings = readingsOf(station, timeUs).map((reading) =>
       timeUs < 0 ? reading : { ...reading, isDeviceTime: true as const },
     );
     queue.notifications.push({ readings, seen });
-    if (queue.notifications.length <= QUEUE_MAX) return;
+    const max = QUEUE_MAX + Math.ceil(this.#failoverMs / station.options.periodMs);
+    if (queue.notifications.length <= max) return;
     queue.notifications.shift();
     queue.overflowed = true;
   }
@@ -357,6 +461,10 @@ function readingsOf(station: Station, timeUs: number): Reading[] {
     value: isDead ? null : value,
     quality: isDead ? Quality.badTimeout : Quality.good,
   }));
+}
+
+function told(at: { readonly wallUs: number; readonly trueMs: number }, by: RunRecord): Seen {
+  return { ...at, by, isTold: true, isOptional: false };
 }
 
 function lateness(fromUs: number, toUs: number): UnseenInterval {

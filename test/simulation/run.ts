@@ -2,6 +2,8 @@ import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Find } from './checkers.ts';
 import { type Mutation, NO_MUTATION } from './mutations.ts';
 import { drawSwarm, FAULTS, type Fault, type Swarm } from './options.ts';
+import { drawPair } from './pair-options.ts';
+import { checkPair, settleRoles } from './pair-verdict.ts';
 import { shareOf } from './parts.ts';
 import { check } from './verdict.ts';
 import { makeWorld, settle, sourceOf, type World } from './world.ts';
@@ -22,13 +24,36 @@ const FINDINGS_MAX = 20;
 const BOUNDS_CHECK_MS = 500;
 /** The window closes before a block and not within: the last one may reach beyond the bound. */
 const WINDOW_EXCESS_BYTES = 64 * 1024;
+/** What a standby held is numbered at once. */
+const TAKEOVER_EXCESS_BYTES = 256 * 1024;
 const TIMERS_MAX = 100;
+
+/** Whether one comm server runs the process, or two. */
+export const KINDS = ['single', 'pair'] as const;
+export type Kind = (typeof KINDS)[number];
+const PAIR_SHARE = 0.25;
+
+/** What a seed is if nobody says it, from a source of its own. */
+export function kindOf(seed: number): Kind {
+  return sourceOf(seed, 9).chance(PAIR_SHARE) ? 'pair' : 'single';
+}
+
+function kindWith(mutation: Mutation, seed: number): Kind {
+  if (mutation === NO_MUTATION) return kindOf(seed);
+  return mutation.isOfPair ? 'pair' : 'single';
+}
+
+export interface SeedOptions {
+  /** Faults that may be drawn; all if not given. */
+  readonly allowed?: readonly Fault[];
+  readonly mutation?: Mutation;
+  readonly kind?: Kind;
+}
 
 /** Runs one seed from its first event to its verdict. */
 export async function runSeed(
   seed: number,
-  allowed: readonly Fault[] = FAULTS,
-  mutation: Mutation = NO_MUTATION,
+  { allowed = FAULTS, mutation = NO_MUTATION, kind = kindWith(mutation, seed) }: SeedOptions = {},
 ): Promise<SeedResult> {
   const findings: string[] = [];
   const find = (text: string) => {
@@ -36,13 +61,15 @@ export async function runSeed(
   };
   const stray = (error: unknown) => find(`unexpected: ${stackOf(error)}`);
   process.on('unhandledRejection', stray);
-  const drawn = drawSwarm(createSimulatedRandom(seed), sourceOf(seed, 6), allowed);
+  const single = drawSwarm(createSimulatedRandom(seed), sourceOf(seed, 6), allowed);
+  const drawn = kind === 'pair' ? drawPair(single, sourceOf(seed, 11), allowed) : single;
   const { faults: shown, ...options } = mutation.shownBy;
   const swarm = mutation === NO_MUTATION ? drawn : { ...drawn, ...options, faults: new Set(shown) };
   const world = makeWorld({ seed, swarm, mutation, failed: stray });
   try {
     await live(world, find);
     await check(world, find);
+    if (swarm.pair !== null) await checkPair(world, find);
   } catch (error) {
     find(`unexpected: ${stackOf(error)}`);
   } finally {
@@ -63,19 +90,21 @@ export async function runSeed(
 
 /** The time of faults, then the time in which all must come right. */
 async function live(world: World, find: Find): Promise<void> {
-  const { clock, swarm, agent, kernel, faults, disks, history } = world;
+  const { clock, swarm, instances, kernel, faults, history } = world;
   const bounds = clock.repeat('bounds', BOUNDS_CHECK_MS, () => checkBounds(world, find));
   kernel.start();
-  agent.start();
+  for (const agent of instances) agent.start();
   await clock.advance(swarm.runMs);
   history.note('everything is healed');
   faults.heal();
-  for (const disk of disks.values()) {
+  for (const disk of instances.flatMap(({ disks }) => [...disks.values()])) {
     disk.syncMs = { min: Math.min(1, swarm.syncMs.min), max: Math.min(20, swarm.syncMs.max) };
   }
   kernel.commitMs = Math.min(6, swarm.commitMs);
   await clock.advance(5000);
+  if (swarm.pair !== null) await settleRoles(world, find);
   await settle(world);
+  world.roles.end();
   bounds.cancel();
 }
 
@@ -83,10 +112,11 @@ async function live(world: World, find: Find): Promise<void> {
 function checkBounds(world: World, find: Find): void {
   const { agents, swarm, clock } = world;
   const at = `at ${(clock.monotonicMs() / 1000).toFixed(1)} s`;
+  const excessBytes = swarm.pair === null ? WINDOW_EXCESS_BYTES : TAKEOVER_EXCESS_BYTES;
   for (const { part, status } of agents.flatMap((agent) => agent.stores())) {
     const share = shareOf(part, swarm.alarmShare);
     const { windowBytes, ring } = status.backlog;
-    if (windowBytes > share * swarm.windowBytes + WINDOW_EXCESS_BYTES)
+    if (windowBytes > share * swarm.windowBytes + excessBytes)
       find(`${at} the window of ${part} has ${windowBytes} bytes`);
     const diskBytes = ring.diskBytes + ring.quarantineBytes;
     if (diskBytes > 1.25 * share * swarm.capacityBytes)

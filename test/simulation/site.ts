@@ -1,7 +1,17 @@
-import type { ModbusLine, ModbusTag, Process, Server, Site } from '../../src/config/model.ts';
+import type {
+  Line,
+  LineFailover,
+  ModbusLine,
+  ModbusTag,
+  OpcuaLine,
+  Process,
+  Server,
+  Site,
+} from '../../src/config/model.ts';
 import { COLD, UNSAID } from '../../src/config/redundancy.fixture.ts';
 import type { ValueType } from '../../src/domain/dictionary.ts';
 import type { LineOptions, Swarm } from './options.ts';
+import type { PairOptions } from './pair-options.ts';
 import { ALARM_TAG } from './parts.ts';
 import { TAGS } from './plant.ts';
 
@@ -18,15 +28,40 @@ export const SERVER: Server = {
   tls: null,
 };
 
+/** Instance 2 runs here. */
+const SECOND_SERVER: Server = { ...SERVER, name: 'ServerKom2', instance: 2 };
+const PEER_PORT = 3120;
+
+/** The address of a server in a network between the servers. */
+export function peerHost(instance: number, network: number): string {
+  return `peer${instance}.${network + 1}`;
+}
+
+/** The comm servers of a seed, by instance. */
+export function serversOf({ pair }: Swarm): readonly [Server, ...Server[]] {
+  if (pair === null) return [SERVER];
+  return [withPeers(SERVER, pair), withPeers(SECOND_SERVER, pair)];
+}
+
+function withPeers(server: Server, { networks }: PairOptions): Server {
+  const peers = Array.from({ length: networks }, (_, network) => {
+    const address = { host: peerHost(server.instance, network), port: PEER_PORT };
+    return { address, listen: address, insecure: true };
+  });
+  return { ...server, peers };
+}
+
 const TYPES: readonly ValueType[] = ['int64', 'float64', 'bool', 'text'];
 
 /** The site of a seed. What only a real Modbus driver reads has any value. */
 export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: Process } {
   let index = 0;
+  const { pair } = swarm;
+  const servers = serversOf(swarm);
   const nextIndex = () => index++;
   const process: Process = {
     name: PROCESS,
-    servers: [SERVER.name],
+    servers: servers.map(({ name }) => name),
     buffer: {
       store: swarm.policy,
       capacityBytes: swarm.capacityBytes,
@@ -49,8 +84,19 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
       ...{ stableAfterMs: 10_000, holdMaxMs: 2000, probeIntervalMs: 5000, returnAfterMs: 10_000 },
       ...{ minBytesPerS: 0, maxBytesPerS: Number.POSITIVE_INFINITY, leaseRenewMs: 300, leaseMs: 1200 },
     },
-    redundancy: UNSAID,
-    lines: swarm.lines.map((line) => lineOf(line, swarm, nextIndex)),
+    redundancy:
+      pair === null
+        ? UNSAID
+        : {
+            ...UNSAID,
+            preferredInstance: pair.preferredInstance,
+            preferHoldOffMs: pair.preferHoldOffMs,
+            peerTimeoutMs: pair.peerTimeoutMs,
+          },
+    lines: swarm.lines.map((line, at) => {
+      const modbus = lineOf(line, swarm, nextIndex);
+      return pair === null ? modbus : sharedLine(line, modbus, { ...COLD, ...pair.lines[at] });
+    }),
   };
   const kernels = [{ host: KERNEL_HOST, port: KERNEL_PORT, insecure: true, localAddresses: {} }];
   const site = {
@@ -58,10 +104,32 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
     hash: '5'.repeat(32),
     clock: swarm.clockMode,
     kernels,
-    servers: [SERVER],
+    servers,
     processes: [process],
   };
   return { site, process };
+}
+
+/** What is subscribed has no scans, by which the archive tells which rows speak of one moment. */
+function sharedLine(line: LineOptions, modbus: ModbusLine, failover: LineFailover): Line {
+  if (line.kind === 'poll') return { ...modbus, failover };
+  const { name, reconnectDelayMinMs, reconnectDelayMaxMs } = modbus;
+  const opcua: OpcuaLine = {
+    ...{ driver: 'opcua', name, reconnectDelayMinMs, reconnectDelayMaxMs, failover },
+    ...{ endpointUrl: `opc.tcp://${name}:4840`, securityPolicy: 'None', securityMode: 'None' },
+    ...{ pkiDirectory: '/data/pki', trustOnFirstUse: false, publishingIntervalMs: line.publishMs },
+    ...{ keepAliveCount: 1, lifetimeCount: 3, sessionTimeoutMs: 60_000, connectTimeoutMs: 3000 },
+    stations: modbus.stations.map(({ name: station, mode, tags }) => ({
+      name: station,
+      mode,
+      tags: tags.map((tag) => ({
+        ...{ index: tag.index, name: tag.name, class: tag.class, type: tag.type, engineeringUnit: '' },
+        ...{ description: '', formerly: [], deadband: 0, reportAtLeastEveryMs: tag.reportAtLeastEveryMs },
+        ...{ origin: tag.origin, nodeId: `ns=2;s=${tag.name}`, samplingIntervalMs: 0, queueSize: 1 },
+      })),
+    })),
+  };
+  return opcua;
 }
 
 function lineOf(line: LineOptions, swarm: Swarm, nextIndex: () => number): ModbusLine {

@@ -63,7 +63,7 @@ function* counted(
   const inLife = (ms: number): boolean => run.startedMs <= ms && ms <= endedMs;
   const stations = swarm.lines.reduce((sum, { stations: own }) => sum + own.length, 0);
   // A start, a stop, and what happens in between.
-  const events = 2 + faults.momentsMs.filter(inLife).length;
+  const events = 2 + faults.momentsMs.filter(inLife).length + 2 * run.charge.turns.length;
   const steadyMax = 2 + Math.ceil((endedMs - run.startedMs) / swarm.blockAgeMs);
   for (const [reason, numbers] of times) {
     const isSteady = STEADY_REASONS.includes(reason);
@@ -71,7 +71,7 @@ function* counted(
   }
   const byReason = Map.groupBy(sequences, ({ reason }) => reason);
   const pieces = 1 + coverage.filter(({ state }) => state === 'data').length;
-  const starts = agents.reduce((sum, { runs }) => sum + runs.length, 0);
+  const starts = agents.reduce((sum, { runs }) => sum + runs.length, 0) + run.charge.turns.length;
   for (const [reason, all] of byReason) {
     const eventMax = pieces + faults.momentsMs.length + starts;
     yield [reason, all.length, STEADY_REASONS.includes(reason) ? steadyMax : eventMax];

@@ -18,7 +18,7 @@ export async function check(world: World, find: (text: string) => void): Promise
   for (const [streamId, stream] of evidence.streams) checkCoverage(streamId, stream, find);
   for (const part of partsOf(swarm.alarmShare)) {
     checkRuns(world, { evidence, part, find });
-    checkStations(world, { evidence, part, find });
+    if (swarm.pair === null) checkStations(world, { evidence, part, find });
   }
   if (swarm.alarmShare > 0 && !touchesDisk(swarm.faults))
     checkReserved({ runs: world.agents.flatMap(({ runs }) => runs), swarm, evidence, find });
@@ -49,7 +49,7 @@ function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
   const gapsOfTag = ownGaps(evidence, all, part);
   const isHeardBefore = (ms: number) => isHeard({ runs: agent.runs, evidence, part }, ms);
   for (const each of all) {
-    const run = partRun(each, part, swarm.alarmShare);
+    const run = partRun(each, part, swarm);
     const stream = evidence.streams.get(run.streamId ?? '');
     // Of a copy of a machine that is gone before a Kernel heard of it nobody knows either.
     if (stream === undefined && !agent.runs.includes(each)) continue;
@@ -104,6 +104,8 @@ function isHeard(
 
 /** With room for everything and a disk that keeps up, a bad link alone costs nothing. */
 function mayLoseNothing(swarm: Swarm): boolean {
+  // What nobody observes in a takeover is a gap.
+  if (swarm.pair !== null) return false;
   const isLinkOnly = [...swarm.faults].every((fault) => fault.startsWith('link-'));
   const isRoomy = swarm.capacityBytes >= 16 * 1024 * 1024 && swarm.windowBytes >= 2 * 1024 * 1024;
   return isLinkOnly && isRoomy && swarm.syncMs.max <= 200;

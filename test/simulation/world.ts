@@ -1,3 +1,4 @@
+import type { Server } from '../../src/config/model.ts';
 import { contiguousEnd } from '../../src/domain/coverage.ts';
 import { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import { SimulatedClock } from '../../src/world/simulated/clock.ts';
@@ -5,7 +6,14 @@ import { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Transport } from '../../src/world/transport.ts';
-import { AGENT_HOST, type AgentDisks, AgentHost, type AgentImage, CLONE_HOST } from './agent-host.ts';
+import {
+  AGENT_HOST,
+  type AgentDisks,
+  AgentHost,
+  type AgentImage,
+  CLONE_HOST,
+  SECOND_HOST,
+} from './agent-host.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import { KernelHost } from './kernel-host.ts';
@@ -13,7 +21,8 @@ import { type Mutation, NO_MUTATION } from './mutations.ts';
 import type { Swarm } from './options.ts';
 import { type Part, partsOf } from './parts.ts';
 import { Plant } from './plant.ts';
-import { KERNEL_HOST, siteOf } from './site.ts';
+import { RoleWatch } from './role-watch.ts';
+import { KERNEL_HOST, serversOf, siteOf } from './site.ts';
 
 /** With everything well the backlog must be gone within this time. */
 const DRAIN_MAX_MS = 240_000;
@@ -54,7 +63,9 @@ export function makeWorld(setup: WorldSetup) {
   );
   for (const disk of disks.values()) disk.syncMs = { ...swarm.syncMs };
   const archive = new SimulatedArchive();
-  const plant = new Plant({ clock, random: source(3), lines: swarm.lines });
+  const isShared = swarm.pair !== null;
+  const plant = new Plant({ clock, random: source(3), lines: swarm.lines, isShared });
+  const mutated = (transport: Transport) => mutation.transport?.(transport) ?? transport;
   const kernel = new KernelHost({
     ...{
       clock,
@@ -67,10 +78,11 @@ export function makeWorld(setup: WorldSetup) {
       mutation,
       failed,
     },
-    transport: between('kernel', network.host(KERNEL_HOST)),
+    transport: between('kernel', mutated(network.host(KERNEL_HOST))),
   });
   const agents: AgentHost[] = [];
-  const makeAgent = (host: string, own: { disks: AgentDisks; instance: number }) => {
+  const makeAgent = (host: string, own: { disks: AgentDisks; server: Server }) => {
+    const names = [host, ...own.server.peers.map(({ address }) => address.host)];
     const agent = new AgentHost({
       ...{
         name: host,
@@ -85,47 +97,79 @@ export function makeWorld(setup: WorldSetup) {
         ...siteOf(swarm),
       },
       hasRealTimeClock: swarm.hasRealTimeClock,
-      transport: between('agent', network.host(host)),
-      killConnections: () => network.killHost(host),
+      transport: between('agent', transportOf(network, host, own.server)),
+      killConnections: () => {
+        for (const name of names) network.killHost(name);
+      },
+      switchOff: (isOff) => {
+        for (const name of isShared ? names : []) network.switchOff(name, isOff);
+      },
     });
     agents.push(agent);
     return agent;
   };
-  const agent = makeAgent(AGENT_HOST, { disks, instance: 1 });
+  const [server, second] = serversOf(swarm);
+  const agent = makeAgent(AGENT_HOST, { disks, server });
+  if (second !== undefined) {
+    const own = new Map([...disks.keys()].map((part) => [part, new SimulatedDisk(clock, source(10))]));
+    for (const disk of own.values()) disk.syncMs = { ...swarm.syncMs };
+    makeAgent(SECOND_HOST, { disks: own, server: second });
+    for (const [at, { wall }] of agents.entries()) wall.offsetUs = swarm.pair?.clockOffsetsUs[at] ?? 0;
+  }
+  const instances: readonly AgentHost[] = [...agents];
   const makeClone = (image: AgentImage) => {
     const copies = new Map([...disks.keys()].map((part) => [part, new SimulatedDisk(clock, source(8))]));
     for (const [part, disk] of copies) {
       disk.syncMs = { ...swarm.syncMs };
       disk.restore(image.get(part) ?? new Map());
     }
-    return makeAgent(CLONE_HOST, { disks: copies, instance: swarm.cloneInstance });
+    return makeAgent(CLONE_HOST, { disks: copies, server: { ...server, instance: swarm.cloneInstance } });
   };
   const faults = new Faults({
     clock,
     random: source(5),
     network,
-    agent,
+    agents: instances,
     makeClone,
     kernel,
     plant,
-    disks,
     swarm,
     history,
   });
+  const roles = new RoleWatch({ clock, agents: instances, isQuiet: () => faults.isQuiet });
   return {
     seed,
     swarm,
     clock,
     history,
     network,
-    disks,
     archive,
     plant,
     kernel,
     agent,
+    instances,
     agents,
     faults,
+    roles,
     untilMs: 0,
+  };
+}
+
+/** Every address of a server is a host of its own, so that each network can be cut. */
+function transportOf(network: SimulatedNetwork, host: string, { peers }: Server): Transport {
+  const own = network.host(host);
+  if (peers.length === 0) return own;
+  const byHost = new Map(peers.map(({ address }) => [address.host, network.host(address.host)]));
+  const suffixOf = (name: string) => name.slice(name.indexOf('.'));
+  const bySuffix = new Map([...byHost].map(([name, transport]) => [suffixOf(name), transport]));
+  return {
+    ...own,
+    listen: (address, ...rest) => (byHost.get(address.host) ?? own).listen(address, ...rest),
+    connect: (address, options) => {
+      const isPeer = address.host.startsWith('peer');
+      const from = isPeer ? bySuffix.get(suffixOf(address.host)) : own;
+      return (from ?? own).connect(address, options);
+    },
   };
 }
 
@@ -146,7 +190,7 @@ export async function waitFor(
 export async function settle(world: World): Promise<void> {
   const { clock, plant, swarm } = world;
   // One that is gone for good has nothing to settle.
-  const agents = world.agents.filter((agent, at) => at === 0 || agent.run !== undefined);
+  const agents = world.agents.filter((agent) => agent.run !== undefined || world.instances.includes(agent));
   const stores = () => agents.flatMap((agent) => agent.stores());
   await waitFor(world, 'an agent that runs and is connected', () => {
     const isConnected = stores().every(({ status }) => status.backlog.state !== 'outage');

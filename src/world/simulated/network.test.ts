@@ -180,6 +180,21 @@ describe('faults of the simulated network', () => {
     await connect();
   });
 
+  it('switches a host off: it answers nothing until it has power again', async () => {
+    const { clock, network, connect, listen } = await plant();
+    const atAgent = collect(await connect());
+    network.switchOff('kernel', true);
+    network.killHost('kernel');
+    await clock.advance(1000);
+    expect(atAgent.state.error).toBe(undefined);
+    const tried = expect(connect()).rejects.toMatchObject({ code: 'KOM_CONNECTION_TIMEOUT' });
+    await clock.advance(60_000);
+    await tried;
+    network.switchOff('kernel', false);
+    await listen();
+    await connect();
+  });
+
   it('splits and joins at random places, the same for the same seed', async () => {
     const run = async (seed: number) => {
       const { clock, accepted, connect } = await plant(seed);

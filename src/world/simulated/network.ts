@@ -69,6 +69,7 @@ export class SimulatedNetwork {
   readonly #paths = new Map<string, NetworkPath>();
   readonly #listeners = new Map<string, OpenListener>();
   readonly #refused = new Set<string>();
+  readonly #off = new Set<string>();
   readonly #resetLinks = new Set<string>();
   readonly #breakNext = new Map<string, number>();
   readonly #open = new Set<OpenPair>();
@@ -155,6 +156,15 @@ export class SimulatedNetwork {
       if (client === host) pair.client.destroy();
       if (server === host) pair.server.destroy();
     }
+  }
+
+  /**
+   * A machine without power answers nothing, not even that nobody listens; to be followed by `killHost`. Who
+   * was connected to it learns of that only when it has power again, and something is sent to it.
+   */
+  switchOff(host: string, isOff: boolean): void {
+    if (isOff) this.#off.add(host);
+    else this.#off.delete(host);
   }
 
   /** Connections that at least one side still holds; for finding what a test left behind. */
@@ -273,6 +283,7 @@ export class SimulatedNetwork {
   #carry(from: string, to: string, deliver: () => void): void {
     const path = this.#path(from, to);
     const arrive = () => {
+      if (this.#off.has(from) || this.#off.has(to)) return;
       if (path.isCut) path.held.push(arrive);
       else deliver();
     };
