@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import { KomError } from '../../src/domain/errors.ts';
 import { Quality } from '../../src/domain/quality.ts';
 import type { Reading, SampleValue } from '../../src/domain/sample.ts';
-import type { Driver, Link, LinkBatch, LinkRole, UnseenInterval } from '../../src/drivers/driver.ts';
+import type { Driver, Link, LinkBatch, UnseenInterval } from '../../src/drivers/driver.ts';
 import type { Clock } from '../../src/world/clock.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Life } from './life.ts';
+import { Notifier } from './notifier.ts';
 import type { LineOptions, StationOptions } from './options.ts';
+import { Seat } from './seat.ts';
 
 /** One value that a run of the agent took over from its driver, in the order of taking over. */
 export interface Served {
@@ -53,14 +55,12 @@ export class RunRecord {
 
 /** Tags of a station, in this order. */
 export const TAGS = ['count', 'level', 'running', 'note'] as const;
-/** Notifications that a device keeps for a client that does not come. */
-const QUEUE_MAX = 40;
 const HEX_PER_DIGEST = 64;
 /** How often a link that stands by looks whether it is to be active. */
 const STANDBY_LOOK_MS = 20;
 
 /** One simulated device. What it says depends on the true time, its faults, and nothing of the agent. */
-class Station {
+export class Station {
   readonly options: StationOptions;
   readonly firstTag: number;
   readonly seen: Seen[] = [];
@@ -221,7 +221,10 @@ export class Plant {
 
   async *#subscribe(way: Way): AsyncGenerator<LinkBatch> {
     const { line, life, clock, signal } = way;
-    const device = new Notifier(this.#setup.clock, way, () => this.#isProducing && !this.#setup.isShared);
+    const device = new Notifier({
+      ...{ clock: this.#setup.clock, agent: way, readingsOf },
+      isProducing: () => this.#isProducing && !this.#setup.isShared,
+    });
     const stop = device.start(line.stations.map(({ name }) => this.station(name)));
     let heardMs = life.clock.monotonicMs();
     let heardUs = clock.wallUs();
@@ -330,37 +333,7 @@ export interface AgentWorld {
   readonly record: RunRecord;
 }
 
-/** Whether a link is to observe, and since when it stood by. */
-class Seat {
-  #role: LinkRole;
-  #standbySinceUs: number;
-  #isQueued = false;
-
-  constructor(role: LinkRole, nowUs: number) {
-    this.#role = role;
-    this.#standbySinceUs = nowUs;
-  }
-
-  get role(): LinkRole {
-    return this.#role;
-  }
-
-  change(role: LinkRole, nowUs: number): void {
-    if (role === this.#role) return;
-    this.#role = role;
-    this.#isQueued = role === 'active';
-    if (role === 'standby') this.#standbySinceUs = nowUs;
-  }
-
-  /** Since when the device kept what is told now; `null`: it is nothing that was kept. */
-  takeQueued(): number | null {
-    const isQueued = this.#isQueued;
-    this.#isQueued = false;
-    return isQueued ? this.#standbySinceUs : null;
-  }
-}
-
-interface Way extends AgentWorld {
+export interface Way extends AgentWorld {
   readonly seat: Seat;
   /** So long a device is to keep changes while the link stands by. */
   readonly failoverMs: number;
@@ -368,89 +341,6 @@ interface Way extends AgentWorld {
   readonly signal: AbortSignal;
   /** Stations that said something on this connection. */
   readonly heard: Set<string>;
-}
-
-interface Queue {
-  readonly notifications: { readonly readings: Reading[]; readonly seen: Seen | null }[];
-  overflowed: boolean;
-}
-
-/** A server with a bounded queue for each of its stations; it runs on the true time. */
-class Notifier {
-  readonly #clock: SimulatedClock;
-  readonly #life: Life;
-  /** The agent's wall clock, integer µs. */
-  readonly #agentUs: () => number;
-  readonly #record: RunRecord;
-  readonly #failoverMs: number;
-  readonly #isProducing: () => boolean;
-  readonly #queues = new Map<string, Queue>();
-
-  constructor(clock: SimulatedClock, agent: Way, isProducing: () => boolean) {
-    this.#clock = clock;
-    this.#life = agent.life;
-    // The clock of a line that another run may take over is for its driver alone: it looks for a stall.
-    const agentClock = agent.record.isShared ? agent.life.clock : agent.clock;
-    this.#agentUs = () => agentClock.wallUs();
-    this.#record = agent.record;
-    this.#failoverMs = agent.failoverMs;
-    this.#isProducing = isProducing;
-  }
-
-  start(stations: readonly Station[]): () => void {
-    const timers = stations.map((station) => {
-      const notify = () => this.notify(station);
-      station.notifiers.add(notify);
-      const timer = this.#clock.repeat('device', station.options.periodMs, () => {
-        if (this.#life.isDead) stop();
-        else if (this.#isProducing() && !station.isUnplugged) {
-          station.produce();
-          this.notify(station);
-        }
-      });
-      return { timer, forget: () => station.notifiers.delete(notify) };
-    });
-    const stop = () => {
-      for (const { timer, forget } of timers) {
-        timer.cancel();
-        forget();
-      }
-    };
-    return stop;
-  }
-
-  notify(station: Station): void {
-    const queue = this.#queueOf(station);
-    const timeUs = station.hasClock ? this.#clock.wallUs() + station.clockOffsetUs : -1;
-    if (this.#life.isDead) return;
-    const at = { wallUs: this.#agentUs(), trueMs: this.#clock.monotonicMs() };
-    const seen = station.isUnplugged ? null : { ...at, by: this.#record, isTold: false, isOptional: false };
-    const readings = readingsOf(station, timeUs).map((reading) =>
-      timeUs < 0 ? reading : { ...reading, isDeviceTime: true as const },
-    );
-    queue.notifications.push({ readings, seen });
-    const max = QUEUE_MAX + Math.ceil(this.#failoverMs / station.options.periodMs);
-    if (queue.notifications.length <= max) return;
-    queue.notifications.shift();
-    queue.overflowed = true;
-  }
-
-  take(station: Station): { readings: Reading[]; seen: Seen[]; overflowed: boolean } {
-    const { notifications, overflowed } = this.#queueOf(station);
-    this.#queues.delete(station.options.name);
-    return {
-      readings: notifications.flatMap(({ readings }) => readings),
-      seen: notifications.flatMap(({ seen }) => seen ?? []),
-      overflowed,
-    };
-  }
-
-  #queueOf(station: Station): Queue {
-    const { name } = station.options;
-    const queue = this.#queues.get(name) ?? { notifications: [], overflowed: false };
-    this.#queues.set(name, queue);
-    return queue;
-  }
 }
 
 function readingsOf(station: Station, timeUs: number): Reading[] {
