@@ -245,8 +245,8 @@ async function checkView(world: World, { tag, station, find }: ViewCheck): Promi
     );
   }
   const gaps = await archive.gaps(interval);
-  // What a damaged disk had of the time before is declared anew.
-  if (touchesDisk(swarm.faults)) return;
+  // What a damaged disk had of the time before is declared anew; what was unplugged was not observed.
+  if (touchesDisk(swarm.faults) || swarm.faults.has('station-unplugged')) return;
   for (const [run, all] of Map.groupBy(
     seen.filter(({ isTold }) => isTold),
     ({ by }) => by,
