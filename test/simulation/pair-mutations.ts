@@ -3,7 +3,7 @@ import { decodeMessage, encodeMessage } from '../../src/uplink/codec.ts';
 import { FrameSplitter } from '../../src/uplink/frame.ts';
 import type { Connection } from '../../src/world/transport.ts';
 import { delegated } from './delegate.ts';
-import { type Mutation, perLink } from './mutations.ts';
+import type { Mutation } from './mutations.ts';
 
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 /** How much wider than two scans rows of two instances are taken for one moment. */
@@ -38,12 +38,6 @@ export const PAIR_MUTATIONS = {
           return name === 'notes' ? delegated(store, { batch: async () => undefined }) : store;
         },
       }),
-  }),
-  'takeover-swallowed': () => ({
-    defect: 'what neither instance observed in a takeover is not declared',
-    isOfPair: true,
-    shownBy: { faults: ['agent-kill', 'agent-stop'], syncMs: { min: 1, max: 2000 } },
-    driver: (driver) => perLink(driver, (batch) => ({ ...batch, observedSinceUs: 1 })),
   }),
   'mark-too-wide': () => ({
     defect: 'a row that nobody tells better is marked as an overlap, and hidden',

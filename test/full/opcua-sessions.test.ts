@@ -15,7 +15,7 @@ import {
   sleep,
   temporaryDirectory,
   until,
-} from './opcua-fixtures.ts';
+} from '../integration/opcua-fixtures.ts';
 
 const clock = createClock();
 const world = { clock, log: silentLog };

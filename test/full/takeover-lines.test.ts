@@ -14,8 +14,8 @@ import type { ServedValue } from '../../src/sim/record.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { createRandom } from '../../src/world/real/random.ts';
-import { opcuaLine, opcuaTag, sleep, temporaryDirectory, until } from './opcua-fixtures.ts';
-import { bareServer } from './opcua-server.ts';
+import { opcuaLine, opcuaTag, sleep, temporaryDirectory, until } from '../integration/opcua-fixtures.ts';
+import { bareServer } from '../integration/opcua-server.ts';
 
 /** Lines when the active instance dies and the standby takes over, with the protocols of real devices. */
 const clock = createClock();

@@ -2,8 +2,8 @@ import { cpSync, rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { StorePolicy } from '../../src/config/model.ts';
 import type { QueryLine } from '../../src/kernel/archive/query.ts';
-import { GREEN, Setup } from './support/setup.ts';
-import { sleep } from './support/until.ts';
+import { GREEN, Setup } from '../integration/support/setup.ts';
+import { sleep } from '../integration/support/until.ts';
 
 const TAG = 'P1.volume';
 

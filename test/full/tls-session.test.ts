@@ -16,9 +16,9 @@ import {
   kernel as kernelIdentity,
   SITE,
   TestAuthority,
-} from './support/certificates.ts';
-import { keptLog } from './support/log.ts';
-import { freePort, until } from './support/until.ts';
+} from '../integration/support/certificates.ts';
+import { keptLog } from '../integration/support/log.ts';
+import { freePort, until } from '../integration/support/until.ts';
 
 const world = realWorld({ level: 'silent', name: 'test' });
 const output = { line: () => {}, note: () => {}, isTerminal: false, columns: 80 };

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { openRing } from '../../src/buffer/open-ring.ts';
 import type { Ring } from '../../src/buffer/ring.ts';
 import type { Archive, ArchivedGap, ArchivedSample } from '../../src/world/archive.ts';
-import { overridden } from './support/overridden.ts';
-import { GREEN, Setup } from './support/setup.ts';
-import { sleep } from './support/until.ts';
+import { overridden } from '../integration/support/overridden.ts';
+import { GREEN, Setup } from '../integration/support/setup.ts';
+import { sleep } from '../integration/support/until.ts';
 
 /*
  * The proof must see what goes wrong. Everything here is real but for one thing, which is broken on purpose.

@@ -7,9 +7,9 @@ import { OPEN_END } from '../../src/domain/gap.ts';
 import type { SampleValue } from '../../src/domain/sample.ts';
 import type { ArchivedRow, DeclaredGap } from '../../src/sim/archived-rows.ts';
 import { type Proof, proveTag, sumProofs } from '../../src/sim/proof.ts';
+import { GREEN, Setup } from '../integration/support/setup.ts';
+import { sleep, until } from '../integration/support/until.ts';
 import type { Entry } from '../third-party/entry.ts';
-import { GREEN, Setup } from './support/setup.ts';
-import { sleep, until } from './support/until.ts';
 
 const KERNEL = join(import.meta.dirname, '../third-party/kernel.ts');
 const SETTLE_MS = 1500;

@@ -12,7 +12,7 @@ import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
 
 const KILLS = 6;
-const CHILD = join(import.meta.dirname, 'ring-kill-child.ts');
+const CHILD = join(import.meta.dirname, '../integration/ring-kill-child.ts');
 const root = await mkdtemp(join(tmpdir(), 'kom-ring-kill-'));
 
 afterAll(() => rm(root, { recursive: true, force: true }));
