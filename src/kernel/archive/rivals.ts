@@ -36,7 +36,7 @@ export async function markRivals(writer: TransactionWriter): Promise<void> {
   const touched = touchedSpans(writer);
   if (touched.size === 0) return;
   keepUp(writer, touched);
-  for (const { site, process, streams } of processesOf(writer)) {
+  for (const { site, process, streams } of processesOf(writer, touched)) {
     const instances = new Set(streams.map(({ instance }) => instance));
     if (instances.size < 2) continue;
     const reachUs = reachOf(writer, site, process);
@@ -70,13 +70,16 @@ function touchedSpans(writer: TransactionWriter): Map<number, Span[]> {
   return spans;
 }
 
-function processesOf({ streams, catalog }: TransactionWriter): ProcessStreams[] {
-  const all = new Map([...catalog.streams, ...streams]);
-  const touched = new Set([...all.values()].map(({ site, process }) => `${site}\n${process}`));
-  return [...touched].map((key) => {
-    const [site = '', process = ''] = key.split('\n');
-    const own = [...all.values()].filter((row) => row.site === site && row.process === process);
-    return { site, process, streams: own };
+/** Of those processes only that something was touched of: every commit comes here. */
+function processesOf(
+  { streams, catalog }: TransactionWriter,
+  touched: ReadonlyMap<number, unknown>,
+): ProcessStreams[] {
+  const all = [...new Map([...catalog.streams, ...streams]).values()];
+  return [...Map.groupBy(all, ({ site, process }) => `${site}\n${process}`).values()].flatMap((own) => {
+    const [first] = own;
+    if (first === undefined || !own.some(({ id }) => touched.has(id))) return [];
+    return [{ site: first.site, process: first.process, streams: own }];
   });
 }
 
