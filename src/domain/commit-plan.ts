@@ -1,7 +1,6 @@
 import { type BlockHeader, lastSequence } from './block/block.ts';
 import {
   type Coverage,
-  contiguousEnd,
   countOf,
   coverWithData,
   coverWithGap,
@@ -10,7 +9,6 @@ import {
   subtract,
 } from './coverage.ts';
 import { OPEN_END, type SequenceGap } from './gap.ts';
-import type { StreamInfo } from './stream.ts';
 
 /** What a transaction changes, worked out before anything is written. */
 export interface CommitPlan {
@@ -85,20 +83,6 @@ export function remainingGap(gap: SequenceGap, coverage: Coverage): SequenceGap[
   const left = splitGap(gap, rest);
   const delivered = gap.lastSequence === OPEN_END && countOf(rest) < sizeOf(gap);
   return delivered ? left.filter((part) => part.countAtMost > 0) : left;
-}
-
-/** A stream that ended cleanly and whose numbers are all covered was observed up to its end. */
-export function observedUntil(
-  stream: Pick<StreamInfo, 'startedAtUs'> & {
-    readonly observedUntilUs: number;
-    readonly endedAtUs: number | null;
-    readonly endedSequence: number | null;
-  },
-  coverage: Coverage,
-): number {
-  const { observedUntilUs, endedAtUs, endedSequence } = stream;
-  const whole = endedSequence !== null && contiguousEnd(coverage) >= endedSequence;
-  return whole && endedAtUs !== null ? Math.max(observedUntilUs, endedAtUs) : observedUntilUs;
 }
 
 function sizeOf(gap: SequenceGap): number {

@@ -18,33 +18,36 @@ const fresh: StreamState = {
 /** A Hello with these streams, said when none of what is known here had been. */
 const said = (streams: StreamState[], wallUs = 1000) => ({ streams, wallUs });
 
+/** This run of the Kernel was told nothing of any stream. */
+const STORED = (_: string, storedUs: number): number => storedUs;
+
 describe('a chain that omits what the Kernel knows', () => {
   it('has lost the rest of a stream that did not end, from where it was observed', () => {
     const gap = { streamId: known.streamId, reason: 'store-lost', fromUs: 180, toUs: 200 };
     expect(storeLostGaps([known], said([fresh]), () => 180)).toMatchObject([
       { ...gap, lastSequence: OPEN_END },
     ]);
-    expect(storeLostGaps([known], said([fresh]), () => 0)).toMatchObject([{ fromUs: 150 }]);
+    expect(storeLostGaps([known], said([fresh]), STORED)).toMatchObject([{ fromUs: 150 }]);
     expect(storeLostGaps([known], said([fresh]), () => 900)).toMatchObject([{ fromUs: 200 }]);
   });
 
   it('has lost what is missing of a stream that ended, and nothing of a complete one', () => {
     const ended = (endedSequence: number) => ({ ...known, endedAtUs: 160, endedSequence });
-    expect(storeLostGaps([ended(9)], said([fresh]), () => 0)).toMatchObject([{ lastSequence: 9 }]);
+    expect(storeLostGaps([ended(9)], said([fresh]), STORED)).toMatchObject([{ lastSequence: 9 }]);
     const atEnd = { ...ended(7), observedUntilUs: fresh.startedAtUs };
-    expect(storeLostGaps([atEnd], said([fresh]), () => 0)).toEqual([]);
+    expect(storeLostGaps([atEnd], said([fresh]), STORED)).toEqual([]);
     const cut = { ...known, coverage: [{ first: 1, last: OPEN_END, state: 'crash' }] } as const;
-    expect(storeLostGaps([cut], said([fresh]), () => 0)).toEqual([]);
+    expect(storeLostGaps([cut], said([fresh]), STORED)).toEqual([]);
   });
 
   it('has lost the pause before a stream too, if that told of nothing yet', () => {
     const before = { streamId: 'f'.repeat(32), lastDurableSequence: 7, endedCleanly: true, lostAtMost: 0 };
     const previous = { ...before, aliveUntilUs: 60 };
     const silent = { ...known, coverage: [], observedUntilUs: known.startedAtUs, previous };
-    expect(storeLostGaps([silent], said([fresh]), () => 0)).toMatchObject([{ fromUs: 60, toUs: 200 }]);
+    expect(storeLostGaps([silent], said([fresh]), STORED)).toMatchObject([{ fromUs: 60, toUs: 200 }]);
     expect(storeLostGaps([silent], said([fresh]), () => 180)).toMatchObject([{ fromUs: 180 }]);
     const first = { ...silent, previous: null };
-    expect(storeLostGaps([first], said([fresh]), () => 0)).toMatchObject([{ fromUs: 100 }]);
+    expect(storeLostGaps([first], said([fresh]), STORED)).toMatchObject([{ fromUs: 100 }]);
   });
 
   it('does not know of the pause behind a complete one, and the Kernel does', () => {
@@ -52,21 +55,21 @@ describe('a chain that omits what the Kernel knows', () => {
     const { streamId } = known;
     const pause = { streamId, firstSequence: 8, lastSequence: OPEN_END, countAtMost: 0 };
     const told = { ...pause, reason: 'store-lost', fromUs: 160, toUs: 200 };
-    expect(storeLostGaps([ended], said([fresh]), () => 0)).toEqual([told]);
+    expect(storeLostGaps([ended], said([fresh]), STORED)).toEqual([told]);
     const later = { ...fresh, streamId: 'c'.repeat(32), startedAtUs: 300 };
-    expect(storeLostGaps([ended], said([fresh, later]), () => 0)).toEqual([told]);
+    expect(storeLostGaps([ended], said([fresh, later]), STORED)).toEqual([told]);
     const covered = [...known.coverage, { first: 8, last: OPEN_END, state: 'store-lost' }] as const;
-    expect(storeLostGaps([{ ...ended, coverage: covered }], said([fresh]), () => 0)).toEqual([]);
+    expect(storeLostGaps([{ ...ended, coverage: covered }], said([fresh]), STORED)).toEqual([]);
   });
 
   it('leaves the pause to whoever ran after the complete one, and to the chain that names one', () => {
     const ended = { ...known, observedUntilUs: 160, endedAtUs: 160, endedSequence: 7 };
     const after = { ...known, streamId: 'd'.repeat(32), startedAtUs: 170, observedUntilUs: 175 };
-    const gaps = storeLostGaps([ended, after], said([fresh]), () => 0);
+    const gaps = storeLostGaps([ended, after], said([fresh]), STORED);
     expect(gaps).toMatchObject([{ streamId: after.streamId, fromUs: 175, toUs: 200 }]);
     const previous = { lastDurableSequence: 3, endedCleanly: true, aliveUntilUs: 180, lostAtMost: 0 };
     const other = { ...fresh, previous: { streamId: 'c'.repeat(32), ...previous } };
-    expect(storeLostGaps([ended], said([other]), () => 0)).toEqual([]);
+    expect(storeLostGaps([ended], said([other]), STORED)).toEqual([]);
   });
 
   it('has lost nothing of what it names, as a stream or as the one before', () => {
@@ -78,9 +81,9 @@ describe('a chain that omits what the Kernel knows', () => {
       aliveUntilUs: 150,
       lostAtMost: 0,
     };
-    expect(storeLostGaps([known], said([{ ...fresh, previous }]), () => 0)).toEqual([]);
-    expect(storeLostGaps([known], said([{ ...fresh, streamId }, fresh]), () => 0)).toEqual([]);
-    expect(storeLostGaps([known], said([]), () => 0)).toEqual([]);
+    expect(storeLostGaps([known], said([{ ...fresh, previous }]), STORED)).toEqual([]);
+    expect(storeLostGaps([known], said([{ ...fresh, streamId }, fresh]), STORED)).toEqual([]);
+    expect(storeLostGaps([known], said([]), STORED)).toEqual([]);
   });
 });
 
@@ -91,7 +94,7 @@ describe('a Hello that was long on its way', () => {
     });
     const next = { ...known, streamId: 'd'.repeat(32), previous: previousOf(fresh.streamId) };
     const afterNext = { ...known, streamId: 'e'.repeat(32), previous: previousOf(next.streamId) };
-    expect(storeLostGaps([afterNext, next], said([fresh], 50), () => 0)).toEqual([]);
+    expect(storeLostGaps([afterNext, next], said([fresh], 50), STORED)).toEqual([]);
   });
 
   it('is told from one whose store runs elsewhere too: that one began before it was said', () => {
@@ -101,7 +104,7 @@ describe('a Hello that was long on its way', () => {
     };
     const elsewhere = { ...known, streamId: 'd'.repeat(32), previous };
     const lost = { streamId: elsewhere.streamId, reason: 'store-lost', lastSequence: OPEN_END };
-    expect(storeLostGaps([elsewhere], said([fresh]), () => 0)).toMatchObject([lost]);
+    expect(storeLostGaps([elsewhere], said([fresh]), STORED)).toMatchObject([lost]);
   });
 });
 

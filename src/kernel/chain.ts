@@ -86,7 +86,7 @@ function cutOffs(states: readonly StreamState[]): CutOff[] {
 export function storeLostGaps(
   known: readonly ArchivedStream[],
   { streams: states, wallUs }: Pick<Hello, 'streams' | 'wallUs'>,
-  observedUntilUs: (streamId: string) => number,
+  observedUntilUs: (streamId: string, storedUs: number) => number,
 ): SequenceGap[] {
   const running = states.at(-1);
   if (running === undefined) return [];
@@ -99,7 +99,7 @@ export function storeLostGaps(
   const omitted = known.filter((stream) => !isLater(stream) && !named.has(stream.streamId));
   return omitted.flatMap((stream): SequenceGap[] => {
     const { streamId, coverage } = stream;
-    const fromUs = knownUntilUs(stream, observedUntilUs(streamId));
+    const fromUs = knownUntilUs(stream, observedUntilUs(streamId, stream.observedUntilUs));
     const lastSequence = stream.endedSequence ?? OPEN_END;
     const end = contiguousEnd(coverage);
     if (end >= lastSequence) {
@@ -121,8 +121,7 @@ export function storeLostGaps(
  * How far a stream is known to be observed. One of which nothing is known yet has not even told of the pause
  * before it.
  */
-function knownUntilUs({ startedAtUs, previous, observedUntilUs }: ArchivedStream, claimedUs: number): number {
-  const untilUs = Math.max(observedUntilUs, claimedUs);
+function knownUntilUs({ startedAtUs, previous }: ArchivedStream, untilUs: number): number {
   const isSilent = untilUs <= startedAtUs && previous !== null;
   return isSilent ? Math.min(untilUs, previous.aliveUntilUs) : untilUs;
 }

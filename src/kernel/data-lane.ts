@@ -3,6 +3,7 @@ import { decodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import { Mark } from '../domain/marks.ts';
+import type { Observed } from '../domain/observed.ts';
 import type { Channel } from '../uplink/channel.ts';
 import { GAP_MEMORY_BYTES, RANGES_MAX } from '../uplink/limits.ts';
 import type { BlockRange, Message, Nack } from '../uplink/messages.ts';
@@ -67,7 +68,7 @@ export class DataLane {
   readonly #options: DataLaneOptions;
   readonly #gapPace: GapPace;
   /** By stream, what this lane has told the archive. */
-  readonly #observedUntilUs = new Map<string, number>();
+  readonly #observedSaid = new Map<string, Observed>();
   #uncommittedBytes = 0;
   #room: { promise: Promise<void>; resolve: () => void } | null = null;
   #failed: unknown = null;
@@ -198,15 +199,15 @@ export class DataLane {
     const { archive, presence, site, process } = this.#options;
     const streams = await withPatience(() => archive.streams(site, process), this.#patience);
     const stored = streams.find(({ streamId }) => streamId === gap.streamId)?.observedUntilUs ?? 0;
-    return behindObserved(gap, Math.max(stored, presence.observedUntilUs(gap.streamId)));
+    return behindObserved(gap, presence.observedUntilUs(gap.streamId, stored));
   }
 
   /** How far a stream is observed, if that is news to the archive. */
   #observed(streamId: string): Pick<Contribution, 'observed'> {
-    const untilUs = this.#options.presence.observedUntilUs(streamId);
-    if (untilUs <= (this.#observedUntilUs.get(streamId) ?? 0)) return {};
-    this.#observedUntilUs.set(streamId, untilUs);
-    return { observed: [{ streamId, untilUs }] };
+    const said = this.#options.presence.observed.get(streamId);
+    if (said === undefined || said === this.#observedSaid.get(streamId)) return {};
+    this.#observedSaid.set(streamId, said);
+    return { observed: [said] };
   }
 
   #isMirrored(streamId: string): boolean {

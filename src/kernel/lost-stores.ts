@@ -32,12 +32,10 @@ export class LostStores {
   async declare({ hello, presence }: Greeted): Promise<void> {
     const { archive, ingest, isMirrored } = this.#options;
     const streams = await archive.streams(hello.site, hello.process);
-    const observed = (streamId: string): number => {
-      const stored = streams.find((each) => each.streamId === streamId)?.observedUntilUs ?? 0;
-      return Math.max(presence.observedUntilUs(streamId), stored);
-    };
     const own = streams.filter((each) => each.instance === hello.instance && !isMirrored(each.streamId));
-    const lost = storeLostGaps(own, hello, observed);
+    const lost = storeLostGaps(own, hello, (streamId, storedUs) =>
+      presence.observedUntilUs(streamId, storedUs),
+    );
     if (lost.length > 0) await ingest.commit({ gaps: lost, bytes: 64 * lost.length });
   }
 

@@ -111,9 +111,9 @@ it('a stream that no heartbeat speaks of was observed until the last time that i
   const samples = [sampleOf(0, 1), sampleOf(500, 2), sampleOf(900, 3, device)];
   instance.archived(blockOf(4, samples).block, NAMES, T0 + 2000);
   process.covered(STREAM, [{ first: 4, last: 6, state: 'data' }]);
-  expect(process.observedUntilUs(STREAM)).toBe(0);
+  expect(process.observedUntilUs(STREAM, 0)).toBe(0);
   process.covered(STREAM, [{ first: 1, last: 6, state: 'data' }]);
-  expect(process.observedUntilUs(STREAM)).toBe(T0 + 500);
+  expect(process.observedUntilUs(STREAM, 0)).toBe(T0 + 500);
 });
 
 it('what a heartbeat said of it is not taken back by a block', () => {
@@ -123,5 +123,21 @@ it('what a heartbeat said of it is not taken back by a block', () => {
   process.claim({ streamId, producedTo: 9, untilUs: T0 + 5000 });
   instance.archived(blockOf(9, [sampleOf(0, 1)], { streamId }).block, NAMES, T0 + 9000);
   process.covered(streamId, [{ first: 1, last: 9, state: 'data' }]);
-  expect(process.observedUntilUs(streamId)).toBe(T0 + 5000);
+  expect(process.observedUntilUs(streamId, 0)).toBe(T0 + 5000);
+});
+
+it('what the agent said last counts, also when its clock was set back in between', () => {
+  const { process } = makeProcess();
+  const { streamId } = stream(1);
+  const covered = (last: number) => process.covered(streamId, [{ first: 1, last, state: 'data' }]);
+  expect(process.observedUntilUs(streamId, T0 + 7000)).toBe(T0 + 7000);
+  process.claim({ streamId, producedTo: 9, untilUs: T0 + 5000 });
+  covered(9);
+  process.claim({ streamId, producedTo: 10, untilUs: T0 - 1000 });
+  expect(process.observedUntilUs(streamId, 0)).toBe(T0 + 5000);
+  covered(10);
+  expect(process.observedUntilUs(streamId, T0 + 7000)).toBe(T0 - 1000);
+  process.claimAtLeast({ streamId, producedTo: 9, untilUs: T0 - 2000, atLeast: true });
+  covered(10);
+  expect(process.observedUntilUs(streamId, 0), 'an old block').toBe(T0 - 1000);
 });

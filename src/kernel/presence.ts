@@ -2,6 +2,7 @@ import { type DecodedBlock, lastSequence } from '../domain/block/block.ts';
 import { isSampleAt } from '../domain/block/codec.ts';
 import { type Coverage, contiguousEnd } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
+import { type Observed, observedAfter } from '../domain/observed.ts';
 import { isUsable, Quality } from '../domain/quality.ts';
 import { NO_TERM, type Term } from '../domain/term.ts';
 import type { Heartbeat, Live, StreamState, UplinkState } from '../uplink/messages.ts';
@@ -16,10 +17,8 @@ import { SettledNumbers, type Unresolved, unresolvedRanges } from './unresolved.
 const SILENCE_MS = 3000;
 
 /** At `untilUs` everything of the stream up to `producedTo` had been observed; not yet covered. */
-interface Claim {
-  readonly streamId: string;
+interface Claim extends Observed {
   readonly producedTo: number;
-  readonly untilUs: number;
 }
 
 /** Beyond so many claims the older half is dropped: the streams then count as observed a little less far. */
@@ -128,7 +127,8 @@ export class InstancePresence {
     if (untilUs !== null) {
       // Of a stream that is over, or that another instance holds, no heartbeat tells it.
       const producedTo = lastSequence(block.header);
-      this.#process.claimAtLeast({ streamId, producedTo, untilUs: Math.min(untilUs, receivedAtUs) });
+      const earliestUs = Math.min(untilUs, receivedAtUs);
+      this.#process.claimAtLeast({ streamId, producedTo, untilUs: earliestUs, atLeast: true });
     }
     this.#process.archived(block, dictionary, receivedAtUs);
   }
@@ -160,7 +160,7 @@ export class ProcessPresence {
   #holder = 0;
   #highestTerm: Term = NO_TERM;
   #claims: Claim[] = [];
-  readonly #observedUntilUs = new Map<string, number>();
+  readonly #observed = new Map<string, Observed>();
 
   constructor(site: string, process: string, clock: Clock) {
     this.site = site;
@@ -217,7 +217,8 @@ export class ProcessPresence {
   }
 
   /**
-   * The archive's coverage of a stream grew: claims that it reaches become how far the stream is observed.
+   * The archive's coverage of a stream grew: claims that it reaches become how far the stream is observed. What
+   * the agent said last counts, also when it is less: then its clock was set back.
    */
   covered(streamId: string, coverage: Coverage): void {
     const through = contiguousEnd(coverage);
@@ -226,21 +227,26 @@ export class ProcessPresence {
     );
     if (reached.length === 0) return;
     this.#claims = this.#claims.filter((claim) => !reached.includes(claim));
-    const untilUs = Math.max(
-      ...reached.map((claim) => claim.untilUs),
-      this.#observedUntilUs.get(streamId) ?? 0,
-    );
-    this.#observedUntilUs.set(streamId, untilUs);
+    for (const { producedTo: _, ...said } of reached) this.#said(said);
   }
 
-  /** How far each stream is known to be complete, integer µs, by stream id. */
-  get observed(): ReadonlyMap<string, number> {
-    return this.#observedUntilUs;
+  #said(said: Observed): void {
+    const { streamId } = said;
+    const known = this.#observed.get(streamId);
+    const untilUs = known === undefined ? said.untilUs : observedAfter(known.untilUs, said);
+    if (untilUs === known?.untilUs && known.atLeast === said.atLeast) return;
+    this.#observed.set(streamId, { ...(said.atLeast === true ? (known ?? said) : said), untilUs });
   }
 
-  /** How far a stream is known to be complete, integer µs; 0 if nothing is known here. */
-  observedUntilUs(streamId: string): number {
-    return this.#observedUntilUs.get(streamId) ?? 0;
+  /** How far each stream is known to be complete, by stream id. */
+  get observed(): ReadonlyMap<string, Observed> {
+    return this.#observed;
+  }
+
+  /** How far a stream is known to be complete, integer µs, given what the archive has of it. */
+  observedUntilUs(streamId: string, storedUs: number): number {
+    const known = this.#observed.get(streamId);
+    return known === undefined ? storedUs : observedAfter(storedUs, known);
   }
 
   /**

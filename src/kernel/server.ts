@@ -1,5 +1,6 @@
 import type { Dictionary } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
+import type { Observed } from '../domain/observed.ts';
 import type { Audit } from '../ops/audit.ts';
 import { Admission } from '../uplink/admission.ts';
 import { Channel } from '../uplink/channel.ts';
@@ -87,7 +88,7 @@ export class KernelServer {
   readonly #mirrors: MirrorDesk;
   readonly #lost: LostStores;
   readonly #epoch: KernelEpoch;
-  readonly #observedStored = new Map<string, number>();
+  readonly #observedStored = new Map<string, Observed>();
   readonly #observedTimer: { cancel(): void };
 
   constructor(options: KernelServerOptions) {
@@ -264,7 +265,7 @@ export class KernelServer {
       (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
     );
     const observed = (streamId: string): number =>
-      Math.max(presence.observedUntilUs(streamId), stored.get(streamId) ?? 0);
+      presence.observedUntilUs(streamId, stored.get(streamId) ?? 0);
     await this.#ingest.commit({
       streams: streamsOf(ownStreams, { site, process, instance }),
       // A chain speaks of the streams of its own store only.
@@ -369,13 +370,13 @@ export class KernelServer {
       .all()
       .flatMap((process) =>
         // Also of instances that are gone: how far they came is told nowhere else.
-        [...process.observed].map(([streamId, untilUs]) => ({ streamId, untilUs })),
+        [...process.observed.values()],
       )
-      .filter(({ streamId, untilUs }) => untilUs > (this.#observedStored.get(streamId) ?? 0));
+      .filter((said) => said !== this.#observedStored.get(said.streamId));
     if (observed.length === 0 || this.#ingest.lastError !== null) return;
     try {
       await this.#ingest.commit({ observed, bytes: 16 * observed.length });
-      for (const { streamId, untilUs } of observed) this.#observedStored.set(streamId, untilUs);
+      for (const said of observed) this.#observedStored.set(said.streamId, said);
     } catch (error) {
       this.#options.log.debug({ error: describeError(error) }, 'observed times not stored');
     }

@@ -301,8 +301,9 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
           streams: [streamOf(STREAM_2, { startedAtUs: T0 + 100, previous }), streamOf()],
           blocks: [blockOf(1, run(1, 3))],
           observed: [
+            { streamId: STREAM, untilUs: T0 + 9 },
             { streamId: STREAM, untilUs: T0 + 7 },
-            { streamId: STREAM, untilUs: T0 + 3 },
+            { streamId: STREAM, untilUs: T0 + 3, atLeast: true },
           ],
           ended: [{ streamId: STREAM, lastSequence: 4, atUs: T0 + 50 }],
         }),

@@ -4,6 +4,7 @@ import type { CoverageRange } from '../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { LateRange } from '../domain/late-range.ts';
+import type { Observed } from '../domain/observed.ts';
 import type { SampleValue, TimeGap } from '../domain/sample.ts';
 import type { StreamInfo } from '../domain/stream.ts';
 import type { Term } from '../domain/term.ts';
@@ -101,8 +102,8 @@ export interface ArchiveTransaction {
   /** Corrections of times, in order; the same fix again changes nothing. */
   readonly clockFixes?: readonly ArchivedClockFix[];
   readonly gaps: readonly SequenceGap[];
-  /** How far each stream was seen to be complete, integer µs; only ever raised. */
-  readonly observed: readonly { readonly streamId: string; readonly untilUs: number }[];
+  /** How far each stream was seen to be complete; what is said last counts, see `observedAfter`. */
+  readonly observed: readonly Observed[];
   /** Streams that ended cleanly. */
   readonly ended: readonly {
     readonly streamId: string;

@@ -197,10 +197,10 @@ it('shows a standby as observed no further than where it stood down', async () =
   one.produce(1);
   await clock.advance(2000);
   const { streamId } = one.store.ring.stream;
-  const before = presence.observedUntilUs(streamId);
+  const before = presence.observedUntilUs(streamId, 0);
   await clock.advance(5000);
-  expect(presence.observedUntilUs(streamId)).toBe(before);
+  expect(presence.observedUntilUs(streamId, 0)).toBe(before);
   one.observed.untilUs = clock.wallUs();
   await clock.advance(1000);
-  expect(presence.observedUntilUs(streamId)).toBe(one.observed.untilUs);
+  expect(presence.observedUntilUs(streamId, 0)).toBe(one.observed.untilUs);
 });

@@ -5,6 +5,7 @@ import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
 import { type Coverage, countOf, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf } from '../../domain/late-range.ts';
+import { observedAfter } from '../../domain/observed.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
 import {
   NO_STEPS,
@@ -106,9 +107,10 @@ function changedStreams(transaction: ArchiveTransaction, catalog: Catalog): Map<
     changed.set(streamId, { ...row, dictionaries: new Set([...row.dictionaries, dictionary]) });
   }
   for (const { streamId } of [...transaction.gaps, ...(transaction.clockFixes ?? [])]) current(streamId);
-  for (const { streamId, untilUs } of transaction.observed) {
-    const row = current(streamId);
-    if (untilUs > row.observedUntilUs) changed.set(streamId, { ...row, observedUntilUs: untilUs });
+  for (const said of transaction.observed) {
+    const row = current(said.streamId);
+    const observedUntilUs = observedAfter(row.observedUntilUs, said);
+    if (observedUntilUs !== row.observedUntilUs) changed.set(said.streamId, { ...row, observedUntilUs });
   }
   for (const { streamId, lastSequence, atUs } of transaction.ended) {
     const row = current(streamId);

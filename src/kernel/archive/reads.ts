@@ -1,8 +1,9 @@
 import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK } from '../../domain/block/block.ts';
-import { observedUntil, remainingGap } from '../../domain/commit-plan.ts';
+import { remainingGap } from '../../domain/commit-plan.ts';
 import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { SequenceGap, SequenceGapReason } from '../../domain/gap.ts';
 import { Mark } from '../../domain/marks.ts';
+import { observedUntil } from '../../domain/observed.ts';
 import { SAMPLE_CAUSES, type TimeGapReason } from '../../domain/sample.ts';
 import { NO_STEPS, stepAt } from '../../domain/sequence-steps.ts';
 import { concernsTag, scopeOf, type TagScope } from '../../domain/tag-scope.ts';

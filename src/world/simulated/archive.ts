@@ -1,11 +1,12 @@
 import { type ArchivedClockFix, clockStep } from '../../domain/clock-offsets.ts';
-import { type CommitPlan, observedUntil, planCommit, remainingGap } from '../../domain/commit-plan.ts';
+import { type CommitPlan, planCommit, remainingGap } from '../../domain/commit-plan.ts';
 import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf, mergeLate } from '../../domain/late-range.ts';
 import { Mark } from '../../domain/marks.ts';
+import { observedAfter, observedUntil } from '../../domain/observed.ts';
 import { OVERLAP_MARKS } from '../../domain/overlap.ts';
 import { moveTimeGap, type TimeGap } from '../../domain/sample.ts';
 import { NO_STEPS, type SequenceSteps, withStep } from '../../domain/sequence-steps.ts';
@@ -107,10 +108,10 @@ export class SimulatedArchive implements Archive {
     this.#late.push(...lateRangesOf(arrivedBlocks(transaction, plan), transaction.receivedAtUs));
     this.#sequenceGaps.push(...plan.gaps);
     for (const [streamId, coverage] of plan.coverage) this.#coverage.set(streamId, coverage);
-    for (const { streamId, untilUs } of transaction.observed) {
-      this.#change(streamId, (row) => ({
+    for (const said of transaction.observed) {
+      this.#change(said.streamId, (row) => ({
         ...row,
-        observedUntilUs: Math.max(row.observedUntilUs, untilUs),
+        observedUntilUs: observedAfter(row.observedUntilUs, said),
       }));
     }
     for (const { streamId, lastSequence, atUs } of transaction.ended) {
