@@ -16,7 +16,7 @@ const fresh: StreamState = {
 };
 
 /** A Hello with these streams, said when none of what is known here had been. */
-const said = (streams: StreamState[], wallUs = 1000) => ({ streams, wallUs });
+const said = (streams: StreamState[], wallUs = 1000, aheadUs = 0) => ({ streams, wallUs, aheadUs });
 
 /** This run of the Kernel was told nothing of any stream. */
 const STORED = (_: string, storedUs: number): number => storedUs;
@@ -38,6 +38,16 @@ describe('a chain that omits what the Kernel knows', () => {
     expect(storeLostGaps([atEnd], said([fresh]), STORED)).toEqual([]);
     const cut = { ...known, coverage: [{ first: 1, last: OPEN_END, state: 'crash' }] } as const;
     expect(storeLostGaps([cut], said([fresh]), STORED)).toEqual([]);
+  });
+
+  it('has lost it until it started by the clock of the Kernel, if its own has lost the time', () => {
+    const early = { ...fresh, startedAtUs: 20 };
+    const gap = { streamId: known.streamId, reason: 'store-lost', fromUs: 150, toUs: 320 };
+    expect(storeLostGaps([known], said([early], 50, 300), STORED)).toMatchObject([gap]);
+    const ended = { ...known, endedAtUs: 160, endedSequence: 7 };
+    expect(storeLostGaps([ended], said([early], 50, 300), STORED)).toMatchObject([gap]);
+    const right = said([fresh], 250, 300);
+    expect(storeLostGaps([known], right, STORED)).toMatchObject([{ ...gap, toUs: 200 }]);
   });
 
   it('has lost the pause before a stream too, if that told of nothing yet', () => {
@@ -131,13 +141,30 @@ describe('streams that were cut off', () => {
     const streamId = 'c'.repeat(32);
     const orphan: StreamState = { ...fresh, streamId, producedTo: 4, running: false };
     const gap = { streamId, reason: 'crash', firstSequence: 5, lastSequence: OPEN_END };
-    expect(crashGaps([orphan, fresh], () => 0)).toMatchObject([gap]);
-    expect(crashGaps([{ ...orphan, endedAtUs: 190 }, fresh], () => 0)).toEqual([]);
+    expect(crashGaps(said([orphan, fresh]), () => 0)).toMatchObject([gap]);
+    expect(crashGaps(said([{ ...orphan, endedAtUs: 190 }, fresh]), () => 0)).toEqual([]);
     const previous = { streamId, lastDurableSequence: 4, aliveUntilUs: 150, lostAtMost: 9 };
     const successor = (endedCleanly: boolean) => ({ ...fresh, previous: { ...previous, endedCleanly } });
-    expect(crashGaps([orphan, successor(false)], () => 0)).toMatchObject([
+    expect(crashGaps(said([orphan, successor(false)]), () => 0)).toMatchObject([
       { ...gap, fromUs: 150, countAtMost: 9 },
     ]);
-    expect(crashGaps([orphan, successor(true)], () => 0)).toEqual([]);
+    expect(crashGaps(said([orphan, successor(true)]), () => 0)).toEqual([]);
+  });
+
+  it('were cut off before the next start, by the clock of the Kernel if the agent lost the time', () => {
+    const streamId = 'c'.repeat(32);
+    const previous = {
+      streamId,
+      lastDurableSequence: 4,
+      aliveUntilUs: 20,
+      lostAtMost: 9,
+      endedCleanly: false,
+    };
+    const early = { ...fresh, startedAtUs: 30, previous };
+    const observed = (of: string) => (of === streamId ? 150 : 900);
+    expect(crashGaps(said([early], 50, 300), observed)).toMatchObject([{ fromUs: 150, toUs: 330 }]);
+    expect(crashGaps(said([early], 50, 300), () => 0)).toMatchObject([{ fromUs: 20, toUs: 30 }]);
+    const told = { ...early, previous: { ...previous, aliveUntilUs: 170 } };
+    expect(crashGaps(said([told], 50, 300), () => 0)).toMatchObject([{ fromUs: 170, toUs: 330 }]);
   });
 });

@@ -31,10 +31,13 @@ export function streamsOf(
  * `observedUntilUs` tells how far a stream is known to be complete at the Kernel, 0 if it is not known.
  */
 export function crashGaps(
-  states: readonly StreamState[],
+  { streams, aheadUs }: Pick<SaidChain, 'streams' | 'aheadUs'>,
   observedUntilUs: (streamId: string) => number,
 ): SequenceGap[] {
-  return cutOffs(states).map((cut): SequenceGap => {
+  const observedUs = cutOffs(streams).map(({ streamId, aliveUntilUs }) =>
+    Math.max(aliveUntilUs, observedUntilUs(streamId)),
+  );
+  return cutOffs(datedAfter(Math.max(0, ...observedUs), streams, aheadUs)).map((cut): SequenceGap => {
     const { streamId, lastDurableSequence, nextStartUs: toUs, lostAtMost: countAtMost } = cut;
     const firstSequence = lastDurableSequence + 1;
     const numbers = { streamId, firstSequence, lastSequence: OPEN_END, countAtMost };
@@ -85,18 +88,20 @@ function cutOffs(states: readonly StreamState[]): CutOff[] {
  */
 export function storeLostGaps(
   known: readonly ArchivedStream[],
-  { streams: states, wallUs }: Pick<Hello, 'streams' | 'wallUs'>,
+  { streams, wallUs, aheadUs }: SaidChain,
   observedUntilUs: (streamId: string, storedUs: number) => number,
 ): SequenceGap[] {
-  const running = states.at(-1);
-  if (running === undefined) return [];
-  const named = new Set(states.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
+  const named = new Set(streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
   // A Hello that was long on its way does not know of what came after it. What began before it was said and
   // is not named runs elsewhere, with a copy of the store.
-  const newer = descendantsOf(states, known);
+  const newer = descendantsOf(streams, known);
   const isLater = ({ streamId, startedAtUs }: ArchivedStream): boolean =>
     newer.has(streamId) && startedAtUs >= wallUs;
   const omitted = known.filter((stream) => !isLater(stream) && !named.has(stream.streamId));
+  const observedUs = omitted.map((each) => observedUntilUs(each.streamId, each.observedUntilUs));
+  const states = datedAfter(Math.max(0, ...observedUs), streams, aheadUs);
+  const running = states.at(-1);
+  if (running === undefined) return [];
   return omitted.flatMap((stream): SequenceGap[] => {
     const { streamId, coverage } = stream;
     const fromUs = knownUntilUs(stream, observedUntilUs(streamId, stream.observedUntilUs));
@@ -115,6 +120,29 @@ export function storeLostGaps(
       { streamId, firstSequence, lastSequence, reason: 'store-lost', ...span, countAtMost: lastSequence },
     ];
   });
+}
+
+/** A chain, as a Hello said it. */
+interface SaidChain extends Pick<Hello, 'streams' | 'wallUs'> {
+  /** By how much the Kernel's clock was ahead of the agent's then, µs. */
+  readonly aheadUs: number;
+}
+
+/**
+ * The streams of a chain whose agent says that it started before the end of what was observed of earlier ones:
+ * its clock is wrong, a machine without one has lost the time with its store (or a device's, which its store
+ * then took for its own). When it started is told by the Kernel's.
+ */
+function datedAfter(
+  observedUs: number,
+  states: readonly StreamState[],
+  aheadUs: number,
+): readonly StreamState[] {
+  const running = states.at(-1);
+  if (running === undefined || running.startedAtUs >= observedUs || aheadUs <= 0) return states;
+  return states.map((state) =>
+    state.bootId === running.bootId ? { ...state, startedAtUs: state.startedAtUs + aheadUs } : state,
+  );
 }
 
 /**

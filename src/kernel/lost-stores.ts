@@ -9,6 +9,8 @@ import type { ProcessPresence } from './presence.ts';
 /** An agent that is connected, by what it said of its chain. */
 export interface Greeted {
   readonly hello: Hello;
+  /** By how much this Kernel's clock was ahead of the agent's when the Hello came, µs. */
+  readonly aheadUs: number;
   readonly presence: ProcessPresence;
 }
 
@@ -29,11 +31,11 @@ export class LostStores {
   }
 
   /** What the chain of an agent omits. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
-  async declare({ hello, presence }: Greeted): Promise<void> {
+  async declare({ hello, aheadUs, presence }: Greeted): Promise<void> {
     const { archive, ingest, isMirrored } = this.#options;
     const streams = await archive.streams(hello.site, hello.process);
     const own = streams.filter((each) => each.instance === hello.instance && !isMirrored(each.streamId));
-    const lost = storeLostGaps(own, hello, (streamId, storedUs) =>
+    const lost = storeLostGaps(own, { ...hello, aheadUs }, (streamId, storedUs) =>
       presence.observedUntilUs(streamId, storedUs),
     );
     if (lost.length > 0) await ingest.commit({ gaps: lost, bytes: 64 * lost.length });

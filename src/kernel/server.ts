@@ -24,9 +24,9 @@ import { Ingest } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { LeaseDesk, type Seat } from './lease-desk.ts';
 import { LiveLane } from './live-lane.ts';
-import { LostStores } from './lost-stores.ts';
+import { type Greeted, LostStores } from './lost-stores.ts';
 import { MirrorDesk } from './mirror-desk.ts';
-import { type InstancePresence, Presence, type ProcessPresence } from './presence.ts';
+import { type InstancePresence, Presence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
@@ -57,8 +57,7 @@ export interface DialledConnection {
   readonly over: (error: unknown) => void;
 }
 
-interface AgentSession {
-  readonly hello: Hello;
+interface AgentSession extends Greeted {
   readonly pace: Pace;
   readonly control: Channel;
   data: Channel | null;
@@ -66,7 +65,6 @@ interface AgentSession {
   saidGoodbye: boolean;
   /** Ends the data lane of an agent that said goodbye. */
   farewell: Timer | null;
-  readonly presence: ProcessPresence;
   readonly instance: InstancePresence;
   readonly live: LiveLane;
   readonly streamIds: ReadonlySet<string>;
@@ -188,11 +186,12 @@ export class KernelServer {
     const { site, process, instance } = hello;
     checkIdentity(hello);
     this.#quotas.greet(hello);
+    const aheadUs = clock.wallUs() - hello.wallUs;
     const kernelEpoch = await this.#epoch.met(hello.highestKernelEpoch);
     const presence = this.presence.of(site, process);
     const own = presence.instance(instance);
     this.#replace(hello);
-    await this.#register(hello, presence);
+    await this.#register({ hello, aheadUs, presence });
     const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
       covered.push({ streamId, coverage: settledCoverage(await archive.coverage(streamId), running) });
@@ -203,7 +202,7 @@ export class KernelServer {
       hello.streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId ?? streamId]),
     );
     const session: AgentSession = {
-      hello,
+      ...{ hello, aheadUs },
       pace: agreedPace(hello),
       control: channel,
       data: null,
@@ -254,7 +253,8 @@ export class KernelServer {
   }
 
   /** What a chain tells goes into the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
-  async #register(hello: Hello, presence: ProcessPresence): Promise<void> {
+  async #register(greeted: Greeted): Promise<void> {
+    const { hello, aheadUs, presence } = greeted;
     if (hello.streams.some(({ ownerInstance }) => ownerInstance !== undefined)) {
       throw new KomError('KOM_PROTOCOL_STATE', 'a Hello names own streams only, MirrorStreams the others');
     }
@@ -269,12 +269,14 @@ export class KernelServer {
     await this.#ingest.commit({
       streams: streamsOf(ownStreams, { site, process, instance }),
       // A chain speaks of the streams of its own store only.
-      gaps: crashGaps(ownStreams, observed).filter(({ streamId }) => !this.#isForeign(streamId, hello)),
+      gaps: crashGaps({ streams: ownStreams, aheadUs }, observed).filter(
+        ({ streamId }) => !this.#isForeign(streamId, hello),
+      ),
       ended: endedStreams(ownStreams),
       bytes: 64 * hello.streams.length,
     });
     // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
-    await this.#lost.declare({ hello, presence });
+    await this.#lost.declare(greeted);
   }
 
   async #serveData(channel: Channel, hello: Hello, protocol: number): Promise<void> {
