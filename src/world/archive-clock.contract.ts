@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import type { ArchivedClockFix } from '../domain/clock-offsets.ts';
+import { OPEN_END } from '../domain/gap.ts';
 import type { Entry, Sample } from '../domain/sample.ts';
-import { allOf, blockOf, STREAM, sampleOf, T0, transactionOf } from './archive.fixture.ts';
+import {
+  allOf,
+  blockOf,
+  gapOf,
+  STREAM,
+  STREAM_2,
+  sampleOf,
+  streamOf,
+  T0,
+  transactionOf,
+} from './archive.fixture.ts';
 import type { Archive, SampleQuery } from './archive.ts';
 
 /** What every archive does with clock fixes. Its stream and dictionary are known already. */
@@ -55,6 +66,42 @@ export function clockFixContract(archiveOf: () => Archive): void {
       expect((await times()).every(([, corrected, raw]) => corrected === raw)).toBe(true);
       await put(7, run(7, 7));
       expect((await times()).at(-1)).toEqual([7, 7009, 7000]);
+    });
+
+    test('of the first numbers move the start, where what was concluded of an earlier stream ends', async () => {
+      const other = '7'.repeat(32);
+      const gaps = [
+        { ...gapOf(5, OPEN_END, { reason: 'crash' }), fromUs: T0 - 70, toUs: T0 + 100 },
+        { ...gapOf(3, 4, { reason: 'evicted' }), fromUs: T0 - 90, toUs: T0 + 100 },
+        { ...gapOf(1, OPEN_END, { streamId: other, reason: 'store-lost' }), fromUs: T0 - 80, toUs: T0 + 100 },
+      ];
+      const streams = [streamOf(STREAM_2, { startedAtUs: T0 + 100 }), streamOf(other, { instance: 2 })];
+      await archiveOf().commit(transactionOf({ streams, blocks: [blockOf(1, run(1, 2))], gaps }));
+      const ends = async (): Promise<unknown[]> =>
+        (await archiveOf().gaps(allOf('P1.a'))).map(({ reason, toUs }) => [reason, toUs - T0]);
+      const isFixed = (firstSequence: number, offsetUs: number): Promise<void> =>
+        fix({ ...fixOf(firstSequence, 9, offsetUs), streamId: STREAM_2 });
+      await isFixed(2, 500);
+      const asItWas = [
+        ['evicted', 100],
+        ['store-lost', 100],
+        ['crash', 100],
+      ];
+      expect(await ends()).toEqual(asItWas);
+      for (const _ of [1, 2]) {
+        await isFixed(1, 7_000_000);
+        expect(await ends()).toEqual([
+          ['evicted', 100],
+          ['store-lost', 100],
+          ['crash', 7_000_100],
+        ]);
+      }
+      await isFixed(1, -1000);
+      expect(await ends(), 'never before its begin').toEqual([
+        ['evicted', 100],
+        ['store-lost', 100],
+        ['crash', -70],
+      ]);
     });
 
     test('may carry samples into other months and back', async () => {

@@ -23,7 +23,8 @@ export interface Archive {
   /**
    * One transaction: streams are made known, samples whose sequence is not yet `data` are inserted (trimmed
    * per sample), gaps fill only what is uncovered, data replaces gaps. Clock fixes move the times of what
-   * their range holds, and of what comes into it later. Rows that another instance of the process tells
+   * their range holds, and of what comes into it later; one of the first numbers moves the start of the stream, and
+   * with it the end of what was concluded of earlier streams up to there. Rows that another instance of the process tells
    * better are marked, whichever came first, see `domain/overlap.ts`.
    * Transactions are carried out one after the other.
    * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_PROTOCOL_STATE if a stream or dictionary was never made
@@ -92,6 +93,11 @@ export interface StreamOrigin {
   readonly site: string;
   readonly process: string;
   readonly instance: number;
+}
+
+/** Whether two streams are of one instance of a process. */
+export function isSameOrigin(a: StreamOrigin, b: StreamOrigin): boolean {
+  return a.site === b.site && a.process === b.process && a.instance === b.instance;
 }
 
 export interface ArchiveTransaction {

@@ -10,6 +10,9 @@ const KILLS = 100;
 /** So long after the agent is back the Kernel is killed: within the backlog of meanwhile, or behind it. */
 const LIFE_MAX_MS = 700;
 
+/** So slow a cable that acknowledgements are on their way for a part of the time that one can hit. */
+const CABLE_BYTES_PER_S = 20_000;
+
 /** A Kernel of its own process, on a machine that other tests have most of. */
 const START_MAX_MS = 60_000;
 
@@ -30,6 +33,7 @@ test(`a Kernel killed ${KILLS} times amid acknowledgements and commits loses not
   const random = createSimulatedRandom(4);
   await setup.startPlant();
   await setup.startAgent();
+  setup.cable.heal(CABLE_BYTES_PER_S);
   const { streamId } = await setup.status();
   const seen = { unacknowledged: 0, uncommitted: 0, caughtUp: 0 };
   for (let kill = 0; kill < KILLS; kill++) {
@@ -50,6 +54,7 @@ test(`a Kernel killed ${KILLS} times amid acknowledgements and commits loses not
   console.warn(`killed with an acknowledgement that did not arrive: ${seen.unacknowledged} of ${KILLS}`);
   expect(seen.uncommitted, 'with numbers that were not committed').toBeGreaterThan(KILLS / 2);
   expect(seen.unacknowledged, 'between a commit and its acknowledgement').toBeGreaterThan(0);
+  setup.cable.heal();
   await setup.spawnKernel(START_MAX_MS);
   await setup.untilOnline();
   // What the proof may find declared is the plant's: answers that were late on a busy machine.

@@ -263,6 +263,8 @@ export interface StationContext {
   readonly startsMs: readonly number[];
   /** Streams in the order in which they were started. */
   readonly streamIds: readonly string[];
+  /** The right time of a sight, integer µs. */
+  readonly trueUs: (seen: Seen) => number;
   readonly find: Find;
 }
 
@@ -282,9 +284,12 @@ export function checkObserved(context: StationContext): void {
     // In an interval in which the wall clock was set, its times say little.
     const stepUs = Math.abs(to.wallUs - from.wallUs - (to.trueMs - from.trueMs) * 1000);
     if (stepUs > 1000) continue;
-    const whole = { first: from.wallUs, last: to.wallUs };
     const holes = declared.map(({ fromUs, toUs }) => ({ first: fromUs, last: toUs }));
-    const openUs = countOf(subtract(whole, holes));
+    // By the machine's clock, or by the right time, which a Kernel may have told.
+    const [byMachineUs, byRightUs] = [(seen: Seen) => seen.wallUs, context.trueUs].map((timeOf) =>
+      countOf(subtract({ first: timeOf(from), last: timeOf(to) }, holes)),
+    ) as [number, number];
+    const openUs = Math.min(byMachineUs, byRightUs);
     if (openUs <= pauseMaxMs * 1000 + TOLERANCE_US) continue;
     const seconds = (ms: number) => `${(ms / 1000).toFixed(3)} s`;
     find(

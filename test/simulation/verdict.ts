@@ -5,7 +5,7 @@ import { checkTimes } from './clock-truth.ts';
 import { type Evidence, ownGaps, type PartRun, partRun, readEvidence } from './evidence.ts';
 import { type Swarm, touchesDisk } from './options.ts';
 import { type Part, partOfTag, partsOf } from './parts.ts';
-import { TAGS } from './plant.ts';
+import { type Seen, TAGS } from './plant.ts';
 import { checkReserved } from './reserved.ts';
 import { checkQuarantine, checkStorms } from './storms.ts';
 import type { World } from './world.ts';
@@ -67,7 +67,7 @@ function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
 }
 
 function checkStations(world: World, { evidence, part, find }: PartCheck): void {
-  const { agent, agents, plant, swarm, untilMs } = world;
+  const { agent, agents, clock, plant, swarm, untilMs } = world;
   const startsMs = agent.runs.map((run) => run.startedMs);
   const streamIds = agents
     .flatMap(({ runs }) => runs)
@@ -80,6 +80,8 @@ function checkStations(world: World, { evidence, part, find }: PartCheck): void 
       return forgetful === part && (isUntimely || !isHeard({ runs: agent.runs, evidence, part }, atMs));
     })
     .map(({ atMs }) => atMs);
+  const bootUs = clock.wallUs() - Math.round(clock.monotonicMs() * 1000);
+  const trueUs = ({ trueMs }: Seen): number => bootUs + Math.round(trueMs * 1000);
   for (const station of plant.stations) {
     const { scanMs, name } = station.options;
     const line = swarm.lines.find(({ stations }) => stations.some((each) => each.name === name));
@@ -89,7 +91,19 @@ function checkStations(world: World, { evidence, part, find }: PartCheck): void 
     const { seen } = station;
     const pauseMaxMs = 2 * paceMs + 500;
     checkObserved({
-      ...{ name, tagIndex, seen, pauseMaxMs, evidence, forgotAtMs, startsMs, streamIds, untilMs, find },
+      ...{
+        name,
+        tagIndex,
+        seen,
+        pauseMaxMs,
+        evidence,
+        forgotAtMs,
+        startsMs,
+        streamIds,
+        untilMs,
+        trueUs,
+        find,
+      },
     });
   }
 }

@@ -1,4 +1,6 @@
 import type { ArchivedClockFix } from '../../domain/clock-offsets.ts';
+import { CONCLUDED_REASONS } from '../../domain/gap.ts';
+import type { MovedStart } from '../../domain/moved-start.ts';
 import { STARTED_BY_ANOTHER_CLOCK } from '../../domain/sample.ts';
 import { type SequenceSteps, stepsWithin } from '../../domain/sequence-steps.ts';
 import { type Database, integerOf } from './duckdb.ts';
@@ -31,6 +33,19 @@ export async function applyClockFix(fixing: ClockFixing, fix: ArchivedClockFix):
   await database.write(
     `UPDATE time_gaps SET from_us = ${from}, to_us = greatest(${from}, raw_to_us + ${fix.offsetUs})
      WHERE ${rangeFilter(stream, range.first, range.last)}`,
+  );
+}
+
+/** The gaps of earlier streams that ended at a start which a fix moved. */
+export async function applyMovedStart(
+  database: Database,
+  streams: readonly number[],
+  { beforeUs, afterUs }: MovedStart,
+): Promise<void> {
+  const reasons = [...CONCLUDED_REASONS].map((reason) => `'${reason}'`).join(', ');
+  await database.write(
+    `UPDATE sequence_gaps SET to_us = greatest(from_us, ${afterUs})
+     WHERE stream IN (${streams.join(', ')}) AND to_us = ${beforeUs} AND reason IN (${reasons})`,
   );
 }
 

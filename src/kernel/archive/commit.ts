@@ -1,10 +1,11 @@
 import { lastSequence } from '../../domain/block/block.ts';
 import { isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
-import { clockStep } from '../../domain/clock-offsets.ts';
+import { type ArchivedClockFix, clockStep } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit } from '../../domain/commit-plan.ts';
 import { type Coverage, countOf, EMPTY_COVERAGE } from '../../domain/coverage.ts';
 import { invariant, KomError } from '../../domain/errors.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf } from '../../domain/late-range.ts';
+import { movedStart } from '../../domain/moved-start.ts';
 import { observedAfter } from '../../domain/observed.ts';
 import { moveTimeGap } from '../../domain/sample.ts';
 import {
@@ -14,11 +15,11 @@ import {
   stepAt,
   withStep,
 } from '../../domain/sequence-steps.ts';
-import type { ArchiveTransaction } from '../../world/archive.ts';
+import { type ArchiveTransaction, isSameOrigin } from '../../world/archive.ts';
 import { SampleAppender } from './append.ts';
 import type { Catalog, StepName, StreamRow } from './catalog.ts';
 import { type ChangeLog, streamCells, writeChanges } from './changes.ts';
-import { applyClockFix } from './clock-fixes.ts';
+import { applyClockFix, applyMovedStart } from './clock-fixes.ts';
 import type { Cell } from './duckdb.ts';
 import { writeLate } from './late.ts';
 import { deleteRepaired } from './repair.ts';
@@ -142,8 +143,23 @@ async function writeClockFixes(writer: TransactionWriter): Promise<void> {
     const before = offsets.get(fix.streamId) ?? NO_STEPS;
     const stream = streamNumber(writer, fix.streamId);
     await applyClockFix({ database, tables, stream, offsets: before }, fix);
+    await moveStart(writer, fix, before);
     offsets.set(fix.streamId, withStep(before, clockStep(fix)));
   }
+}
+
+async function moveStart(
+  writer: TransactionWriter,
+  fix: ArchivedClockFix,
+  offsets: SequenceSteps,
+): Promise<void> {
+  const { streams, catalog, database } = writer;
+  const all = new Map([...catalog.streams, ...streams]);
+  const stream = all.get(fix.streamId);
+  const moved = stream === undefined ? null : movedStart(stream, offsets, fix);
+  if (stream === undefined || moved === null) return;
+  const ids = [...all.values()].filter((each) => isSameOrigin(each, stream)).map(({ id }) => id);
+  await applyMovedStart(database, ids, moved);
 }
 
 async function writeSteps(writer: TransactionWriter): Promise<void> {

@@ -6,28 +6,30 @@ import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf, mergeLate } from '../../domain/late-range.ts';
 import { Mark } from '../../domain/marks.ts';
+import { endedAtStart, movedStart } from '../../domain/moved-start.ts';
 import { observedAfter, observedUntil } from '../../domain/observed.ts';
 import { OVERLAP_MARKS } from '../../domain/overlap.ts';
 import { moveTimeGap, type TimeGap } from '../../domain/sample.ts';
 import { NO_STEPS, type SequenceSteps, withStep } from '../../domain/sequence-steps.ts';
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
-import type {
-  Archive,
-  ArchivedGap,
-  ArchivedSample,
-  ArchivedStream,
-  ArchivedTag,
-  ArchivedTerm,
-  ArchiveStat,
-  ArchiveTransaction,
-  ExportQuery,
-  LateQuery,
-  QualityChange,
-  SampleQuery,
-  TagInterval,
-  TagName,
-  TagStream,
-  TagsInterval,
+import {
+  type Archive,
+  type ArchivedGap,
+  type ArchivedSample,
+  type ArchivedStream,
+  type ArchivedTag,
+  type ArchivedTerm,
+  type ArchiveStat,
+  type ArchiveTransaction,
+  type ExportQuery,
+  isSameOrigin,
+  type LateQuery,
+  type QualityChange,
+  type SampleQuery,
+  type TagInterval,
+  type TagName,
+  type TagStream,
+  type TagsInterval,
 } from '../archive.ts';
 import { rowsOf, type SampleRow, type TimeGapRow } from './archive-rows.ts';
 import { withRivalMarks } from './rival-marks.ts';
@@ -318,6 +320,7 @@ export class SimulatedArchive implements Archive {
   #fixClock(fix: ArchivedClockFix): void {
     const { streamId, firstSequence, lastSequence, offsetUs } = fix;
     const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
+    this.#moveStart(fix, offsets);
     this.#clockOffsets.set(streamId, withStep(offsets, clockStep(fix)));
     const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
       row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
@@ -327,6 +330,16 @@ export class SimulatedArchive implements Archive {
         : row,
     );
     this.#timeGaps = this.#timeGaps.map((row) => (isFixed(row) ? { ...row, offsetUs } : row));
+  }
+
+  #moveStart(fix: ArchivedClockFix, offsets: SequenceSteps): void {
+    const stream = this.#streams.get(fix.streamId);
+    const moved = stream === undefined ? null : movedStart(stream, offsets, fix);
+    if (stream === undefined || moved === null) return;
+    for (const [at, gap] of this.#sequenceGaps.entries()) {
+      const of = this.#streams.get(gap.streamId);
+      if (of !== undefined && isSameOrigin(of, stream)) this.#sequenceGaps[at] = endedAtStart(gap, moved);
+    }
   }
 
   #change(streamId: string, change: (row: StreamRow) => StreamRow): void {
