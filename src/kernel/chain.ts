@@ -129,9 +129,9 @@ interface SaidChain extends Pick<Hello, 'streams' | 'wallUs'> {
 }
 
 /**
- * The streams of a chain whose agent says that it started before the end of what was observed of earlier ones:
- * its clock is wrong, a machine without one has lost the time with its store (or a device's, which its store
- * then took for its own). When it started is told by the Kernel's.
+ * The streams of a chain whose agent says that it started before the end of what was observed of earlier
+ * ones: its clock is wrong, a machine without one has lost the time with its store (or a device's, which its
+ * store then took for its own). When it started is told by the Kernel's.
  */
 function datedAfter(
   observedUs: number,

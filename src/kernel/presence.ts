@@ -217,8 +217,8 @@ export class ProcessPresence {
   }
 
   /**
-   * The archive's coverage of a stream grew: claims that it reaches become how far the stream is observed. What
-   * the agent said last counts, also when it is less: then its clock was set back.
+   * The archive's coverage of a stream grew: claims that it reaches become how far the stream is observed.
+   * What the agent said last counts, also when it is less: then its clock was set back.
    */
   covered(streamId: string, coverage: Coverage): void {
     const through = contiguousEnd(coverage);

@@ -68,7 +68,7 @@ export function clockFixContract(archiveOf: () => Archive): void {
       expect((await times()).at(-1)).toEqual([7, 7009, 7000]);
     });
 
-    test('of the first numbers move the start, where what was concluded of an earlier stream ends', async () => {
+    test('of the first numbers move the start, and what was concluded up to there', async () => {
       const other = '7'.repeat(32);
       const gaps = [
         { ...gapOf(5, OPEN_END, { reason: 'crash' }), fromUs: T0 - 70, toUs: T0 + 100 },

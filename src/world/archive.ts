@@ -23,9 +23,9 @@ export interface Archive {
   /**
    * One transaction: streams are made known, samples whose sequence is not yet `data` are inserted (trimmed
    * per sample), gaps fill only what is uncovered, data replaces gaps. Clock fixes move the times of what
-   * their range holds, and of what comes into it later; one of the first numbers moves the start of the stream, and
-   * with it the end of what was concluded of earlier streams up to there. Rows that another instance of the process tells
-   * better are marked, whichever came first, see `domain/overlap.ts`.
+   * their range holds, and of what comes into it later; one of the first numbers moves the start of the
+   * stream, see `domain/moved-start.ts`. Rows that another instance of the process tells better are marked,
+   * whichever came first, see `domain/overlap.ts`.
    * Transactions are carried out one after the other.
    * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_PROTOCOL_STATE if a stream or dictionary was never made
    * known; KOM_BLOCK_CORRUPT if a tag index is not in the dictionary. Then nothing of it happened

@@ -52,7 +52,7 @@ export class SimulatedArchive implements Archive {
   #timeGaps: TimeGapRow[] = [];
   #kernelEpoch = 0;
   readonly #terms = new Map<string, ArchivedTerm>();
-  readonly #sequenceGaps: SequenceGap[] = [];
+  #sequenceGaps: SequenceGap[] = [];
   readonly #late: LateRange[] = [];
   /** Numbers that are neither a sample nor a time gap. */
   readonly clockFixNumbers: { readonly streamId: string; readonly sequence: number }[] = [];
@@ -320,7 +320,14 @@ export class SimulatedArchive implements Archive {
   #fixClock(fix: ArchivedClockFix): void {
     const { streamId, firstSequence, lastSequence, offsetUs } = fix;
     const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
-    this.#moveStart(fix, offsets);
+    const stream = this.#streams.get(streamId);
+    const moved = stream === undefined ? null : movedStart(stream, offsets, fix);
+    if (stream !== undefined && moved !== null) {
+      const isOf = (id: string): boolean => isSameOrigin(this.#streams.get(id) ?? stream, stream);
+      this.#sequenceGaps = this.#sequenceGaps.map((gap) =>
+        isOf(gap.streamId) ? endedAtStart(gap, moved) : gap,
+      );
+    }
     this.#clockOffsets.set(streamId, withStep(offsets, clockStep(fix)));
     const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
       row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
@@ -330,16 +337,6 @@ export class SimulatedArchive implements Archive {
         : row,
     );
     this.#timeGaps = this.#timeGaps.map((row) => (isFixed(row) ? { ...row, offsetUs } : row));
-  }
-
-  #moveStart(fix: ArchivedClockFix, offsets: SequenceSteps): void {
-    const stream = this.#streams.get(fix.streamId);
-    const moved = stream === undefined ? null : movedStart(stream, offsets, fix);
-    if (stream === undefined || moved === null) return;
-    for (const [at, gap] of this.#sequenceGaps.entries()) {
-      const of = this.#streams.get(gap.streamId);
-      if (of !== undefined && isSameOrigin(of, stream)) this.#sequenceGaps[at] = endedAtStart(gap, moved);
-    }
   }
 
   #change(streamId: string, change: (row: StreamRow) => StreamRow): void {
