@@ -11,7 +11,7 @@ const KILLS = 100;
 const LIFE_MAX_MS = 700;
 
 /** So slow a cable that acknowledgements are on their way for a part of the time that one can hit. */
-const CABLE_BYTES_PER_S = 20_000;
+const CABLE_BYTES_PER_S = 40_000;
 
 /** A Kernel of its own process, on a machine that other tests have most of. */
 const START_MAX_MS = 60_000;

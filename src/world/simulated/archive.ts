@@ -320,14 +320,12 @@ export class SimulatedArchive implements Archive {
   #fixClock(fix: ArchivedClockFix): void {
     const { streamId, firstSequence, lastSequence, offsetUs } = fix;
     const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
-    const stream = this.#streams.get(streamId);
-    const moved = stream === undefined ? null : movedStart(stream, offsets, fix);
-    if (stream !== undefined && moved !== null) {
-      const isOf = (id: string): boolean => isSameOrigin(this.#streams.get(id) ?? stream, stream);
-      this.#sequenceGaps = this.#sequenceGaps.map((gap) =>
-        isOf(gap.streamId) ? endedAtStart(gap, moved) : gap,
-      );
-    }
+    const stream = this.#streams.get(streamId) as StreamRow;
+    const moved = movedStart(stream, offsets, fix);
+    const isOf = (id: string): boolean => isSameOrigin(this.#streams.get(id) ?? stream, stream);
+    this.#sequenceGaps = this.#sequenceGaps.map((gap) =>
+      moved !== null && isOf(gap.streamId) ? endedAtStart(gap, moved) : gap,
+    );
     this.#clockOffsets.set(streamId, withStep(offsets, clockStep(fix)));
     const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
       row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
