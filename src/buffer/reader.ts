@@ -1,4 +1,4 @@
-import { lastSequence } from '../domain/block/block.ts';
+import { type BlockHeader, lastSequence } from '../domain/block/block.ts';
 import { type SequenceRange, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
@@ -189,8 +189,7 @@ async function readRun(store: Store, run: Run, task: { wanted: Wanted; found: Fo
   if (firstOf(run) < range.first)
     position = await seek(store, { ...run, firstPosition: position }, range.first);
   // Where the numbers start that an unreadable block at the front can have held.
-  let expected =
-    position === run.firstPosition ? firstOf(run) : await sequenceAfter(store, run, position - 1);
+  let edge = position === run.firstPosition ? edgeOf(run) : await edgeBehind(store, run, position - 1);
   let isTorn = false;
   while (position <= run.lastPosition) {
     if (found.bytes >= wanted.limitBytes && !isTorn) return;
@@ -205,34 +204,50 @@ async function readRun(store: Store, run: Run, task: { wanted: Wanted; found: Fo
       const block = decodeBlockRecord(value);
       isTorn ||= at > position || block === undefined;
       position = at + 1;
-      if (block === undefined || block.header.firstSequence < expected) continue;
+      if (block === undefined || block.header.firstSequence < edge.sequence) continue;
       const { header } = block;
-      if (isTorn) found.lost.push(...lostBetween(run, expected, header.firstSequence - 1));
+      if (isTorn) found.lost.push(...lostBetween(run, edge, header));
       isTorn = false;
-      expected = lastSequence(header) + 1;
+      edge = edgeOfBlock(header);
       found.after = at;
-      if (header.firstSequence <= range.last && expected > range.first) {
+      if (header.firstSequence <= range.last && edge.sequence > range.first) {
         found.blocks.push({ position: at, block });
         found.bytes += value.length;
       }
-      if (expected > range.last) {
+      if (edge.sequence > range.last) {
         found.after = run.lastPosition;
         return;
       }
     }
   }
   // Behind the last good block: unreadable ones, or none where there should be some.
-  if (expected <= lastOf(run)) found.lost.push(...lostBetween(run, expected, lastOf(run)));
+  if (edge.sequence <= lastOf(run)) found.lost.push(...lostBetween(run, edge, null));
   found.after = run.lastPosition;
 }
 
-/** Gap records of the numbers of a run that lie in an unreadable stretch. */
-function lostBetween(run: Run, first: number, last: number): SequenceGap[] {
-  const outside = run.ranges.flatMap((range) => subtract(range, [{ first: 0, last: first - 1 }]));
-  const ranges = outside.flatMap((range) =>
-    subtract(range, [{ first: last + 1, last: Number.MAX_SAFE_INTEGER }]),
-  );
-  return gapsOfRanges(run, ranges, 'corrupt');
+/** Behind a readable block, or at the front of a run: the next number, and a time that surely had passed. */
+interface Edge {
+  readonly sequence: number;
+  readonly untilUs: number;
+}
+
+function edgeOf(run: Run): Edge {
+  return { sequence: firstOf(run), untilUs: run.fromUs };
+}
+
+function edgeOfBlock(header: BlockHeader): Edge {
+  return { sequence: lastSequence(header) + 1, untilUs: header.toUs };
+}
+
+/**
+ * Gap records of the numbers of a run that lie in an unreadable stretch, between an edge and the next readable
+ * block (`null`: the end of the run). What is lost there is as old as what was before it, or younger.
+ */
+function lostBetween(run: Run, edge: Edge, next: BlockHeader | null): SequenceGap[] {
+  const lost = { first: edge.sequence, last: next === null ? lastOf(run) : next.firstSequence - 1 };
+  const ranges = run.ranges.flatMap((range) => subtract(range, subtract(range, [lost])));
+  const fromUs = Math.min(edge.untilUs, next?.fromUs ?? run.toUs);
+  return gapsOfRanges({ streamId: run.streamId, fromUs, toUs: next?.toUs ?? run.toUs }, ranges, 'corrupt');
 }
 
 /**
@@ -254,8 +269,8 @@ async function seek(store: Store, run: Run, sequence: number): Promise<RingPosit
   return low;
 }
 
-/** The number behind the last readable block of a run up to a position. */
-async function sequenceAfter(store: Store, run: Run, position: RingPosition): Promise<number> {
+/** The edge behind the last readable block of a run up to a position. */
+async function edgeBehind(store: Store, run: Run, position: RingPosition): Promise<Edge> {
   let upTo = position;
   while (upTo >= run.firstPosition) {
     const [record] = await store.read({
@@ -266,8 +281,8 @@ async function sequenceAfter(store: Store, run: Run, position: RingPosition): Pr
     });
     if (record === undefined) break;
     const block = decodeBlockRecord(record.value);
-    if (block !== undefined) return lastSequence(block.header) + 1;
+    if (block !== undefined) return edgeOfBlock(block.header);
     upTo = (positionOf(record.key) ?? run.firstPosition) - 1;
   }
-  return firstOf(run);
+  return edgeOf(run);
 }

@@ -6,7 +6,7 @@ import { SimulatedDisk } from '../world/simulated/disk.ts';
 import { createSimulatedRandom } from '../world/simulated/random.ts';
 import { positionKey } from './record.ts';
 import { ringContract } from './ring.contract.ts';
-import { blocksOf, drained, openTestRing, sequencesOf } from './ring.fixture.ts';
+import { blocksOf, drained, openTestRing, START_US, sequencesOf } from './ring.fixture.ts';
 import type { Ring, RingOptions } from './ring.ts';
 
 const DATA_SEGMENT = 'segment-0000000001';
@@ -148,19 +148,16 @@ test('one flipped bit costs one block, which becomes a gap of its exact range', 
     { first: 51, last: 60 },
     { first: 71, last: 290 },
   ]);
-  const lost = ring
-    .gaps()
-    .map(({ reason, firstSequence, lastSequence, countAtMost }) => [
-      reason,
-      firstSequence,
-      lastSequence,
-      countAtMost,
-    ]);
+  const ms = (us: number): number => (us - START_US) / 1000;
+  const lost = ring.gaps().map(({ reason, firstSequence, lastSequence, countAtMost, fromUs, toUs }) => {
+    return [reason, firstSequence, lastSequence, countAtMost, ms(fromUs), ms(toUs)];
+  });
+  // In time, from the end of the block before to the end of the one behind: a sample has its number of ms.
   expect(lost).toEqual([
-    ['corrupt', 1, 10, 10],
-    ['corrupt', 41, 50, 10],
-    ['corrupt', 61, 70, 10],
-    ['corrupt', 291, 300, 10],
+    ['corrupt', 1, 10, 10, 1, 20],
+    ['corrupt', 41, 50, 10, 40, 60],
+    ['corrupt', 61, 70, 10, 60, 80],
+    ['corrupt', 291, 300, 10, 290, 300],
   ]);
   await drained(ring);
   expect(ring.stat().lostByReason).toEqual({ corrupt: 40 });

@@ -8,8 +8,12 @@ const WRITER = join(import.meta.dirname, 'writer.ts');
 const FROM_START_MS = { min: 60, spread: 400 };
 /** Counted from the first thing said it falls into a run of this length at most. */
 const FROM_MINTED_MS = 800;
-/** Small blocks are joined when a segment is full of them. */
-const JOINING_MS = 1500;
+/**
+ * Small blocks are joined when a segment is full of them, which takes some thirty appends, however slow the
+ * machine is: that life is counted in them.
+ */
+const JOINING_APPENDS = 150;
+const JOINING_SPREAD_MS = 30;
 const STUCK_MS = 20_000;
 
 export interface Killed {
@@ -48,9 +52,15 @@ export async function runAndKill(
   };
   if (Math.random() < 0.4) killIn(FROM_START_MS.min + Math.random() * FROM_START_MS.spread);
   const stuck = setTimeout(() => void kill(), STUCK_MS);
+  const isJoining = blockAgeMs < SETTINGS.blockAgeMs;
+  let appendsLeft = Math.random() * JOINING_APPENDS;
   child.stdout.on('data', (bytes: Buffer) => {
-    if (!isTimed) killIn(Math.random() * (blockAgeMs < SETTINGS.blockAgeMs ? JOINING_MS : FROM_MINTED_MS));
-    text += bytes.toString();
+    const said = bytes.toString();
+    text += said;
+    if (isTimed) return;
+    appendsLeft -= said.split('"kind":"durable"').length - 1;
+    if (!isJoining) killIn(Math.random() * FROM_MINTED_MS);
+    else if (appendsLeft <= 0) killIn(Math.random() * JOINING_SPREAD_MS);
   });
   await once(child, 'close');
   clearTimeout(stuck);
