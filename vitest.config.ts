@@ -1,5 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
+/** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that. */
+const VIRTUAL = ['simulation', 'planted-defects', 'interruptions', 'redundancy'];
+/** Times of real processes and devices are what these are about: nothing else runs beside them. */
+const TIMED = [
+  'failover',
+  'failover-network',
+  'live-age',
+  'takeover-lines',
+  'modbus-counterparts',
+  'held-up',
+];
+
+const fullTests = (names: readonly string[]): string[] => names.map((name) => `test/full/${name}.test.ts`);
+
 /**
  * unit: pure code, virtual time, temporary files. integration: real sockets and child processes.
  * full: what needs Debian packages, root or minutes (each test skips with a printed reason).
@@ -24,7 +38,8 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           sequence: { groupOrder: 1 },
-          fileParallelism: false,
+          // Most of the time each of them waits for its processes.
+          maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -32,9 +47,31 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'full-virtual',
+          include: fullTests(VIRTUAL),
+          sequence: { groupOrder: 2 },
+          maxWorkers: 2,
+          testTimeout: 600_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'full',
           include: ['test/full/**/*.test.ts'],
-          sequence: { groupOrder: 2 },
+          exclude: fullTests([...VIRTUAL, ...TIMED]),
+          sequence: { groupOrder: 3 },
+          maxWorkers: 2,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'full-timed',
+          include: fullTests(TIMED),
+          sequence: { groupOrder: 4 },
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 600_000,
