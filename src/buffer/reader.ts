@@ -241,7 +241,8 @@ function edgeOfBlock(header: BlockHeader): Edge {
 
 /**
  * Gap records of the numbers of a run that lie in an unreadable stretch, between an edge and the next
- * readable block (`null`: the end of the run). What is lost there is as old as what was before it, or younger.
+ * readable block (`null`: the end of the run). What is lost there is as old as what was before it, or
+ * younger.
  */
 function lostBetween(run: Run, edge: Edge, next: BlockHeader | null): SequenceGap[] {
   const lost = { first: edge.sequence, last: next === null ? lastOf(run) : next.firstSequence - 1 };
