@@ -73,12 +73,21 @@ export class Kom implements AsyncDisposable {
 
   /** Waits for a line of the log; the error shows what came instead. */
   async untilLog(message: string, timeoutMs?: number): Promise<void> {
+    await this.#until(message, () => this.log.some(({ msg }) => msg === message), timeoutMs);
+  }
+
+  /** Waits for a text on standard error, where people are told what a command does. */
+  async untilTold(text: string, timeoutMs?: number): Promise<void> {
+    await this.#until(text, () => this.#stderr.includes(text), timeoutMs);
+  }
+
+  async #until(what: string, holds: () => boolean, timeoutMs?: number): Promise<void> {
     const said = () => `${this.#stdout}${this.#stderr}`;
     await until(
-      () => `"${message}" in ${said()}`,
+      () => `"${what}" in ${said()}`,
       () => {
-        if (this.#isOver) throw new Error(`ended without "${message}": ${said()}`);
-        return this.log.some(({ msg }) => msg === message);
+        if (this.#isOver) throw new Error(`ended without "${what}": ${said()}`);
+        return holds();
       },
       timeoutMs,
     );

@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { noNamespaces } from '../topologies/network.ts';
+import { defaultPlace, FIGURES, runFigure } from '../topologies/run.ts';
+
+const missing = noNamespaces();
+if (missing !== null) console.warn(`architectures run on the loopback, without their cables: ${missing}`);
+
+test.each(FIGURES.map((figure) => [figure.number, figure.title, figure] as const))(
+  'figure %i: %s',
+  async (_number, _title, figure) => {
+    const { proofs, holds } = await runFigure(figure, defaultPlace());
+    expect(holds, JSON.stringify(proofs)).toBe(true);
+    for (const kernel of figure.complete) expect(proofs[kernel]?.produced).toBeGreaterThan(20);
+  },
+);
+
+test('npm run topologies names a figure that is not there', () => {
+  const main = join(import.meta.dirname, '../topologies/main.ts');
+  const { status, stderr } = spawnSync(process.execPath, [main, '--figure', '11'], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 2, stderr: 'there is no figure 11\n' });
+});

@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+
+/** What a host is plugged into, and what its firewall lets in. */
+export interface HostPlan {
+  /** The last number of its address, by name of network. */
+  readonly at: Readonly<Record<string, number>>;
+  /** TCP ports that others may open connections to; not given: there is no firewall. */
+  readonly opens?: readonly number[];
+}
+
+/** Networks and hosts of an architecture. */
+export interface NetworkPlan {
+  /** The first three numbers of its addresses, by name of network. They begin with 10. */
+  readonly networks: Readonly<Record<string, string>>;
+  readonly hosts: Readonly<Record<string, HostPlan>>;
+}
+
+/** Where the hosts of an architecture live: network namespaces, or the loopback of this machine. */
+export interface Network extends Disposable {
+  /** Cables can be pulled and firewalls hold. */
+  readonly isReal: boolean;
+  /** The namespace of a host; `undefined` on the loopback. */
+  namespaceOf(host: string): string | undefined;
+  /** A file as it is written for this place: on the loopback other addresses, and no privileged port. */
+  placed(text: string): string;
+  /** Pulls the cable between a host and a network, or plugs it in. */
+  cable(host: string, network: string, state: 'up' | 'down'): void;
+}
+
+/** Ports below 1024 need privileges; on the loopback they are moved up by so much. */
+const PORT_STEP = 15_000;
+
+/** Why network namespaces cannot be had here; `null`: they can. */
+export function noNamespaces(): string | null {
+  if (process.getuid?.() !== 0) return 'only root can make network namespaces';
+  const name = `kom${process.pid}t`;
+  try {
+    execFileSync('nft', ['--version'], { stdio: 'ignore' });
+    ip('netns', 'add', name);
+    ip('netns', 'del', name);
+    return null;
+  } catch (error) {
+    return `no network namespaces: ${String(error).slice(0, 200)}`;
+  }
+}
+
+/** Every address of 127.0.0.0/8 is this machine's: 10.x.y.z becomes 127.x.y.z. */
+export class LoopbackNetwork implements Network {
+  readonly isReal = false;
+
+  namespaceOf(): undefined {
+    return undefined;
+  }
+
+  placed(text: string): string {
+    return text
+      .replace(/\b10\.\d{1,3}\.\d{1,3}\.0\/24\b/g, '127.0.0.0/8')
+      .replace(/\b10\.(\d{1,3}\.\d{1,3}\.\d{1,3})\b/g, '127.$1')
+      .replace(/(\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}):(\d{1,3})\b(?!\d)/g, (_, host, port) => {
+        return `${host}:${Number(port) + PORT_STEP}`;
+      });
+  }
+
+  cable(): never {
+    throw new Error('the loopback has no cables');
+  }
+
+  [Symbol.dispose](): void {
+    // There is nothing to take down.
+  }
+}
+
+/** A namespace for each host, and one with a bridge for each network, as its switch. */
+export class NamespaceNetwork implements Network {
+  readonly isReal = true;
+  readonly #prefix: string;
+  readonly #plan: NetworkPlan;
+  readonly #made: string[] = [];
+
+  constructor(plan: NetworkPlan, tag: string) {
+    this.#plan = plan;
+    this.#prefix = `kom${process.pid}${tag}`;
+    try {
+      for (const network of Object.keys(plan.networks)) {
+        this.#add(this.#switchOf(network));
+        ip('-n', this.#switchOf(network), 'link', 'add', 'bridge', 'type', 'bridge');
+        ip('-n', this.#switchOf(network), 'link', 'set', 'bridge', 'up');
+      }
+      for (const [host, { at, opens }] of Object.entries(plan.hosts)) {
+        this.#add(this.namespaceOf(host));
+        for (const [network, last] of Object.entries(at)) this.#plug(host, network, last);
+        if (opens !== undefined) close(this.namespaceOf(host), opens);
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  namespaceOf(host: string): string {
+    return `${this.#prefix}h${Object.keys(this.#plan.hosts).indexOf(host)}`;
+  }
+
+  placed(text: string): string {
+    return text;
+  }
+
+  cable(host: string, network: string, state: 'up' | 'down'): void {
+    // The end at the switch: the host keeps its address and routes, as it does when a cable is pulled.
+    ip('-n', this.#switchOf(network), 'link', 'set', this.#portOf(host), state);
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of this.#made.splice(0)) ip('netns', 'del', name);
+  }
+
+  #add(name: string): void {
+    ip('netns', 'add', name);
+    this.#made.push(name);
+    ip('-n', name, 'link', 'set', 'lo', 'up');
+  }
+
+  #plug(host: string, network: string, last: number): void {
+    const [near, far] = [this.namespaceOf(host), this.#switchOf(network)];
+    const port = this.#portOf(host);
+    ip(
+      'link',
+      'add',
+      network.slice(0, 15),
+      'netns',
+      near,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      port,
+      'netns',
+      far,
+    );
+    ip(
+      '-n',
+      near,
+      'address',
+      'add',
+      `${this.#plan.networks[network]}.${last}/24`,
+      'dev',
+      network.slice(0, 15),
+    );
+    ip('-n', near, 'link', 'set', network.slice(0, 15), 'up');
+    ip('-n', far, 'link', 'set', port, 'master', 'bridge', 'up');
+  }
+
+  #switchOf(network: string): string {
+    return `${this.#prefix}n${Object.keys(this.#plan.networks).indexOf(network)}`;
+  }
+
+  #portOf(host: string): string {
+    return `port${Object.keys(this.#plan.hosts).indexOf(host)}`;
+  }
+}
+
+/** A firewall that lets nobody in but to these ports, and lets out what this host begins. */
+function close(namespace: string, ports: readonly number[]): void {
+  const rules = `table inet kom {
+    chain input {
+      type filter hook input priority 0; policy drop;
+      iif lo accept
+      ct state established,related accept
+      ${ports.length === 0 ? '' : `tcp dport { ${ports.join(', ')} } accept`}
+    }
+  }
+  `;
+  execFileSync('ip', ['netns', 'exec', namespace, 'nft', '-f', '-'], { input: rules });
+}
+
+function ip(...args: readonly string[]): void {
+  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+}

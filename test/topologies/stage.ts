@@ -1,0 +1,180 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AgentStatus } from '../../src/agent/agent.ts';
+import type { InstanceStatus } from '../../src/agent/instance.ts';
+import { proveSite } from '../../src/cli/demo/prove.ts';
+import { realWorld } from '../../src/cli/world.ts';
+import { loadKernelConfig, loadSite } from '../../src/config/load.ts';
+import type { Site } from '../../src/config/model.ts';
+import { remoteQueries } from '../../src/kernel/queries.ts';
+import { callControl } from '../../src/ops/control.ts';
+import type { Proof } from '../../src/sim/proof.ts';
+import { Kom, kom } from '../integration/support/kom.ts';
+import { sleep, until } from '../integration/support/until.ts';
+import { type Figure, PLANT } from './figure.ts';
+import type { Network } from './network.ts';
+import { readServed } from './served.ts';
+
+const EXAMPLES = join(import.meta.dirname, '../../examples/architectures');
+/** Blocks are sealed at 250 ms and committed within 100 ms more; on a busy machine it takes longer. */
+const SETTLE_MS = 1500;
+const START_MAX_MS = 30_000;
+
+/**
+ * The hosts of a figure, each with a folder of its own that holds what an engineer would copy there: the
+ * files of the example, and the certificates that `kom pki init` made. Nothing is started.
+ */
+export class Stage implements AsyncDisposable {
+  readonly figure: Figure;
+  readonly network: Network;
+  readonly site: Site;
+  readonly #directory: string;
+  readonly #world = realWorld({ level: 'silent', name: 'topology' });
+  readonly #processes = new Map<string, Kom>();
+
+  private constructor(figure: Figure, parts: { network: Network; directory: string; site: Site }) {
+    this.figure = figure;
+    this.network = parts.network;
+    this.site = parts.site;
+    this.#directory = parts.directory;
+  }
+
+  static async make(figure: Figure, network: Network): Promise<Stage> {
+    const directory = mkdtempSync(join(tmpdir(), `kom-figure-${figure.number}-`));
+    try {
+      const office = join(directory, 'office');
+      placeExample(join(EXAMPLES, figure.folder), office, network);
+      await certify(office, figure, network);
+      for (const host of Object.keys(figure.network.hosts)) equip(host, { office, directory });
+      const { site } = await loadSite(join(office, 'site.json'));
+      return new Stage(figure, { network, directory, site });
+    } catch (error) {
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** A file of a host. */
+  file(host: string, name: string): string {
+    return join(this.#directory, host, name);
+  }
+
+  async startPlant(): Promise<void> {
+    const args = ['--from', this.file(PLANT, 'site.json'), '--record', this.#record, '--seed', '7'];
+    await this.#spawn(PLANT, 'plant', ['sim', ...args]).untilTold(' at ', START_MAX_MS);
+  }
+
+  async startKernel(host: string): Promise<void> {
+    const process = this.#spawn(host, 'kernel', ['kernel', this.#kernelFile(host)]);
+    await process.untilLog('Kernel listens', START_MAX_MS);
+  }
+
+  async startAgent(host: string, server = host): Promise<void> {
+    const process = this.#spawn(host, 'agent', ['run', this.file(host, 'site.json'), '--server', server]);
+    await process.untilLog('running', START_MAX_MS);
+  }
+
+  /** Kills a process of a host as a power cut or a crash would. */
+  async kill(host: string, what: 'kernel' | 'agent'): Promise<void> {
+    await this.#processes.get(`${host} ${what}`)?.kill('SIGKILL');
+  }
+
+  /** Stops a process of a host as a service manager would. */
+  async stop(host: string, what: 'kernel' | 'agent'): Promise<void> {
+    await this.#processes.get(`${host} ${what}`)?.kill('SIGTERM');
+  }
+
+  async status(server: string, process?: string, host = server): Promise<InstanceStatus> {
+    const { site } = await loadSite(this.file(host, 'site.json'));
+    const path = site.servers.find(({ name }) => name === server)?.controlSocket ?? '';
+    for await (const item of callControl({ ...this.#world, path, method: 'status' })) {
+      const { instances } = item as AgentStatus;
+      const found = instances.find((each) => process === undefined || each.process === process);
+      if (found !== undefined) return found;
+    }
+    throw new Error(`${server} does not answer`);
+  }
+
+  async untilStatus(
+    what: string,
+    server: string,
+    holds: (status: InstanceStatus) => boolean,
+    host = server,
+  ): Promise<void> {
+    const check = async (): Promise<boolean> => holds(await this.status(server, undefined, host));
+    await until(`${server}: ${what}`, check, START_MAX_MS);
+  }
+
+  /** Everything is delivered, and what comes now is on its way at once. */
+  async untilOnline(server: string, host = server): Promise<void> {
+    await this.untilStatus('online', server, ({ backlog }) => backlog.state === 'online', host);
+  }
+
+  /** Holds the archive of a Kernel against what the devices say that they served. */
+  async prove(host: string): Promise<Proof> {
+    const { clock } = this.#world;
+    const untilUs = clock.wallUs();
+    await sleep(SETTLE_MS);
+    const { config } = await loadKernelConfig(this.#kernelFile(host));
+    const queries = remoteQueries((method, params) =>
+      callControl({ ...this.#world, path: config.controlSocket, method, params }),
+    );
+    const served = readServed(this.#record, this.site);
+    return await proveSite({ site: this.site, served, queries, untilUs, nowUs: clock.wallUs() });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const process of this.#processes.values()) await process[Symbol.asyncDispose]();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  get #record(): string {
+    return this.file(PLANT, 'served.jsonl');
+  }
+
+  #kernelFile(host: string): string {
+    return this.file(host, this.figure.kernels[host]?.file ?? 'kernel.json');
+  }
+
+  #spawn(host: string, what: 'plant' | 'kernel' | 'agent', args: readonly string[]): Kom {
+    const namespace = this.network.namespaceOf(host);
+    const process = new Kom(args, namespace === undefined ? {} : { namespace });
+    this.#processes.set(`${host} ${what}`, process);
+    return process;
+  }
+}
+
+function placeExample(from: string, to: string, network: Network): void {
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from)) {
+    writeFileSync(join(to, name), network.placed(readFileSync(join(from, name), 'utf8')));
+  }
+}
+
+/** What `kom pki init` makes of the site file; one whose links stay within a machine needs nothing. */
+async function certify(office: string, figure: Figure, network: Network): Promise<void> {
+  const file = join(office, 'site.json');
+  mkdirSync(join(office, 'pki'));
+  if (!('tls' in JSON.parse(readFileSync(file, 'utf8')))) return;
+  const kernels = Object.entries(figure.kernels).flatMap(([name, { addresses }]) => {
+    return ['--kernel', `${name}=${addresses.map((each) => network.placed(each)).join()}`];
+  });
+  const { code, stdout, stderr } = await kom(['pki', 'init', file, ...kernels]);
+  if (code !== 0) throw new Error(`kom pki init failed: ${stdout}${stderr}`);
+}
+
+/** What belongs on a host: the files of the example, and its certificates where it has any. */
+function equip(host: string, { office, directory }: { office: string; directory: string }): void {
+  const own = join(directory, host);
+  cpSync(office, own, { recursive: true, filter: (path) => !path.includes('/office/pki') });
+  const folders = readdirSync(join(office, 'pki'));
+  if (folders.includes(host)) copyFolder(join(office, 'pki', host), join(own, 'tls', host));
+  if (folders.includes(`kernel.${host}`))
+    copyFolder(join(office, 'pki', `kernel.${host}`), join(own, 'tls/kernel'));
+}
+
+function copyFolder(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  cpSync(from, to, { recursive: true });
+}
