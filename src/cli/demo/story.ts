@@ -3,14 +3,14 @@ import type { Stage } from './stage.ts';
 import type { View } from './view.ts';
 
 const LOOK_MS = 200;
-const ONLINE_MS = 5000;
+const ONLINE_MS = 3500;
 const OUTAGE_MS = 10_000;
 /** Within the outage a station is unplugged for a while, so that there is a time gap to declare. */
 const UNPLUG_AFTER_MS = 2500;
 const UNPLUG_MS = 3500;
 /** The link comes back as a slow one, so that the draining can be watched. */
 const SLOW_LINK_BYTES_PER_S = 25_000;
-const DRAIN_MAX_MS = 12_000;
+const DRAIN_MAX_MS = 8000;
 const AFTER_MS = 1500;
 /** What was served until then must be archived; this long it may take. */
 const SETTLE_MS = 2500;
