@@ -1,4 +1,5 @@
 import { splitBlock } from '../domain/block/split.ts';
+import { isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Archive, ArchiveTransaction } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
@@ -87,15 +88,24 @@ export class Ingest {
     while (this.#waiting.length > 0) {
       await this.#company();
       const group = this.#takeGroup();
-      try {
-        await this.#commitGroup(group);
-        for (const { resolve } of group) resolve();
-        // Whoever waited now acknowledges and takes over the present values: that is not to be one long turn
-        // of the event loop with the beginning of the next transaction.
-        if (entriesIn(group) > TURN_ENTRIES) await this.#clock.sleep(0);
-      } catch (error) {
-        for (const { reject } of group) reject(error);
+      await this.#settle(group);
+      // Whoever waited now acknowledges and takes over the present values: that is not to be one long turn
+      // of the event loop with the beginning of the next transaction.
+      if (entriesIn(group) > TURN_ENTRIES) await this.#clock.sleep(0);
+    }
+  }
+
+  /** One that the archive does not understand spoils nothing for those that it was grouped with. */
+  async #settle(group: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#commitGroup(group);
+      for (const { resolve } of group) resolve();
+    } catch (error) {
+      if (group.length > 1 && !isKomError(error, 'KOM_ARCHIVE_UNAVAILABLE')) {
+        for (const each of group) await this.#settle([each]);
+        return;
       }
+      for (const { reject } of group) reject(error);
     }
   }
 
