@@ -5,6 +5,17 @@ import type { Address } from '../../src/world/transport.ts';
 /** `silent`: nothing passes and nobody is told, as if the cable were pulled. `cut`: connections are reset. */
 type State = 'whole' | 'silent' | 'cut';
 
+/** Makes other bytes of what runs through one connection. */
+export interface WireDisguise {
+  toFar(bytes: Uint8Array): Uint8Array;
+  toNear(bytes: Uint8Array): Uint8Array;
+}
+
+/** Makes other bytes of what runs through a cable; `from`: the address of who dials. */
+export interface Disguise {
+  wire(from: string): WireDisguise;
+}
+
 interface Wire {
   readonly from: string;
   readonly near: Socket;
@@ -21,16 +32,18 @@ export class LooseCable implements AsyncDisposable {
   readonly #target: Address;
   readonly #wires = new Set<Wire>();
   readonly #states = new Map<string, State>();
+  readonly #disguise: Disguise | null;
 
-  private constructor(target: Address) {
+  private constructor(target: Address, disguise: Disguise | null) {
     this.#target = target;
+    this.#disguise = disguise;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (near) => {
       this.#accept(near);
     });
   }
 
-  static async lay(target: Address): Promise<LooseCable> {
-    const cable = new LooseCable(target);
+  static async lay(target: Address, disguise: Disguise | null = null): Promise<LooseCable> {
+    const cable = new LooseCable(target, disguise);
     cable.#server.listen(0, '127.0.0.1');
     await once(cable.#server, 'listening');
     return cable;
@@ -97,8 +110,10 @@ export class LooseCable implements AsyncDisposable {
     const far = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
     wire.far = far;
     this.#watch(wire, far);
-    pump(wire.near, far);
-    pump(far, wire.near);
+    const disguise = this.#disguise?.wire(wire.from);
+    const same = (bytes: Uint8Array): Uint8Array => bytes;
+    pump(wire.near, far, disguise?.toFar ?? same);
+    pump(far, wire.near, disguise?.toNear ?? same);
   }
 
   #watch(wire: Wire, socket: Socket): void {
@@ -113,8 +128,8 @@ export class LooseCable implements AsyncDisposable {
   }
 }
 
-function pump(from: Socket, to: Socket): void {
-  from.on('data', (bytes) => to.write(bytes));
+function pump(from: Socket, to: Socket, translate: (bytes: Uint8Array) => Uint8Array): void {
+  from.on('data', (bytes) => to.write(translate(bytes)));
   from.on('end', () => to.end());
 }
 

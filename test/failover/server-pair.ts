@@ -15,7 +15,7 @@ import type { Address } from '../../src/world/transport.ts';
 import { type Finished, Kom, kom } from '../integration/support/kom.ts';
 import { writeKernelFile } from '../integration/support/site.ts';
 import { freePort, until } from '../integration/support/until.ts';
-import { LooseCable } from './loose-cable.ts';
+import { type Disguise, LooseCable } from './loose-cable.ts';
 import { LOCAL, type StandbyMode, writePairSite } from './pair-site.ts';
 
 /** So that the same values come in every run. */
@@ -33,6 +33,8 @@ export interface PairOptions {
    * a dead process too, so the evidence of death is there only without it.
    */
   readonly withCables?: boolean;
+  /** What runs through the cable before the Kernel, and through those between the instances. */
+  readonly disguises?: { readonly uplink: Disguise; readonly peerLink: Disguise };
 }
 
 /**
@@ -64,12 +66,16 @@ export class ServerPair implements AsyncDisposable {
     this.#plant = plant;
   }
 
-  static async make({ standby, withOpcua = false, withCables = false }: PairOptions): Promise<ServerPair> {
+  static async make(options: PairOptions): Promise<ServerPair> {
+    const { standby, withOpcua = false, withCables = false, disguises } = options;
     const directory = mkdtempSync(join(tmpdir(), 'kom-pair-'));
     const kernel = { host: '127.0.0.21', port: await freePort() };
     const listen = { 1: await addressOf(1), 2: await addressOf(2) };
     const cables = withCables
-      ? await Promise.all([kernel, listen[1], listen[2]].map((target) => LooseCable.lay(target)))
+      ? await Promise.all([
+          LooseCable.lay(kernel, disguises?.uplink),
+          ...[listen[1], listen[2]].map((target) => LooseCable.lay(target, disguises?.peerLink)),
+        ])
       : [];
     const [kernelCable = null, ...peerCables] = cables;
     const peers = {
