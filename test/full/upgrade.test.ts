@@ -62,7 +62,7 @@ async function upgraded(pair: ServerPair, instance: InstanceNumber, as: () => vo
   await untilPeers(pair);
 }
 
-test('agents of version 1 at a Kernel of version 2: instance 2 upgraded, switch, instance 1 upgraded', async () => {
+test('agents of version 1 at a Kernel of version 2: one upgraded, then the other, and a switch', async () => {
   const uplink = new ProtocolDisguise();
   uplink.speak(1);
   const pair = await made(uplink);
@@ -90,7 +90,7 @@ test('agents of version 1 at a Kernel of version 2: instance 2 upgraded, switch,
   expect(agreedOf(uplink)).toEqual({ [LOCAL[1]]: [1, 2], [LOCAL[2]]: [1, 2] });
 });
 
-test('a Kernel of version 1: the peer link alone decides, and the backlog of both comes; then it is upgraded', async () => {
+test('a Kernel of version 1: the peer link decides, and both backlogs come; then it is upgraded', async () => {
   const uplink = new ProtocolDisguise();
   uplink.speak(1);
   const pair = await made(uplink);
@@ -128,7 +128,7 @@ test('a Kernel of version 1: the peer link alone decides, and the backlog of bot
   expect(uplink.breaches).toEqual([]);
 });
 
-test('a peer, an agent and a Kernel of version 3: version 2 is agreed upon, and what is not known is passed over', async () => {
+test('peer, agent and Kernel of version 3: version 2 is agreed upon, unknown fields are passed over', async () => {
   const uplink = new ProtocolDisguise();
   const peerLink = new ProtocolDisguise();
   uplink.speak(3);
