@@ -9,6 +9,8 @@ const RUNS = 20;
 const QUICK_RUNS = 3;
 /** Between two failures, so that each finds a pair at rest. */
 const REST_MS = 700;
+/** What is back sooner after a takeover counts as a false alarm, and the next one is waited for longer. */
+const OUTAGE_MS = 3000;
 
 export const failoverBench: Bench = {
   about: 'takeover between two comm servers as processes: killed, stopped, cables pulled; and what is lost',
@@ -115,7 +117,7 @@ async function takeovers(runs: number, { withCables, failures }: Plan): Promise<
       const activeUs = await pair.untilActive(other, failedUs);
       took.push((activeUs - failedUs) / 1000);
       spans.push({ fromUs: failedUs, toUs: activeUs });
-      await sleep(REST_MS);
+      await sleep(withCables ? OUTAGE_MS : REST_MS);
       await mend(pair, active);
       await pair.untilReady(active);
       await sleep(REST_MS);

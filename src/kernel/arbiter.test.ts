@@ -180,6 +180,66 @@ describe('the lease of a holder that is gone', () => {
   });
 });
 
+describe('a holder whose connection comes and goes', () => {
+  /** It is away for so long, and back for as long; the other one claims all the time. How often roles moved. */
+  function movesOf(awayMs: number, { isRestarted = false } = {}): number {
+    let moves = 0;
+    for (let times = 0; times < 20; times++) {
+      const { holder, term } = state.lease;
+      const other = 3 - holder;
+      happens({ kind: 'disconnected', instance: holder });
+      for (let ms = 0; ms < awayMs; ms += 100) {
+        nowMs += 100;
+        claims(other, { highestTerm: state.lease.term });
+      }
+      connects(holder);
+      const gone = state.lease.holder === other;
+      if (gone) moves += 1;
+      const back = { highestTerm: state.lease.term, releasedTerm: gone ? term : 0 };
+      claims(holder, gone ? { ...back, role: isRestarted ? 'starting' : 'standby' } : active(term));
+      for (let ms = 0; ms < awayMs; ms += 100) {
+        nowMs += 100;
+        claims(state.lease.holder, active(state.lease.term));
+        claims(3 - state.lease.holder, { highestTerm: state.lease.term, releasedTerm: 0 });
+      }
+    }
+    return moves;
+  }
+
+  it('every two seconds loses the lease once, every three seconds twice: it is waited for longer', () => {
+    settled();
+    expect(movesOf(2000)).toBe(1);
+    state = startArbiter(null, nowMs);
+    settled();
+    expect(movesOf(3000)).toBe(2);
+  });
+
+  it('but whose process was started anew is not: nothing flapped', () => {
+    settled();
+    expect(movesOf(2000, { isRestarted: true })).toBe(20);
+  });
+
+  it('is waited for no longer where an operator wants the other one, or its process is dead', () => {
+    settled();
+    movesOf(2000);
+    const { holder } = state.lease;
+    const other = 3 - holder;
+    happens({ kind: 'disconnected', instance: holder });
+    nowMs += 1440;
+    claims(other);
+    expect(state.lease.holder).toBe(holder);
+    claims(other, { peerGone: true });
+    expect(state.lease.holder).toBe(other);
+    connects(holder);
+    claims(holder);
+    happens({ kind: 'disconnected', instance: other });
+    passes(1000);
+    claims(holder, { wish: { to: holder, operator: 'somebody', force: false } });
+    passes(440);
+    expect(state.lease.holder).toBe(holder);
+  });
+});
+
 describe('an operator’s switch', () => {
   const toSecond = { to: 2, operator: 'somebody', force: false };
 

@@ -3,6 +3,7 @@
  * Event in, state and decisions out; nothing here waits or reads a clock. `docs/REDUNDANCY.md` has the
  * reasons.
  */
+import { afterCalm, type HoldDown, NO_HOLD_DOWN, patience, withFalseAlarm } from '../domain/hold-down.ts';
 import type { HandoverRequest, LeaseAnswer, LeaseClaim, Preference } from '../domain/lease.ts';
 import { NO_TERM, type Term, termAbove } from '../domain/term.ts';
 
@@ -13,6 +14,10 @@ const LEASE_MS_MIN = 500;
 const LEASE_MS_MAX = 60_000;
 /** Of a Kernel that just started, before anybody asked. */
 const LEASE_MS_DEFAULT = 1200;
+/** A holder that comes again within so many times its lease had not been gone. */
+const FALSE_ALARM_LEASES = 2;
+/** Connections that were steady for so long flap no more. */
+const CALM_MS = 60_000;
 /** After a refusal the archive is asked again. */
 const RAISE_RETRY_MS = 1000;
 
@@ -47,6 +52,11 @@ export interface ArbiterState {
   /** The archive refused a term; asked again then. */
   readonly retryMs: number | null;
   readonly choice: HandoverRequest | null;
+  /** Whose lease ran out last, and went to another one then. */
+  readonly ranOut: { readonly instance: number; readonly atMs: number } | null;
+  /** Holders whose lease ran out though they lived. */
+  readonly holdDown: HoldDown;
+  readonly calmMs: number;
 }
 
 /** When an event happened. */
@@ -87,7 +97,7 @@ function withMargin(leaseMs: number): number {
 }
 
 /** `stored` is what the archive has. A run of the Kernel before this one may have granted until now. */
-export function startArbiter(stored: Grant | null, nowMs: number): ArbiterState {
+export function startArbiter(stored: Grant | null, nowMs: number, calmMs = CALM_MS): ArbiterState {
   const untilMs = nowMs + withMargin(LEASE_MS_DEFAULT);
   const minted = { term: stored?.term ?? NO_TERM, holder: stored?.holder ?? 0 };
   return {
@@ -100,6 +110,9 @@ export function startArbiter(stored: Grant | null, nowMs: number): ArbiterState 
     raising: null,
     retryMs: null,
     choice: null,
+    ranOut: null,
+    holdDown: NO_HOLD_DOWN,
+    calmMs,
   };
 }
 
@@ -123,7 +136,8 @@ export function stepArbiter(before: ArbiterState, event: ArbiterEvent & At): Rul
     decisions.push({ kind: 'answer', instance: seat.instance, answer });
     if (answer.kind === 'granted') {
       const { term, holder, durationMs } = answer;
-      state = { ...state, lease: { term, holder, untilMs: nowMs + withMargin(durationMs) } };
+      const ranOut = ranOutFor(state, seat, nowMs) ?? state.ranOut;
+      state = { ...state, ranOut, lease: { term, holder, untilMs: nowMs + withMargin(durationMs) } };
     }
     return { ...seat, told: answer };
   });
@@ -162,7 +176,7 @@ function note(state: ArbiterState, event: ArbiterEvent & At): ArbiterState {
     case 'chosen':
       return { ...state, choice: event.request };
     case 'tick':
-      return state;
+      return { ...state, holdDown: afterCalm(state.holdDown, { nowMs, calmMs: state.calmMs }) };
   }
 }
 
@@ -182,10 +196,31 @@ function noteClaim(
   const highestTerm = Math.max(state.highestTerm, claim.highestTerm, claim.ownTerm);
   // An earlier run may have granted leases as long as those that are asked for.
   const guardUntilMs = Math.max(state.guardUntilMs, state.startedMs + withMargin(leaseMsOf(claim)));
-  const next = { ...state, seats, highestTerm, guardUntilMs };
+  const next = { ...noteReturn(state, { instance, claim, nowMs }), seats, highestTerm, guardUntilMs };
   const { wish } = claim;
   if (wish === null || (!wish.force && choiceRefusal(next, wish.to) !== null)) return next;
   return { ...next, choice: wish };
+}
+
+/** Whose lease ran out, where another one gets it now; `null`: it was given up, or nobody had it. */
+function ranOutFor(state: ArbiterState, { instance, claim }: Seat, atMs: number): ArbiterState['ranOut'] {
+  const { lease } = state;
+  if (lease.holder === 0 || lease.holder === instance || claim?.peerGone === true) return null;
+  const holder = seatOf(state, lease.holder);
+  if (holder !== undefined && isReleased(holder, lease.term)) return null;
+  return { instance: lease.holder, atMs };
+}
+
+/** A holder that comes again soon after its lease had run out, and had not ended: only its way flaps. */
+function noteReturn(
+  state: ArbiterState,
+  { instance, claim, nowMs }: { instance: number; claim: LeaseClaim; nowMs: number },
+): ArbiterState {
+  const { ranOut, holdDown } = state;
+  if (ranOut?.instance !== instance) return state;
+  const isSoon = nowMs - ranOut.atMs < FALSE_ALARM_LEASES * patience(holdDown) * leaseMsOf(claim);
+  const isFalse = isSoon && claim.role !== 'starting';
+  return { ...state, ranOut: null, holdDown: isFalse ? withFalseAlarm(holdDown, nowMs) : holdDown };
 }
 
 function seatOf(state: ArbiterState, instance: number): Seat | undefined {
@@ -197,11 +232,17 @@ function isFreeFor(state: ArbiterState, instance: number, nowMs: number): boolea
   const { lease } = state;
   const seat = seatOf(state, instance);
   if (nowMs < state.guardUntilMs) return isActiveHolder(state, seat);
-  if (instance === lease.holder || nowMs >= lease.untilMs) return true;
+  if (instance === lease.holder || nowMs >= lease.untilMs + heldDownMs(state, seat)) return true;
   const holder = seatOf(state, lease.holder);
   if (holder !== undefined) return isReleased(holder, lease.term);
   // Both ends of its connections are closed, and its machine says that nobody listens there: it is dead.
   return seat?.claim?.peerGone === true;
+}
+
+/** How much longer than its lease a holder is waited for, whose way has flapped; an operator waits for none. */
+function heldDownMs({ holdDown, choice }: ArbiterState, seat: Seat | undefined): number {
+  if (seat === undefined || seat.claim === null || choice?.to === seat.instance) return 0;
+  return (patience(holdDown) - 1) * withMargin(leaseMsOf(seat.claim));
 }
 
 /** A Kernel that just started goes on with the holder that it knows, if that one acts and knows no later. */

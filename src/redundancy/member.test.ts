@@ -96,6 +96,55 @@ describe('an active one that ends', () => {
   });
 });
 
+describe('a peer link that comes and goes, without a Kernel', () => {
+  /** How often a role changed while it did, away and back for so long each. */
+  async function changesOf(pair: Pair, awayMs: number, times = 20): Promise<number> {
+    pair.first.deeds.length = 0;
+    pair.second.deeds.length = 0;
+    for (let time = 0; time < times; time++) {
+      pair.cut(true);
+      await pair.clock.advance(awayMs);
+      pair.cut(false);
+      await pair.clock.advance(awayMs);
+    }
+    const deeds = [...pair.first.deeds, ...pair.second.deeds];
+    return deeds.filter(({ deed }) => /^active|stands by/.test(deed)).length;
+  }
+
+  it.each([1000, 1050, 1200])('every %i ms moves the role once at most', async (ms) => {
+    const pair = await Pair.settled();
+    expect(await changesOf(pair, ms)).toBeLessThanOrEqual(2);
+    const active = [pair.first, pair.second].filter(({ role }) => role === 'active');
+    expect(active).toHaveLength(1);
+  });
+
+  it('is waited for at most eight times as long', async () => {
+    const pair = await Pair.settled();
+    for (const ms of [1100, 2100, 4100, 8100]) await changesOf(pair, ms, 2);
+    const [active, standby] =
+      pair.first.role === 'active' ? [pair.first, pair.second] : [pair.second, pair.first];
+    pair.cut(true);
+    active.kill();
+    await pair.clock.advance(7000);
+    expect(standby.role).toBe('standby');
+    await pair.clock.advance(1100);
+    expect(standby.role).toBe('active');
+  });
+
+  it('is forgotten after a calm minute', async () => {
+    const pair = await Pair.settled();
+    await changesOf(pair, 1100);
+    await pair.clock.advance(60_000);
+    const [active, standby] =
+      pair.first.role === 'active' ? [pair.first, pair.second] : [pair.second, pair.first];
+    pair.cut(true);
+    active.kill();
+    const killedMs = pair.nowMs;
+    await pair.clock.advance(2000);
+    expect(standby.activeAtMs - killedMs).toBeLessThanOrEqual(1100);
+  });
+});
+
 describe('a process that stands still', () => {
   it('does nothing when it wakes before it knows that it may, and stands down for its follower', async () => {
     const pair = await Pair.settled();

@@ -28,6 +28,8 @@ import { impossibleSwitch, type SwitchFacts, unwiseSwitch } from './switch-refus
 const TICK_MS = 50;
 /** How long the evidence of a dead process has to stand: longer than the dials that look for it again. */
 const PEER_GONE_MS = 150;
+/** A link that was steady for so long flaps no more. */
+const CALM_MS = 60_000;
 const START_OFFSET_MS = 200;
 /** Changes of the role that are kept for `kom status`. */
 const CHANGES_MAX = 20;
@@ -96,6 +98,7 @@ export class Member {
       peerGoneMs: PEER_GONE_MS,
       kernelTimeoutMs: leaseMs,
       startOffsetMs: START_OFFSET_MS,
+      calmMs: CALM_MS,
       tickMs: TICK_MS,
     };
     this.#stalls = new StallWatch(options.clock, Math.min(leaseMs, peerTimeoutMs));

@@ -1,3 +1,4 @@
+import { type HoldDown, patience } from '../domain/hold-down.ts';
 import type { ActivationState, HandoverRequest, LeaseAnswer, Preference, Role } from '../domain/lease.ts';
 import type { Term } from '../domain/term.ts';
 
@@ -46,6 +47,8 @@ export interface RoleSettings {
   readonly kernelTimeoutMs: number;
   /** How much longer instance 2 listens at its start than instance 1, and so on; the preferred one 0. */
   readonly startOffsetMs: number;
+  /** After so long without a false alarm none is remembered. */
+  readonly calmMs: number;
   /** A tick is due this often; what it is late does not count as silence of others. */
   readonly tickMs: number;
 }
@@ -82,6 +85,10 @@ export interface RoleState {
   readonly peer: PeerWord | null;
   /** The peer counts as silent since then: when it was heard last, or when this instance began to listen. */
   readonly quietFromMs: number;
+  /** Takeovers from a peer that was silent and yet active. */
+  readonly holdDown: HoldDown;
+  /** It took over because the peer was silent, and has heard nothing of it since. */
+  readonly tookInSilence: boolean;
   /** Since when its process is evidently dead. */
   readonly peerGoneFromMs: number | null;
   /** When it started or woke from a stall. */
@@ -167,6 +174,11 @@ export function kernelAnswers(settings: RoleSettings, state: RoleState, nowMs: n
 
 export function isPeerSilent(settings: RoleSettings, state: RoleState, nowMs: number): boolean {
   return nowMs - state.quietFromMs >= settings.peerTimeoutMs;
+}
+
+/** Silence after which a standby takes over: longer where it was no sign of an end before. */
+export function takeoverSilenceMs({ peerTimeoutMs }: RoleSettings, { holdDown }: RoleState): number {
+  return peerTimeoutMs * patience(holdDown);
 }
 
 export function isPeerGone(settings: RoleSettings, state: RoleState, nowMs: number): boolean {

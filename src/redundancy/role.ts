@@ -2,6 +2,7 @@
  * The role of an instance: event in, state and effects out. Nothing here waits, reads a clock or draws a
  * number. `docs/REDUNDANCY.md` has the table and the reasons.
  */
+import { afterCalm, NO_HOLD_DOWN } from '../domain/hold-down.ts';
 import type { LeaseAnswer, Preference } from '../domain/lease.ts';
 import { NO_TERM, type Term, termAbove } from '../domain/term.ts';
 import {
@@ -17,7 +18,17 @@ import {
   type RoleSettings,
   type RoleState,
 } from './role-state.ts';
-import { activate, conclude, enter, giveUpTaking, sawTerm, standDown, type Turn, take } from './turn.ts';
+import {
+  activate,
+  conclude,
+  enter,
+  giveUpTaking,
+  noteFalseAlarm,
+  sawTerm,
+  standDown,
+  type Turn,
+  take,
+} from './turn.ts';
 import { vacancyOf } from './vacancy.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
@@ -46,6 +57,8 @@ export function startRole(
     kernelAnsweredMs: NEVER,
     peer: null,
     quietFromMs: nowMs,
+    holdDown: NO_HOLD_DOWN,
+    tookInSilence: false,
     peerGoneFromMs: null,
     wokeMs: nowMs,
     listenUntilMs: nowMs + listeningMs(settings, { preferred }),
@@ -122,6 +135,7 @@ function tick(turn: Turn, { peerHeardMs, peerGoneFromMs }: RoleEvent & { kind: '
   state.tickedMs = nowMs;
   state.quietFromMs = Math.max(Math.min(state.quietFromMs + lateMs, nowMs), peerHeardMs);
   state.peerGoneFromMs = peerGoneFromMs;
+  state.holdDown = afterCalm(state.holdDown, { nowMs, calmMs: settings.calmMs });
   if (state.phase === 'suspended') resumeUnheard(turn);
   else considerTaking(turn);
 }
@@ -147,6 +161,7 @@ function considerTaking(turn: Turn): void {
 
 function takeOwn(turn: Turn, from: PendingTerm['from'], why: Reason): void {
   const { instance } = turn.settings;
+  turn.state.tookInSilence = why === 'peer-silent';
   take(turn, { term: termAbove(turn.state.highestTerm, { instance }), from, why });
 }
 
@@ -220,6 +235,7 @@ function heldByOther(turn: Turn, { term, holder, reason }: LeaseAnswer): void {
 
 function peerSaid(turn: Turn, word: PeerWord, echoMs: number): void {
   const { state, nowMs } = turn;
+  noteFalseAlarm(turn, word);
   state.peer = word;
   state.quietFromMs = Math.max(state.quietFromMs, nowMs);
   state.peerGoneFromMs = null;

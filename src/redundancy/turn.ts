@@ -1,16 +1,22 @@
+import { withFalseAlarm } from '../domain/hold-down.ts';
 import type { Term } from '../domain/term.ts';
 import {
   holdsLease,
   isIsolated,
   isPeerGone,
   kernelAnswers,
+  type PeerWord,
   type PendingTerm,
   type Phase,
   type Reason,
   type RoleEffect,
   type RoleSettings,
   type RoleState,
+  takeoverSilenceMs,
 } from './role-state.ts';
+
+/** A silence that lasts three times as long as the one that was waited for was worth a takeover. */
+const FALSE_ALARM_MAX = 3;
 
 export type Draft = { -readonly [Key in keyof RoleState]: RoleState[Key] };
 
@@ -31,6 +37,21 @@ export function enter(turn: Turn, phase: Phase, why: Reason): void {
 
 export function sawTerm({ state }: Turn, term: Term): void {
   if (term > state.highestTerm) state.highestTerm = term;
+}
+
+/**
+ * The peer speaks again soon after a silence, and was active all the time: one took over for nothing, this
+ * one or the peer. To be told before anything else of what it says.
+ */
+export function noteFalseAlarm({ settings, state, nowMs }: Turn, word: PeerWord): void {
+  const { tookInSilence, quietFromMs } = state;
+  state.tookInSilence = false;
+  const silentMs = nowMs - quietFromMs;
+  if (silentMs < settings.peerTimeoutMs || silentMs >= FALSE_ALARM_MAX * takeoverSilenceMs(settings, state))
+    return;
+  const areBothActive = state.phase === 'active' && word.role === 'active';
+  const wasAlive = tookInSilence && (word.role === 'active' || word.role === 'suspended');
+  if (areBothActive || wasAlive) state.holdDown = withFalseAlarm(state.holdDown, nowMs);
 }
 
 /** Makes a term durable under which this instance is to be active; it acts when that is done. */

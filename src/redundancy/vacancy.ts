@@ -6,6 +6,7 @@ import {
   type Reason,
   type RoleSettings,
   type RoleState,
+  takeoverSilenceMs,
 } from './role-state.ts';
 
 /** Nobody is active, as far as this instance knows; it may act after waiting so long. */
@@ -25,7 +26,9 @@ export function vacancyOf(settings: RoleSettings, state: RoleState, nowMs: numbe
   if (!settings.hasPeerLink) return isStarting ? { why: 'nothing-heard', waitMs: 0 } : null;
   if (isPeerGone(settings, state, nowMs)) return { why: 'peer-dead', waitMs: 0 };
   if (isPeerSilent(settings, state, nowMs)) {
-    return { why: isStarting ? 'nothing-heard' : 'peer-silent', waitMs: 0 };
+    if (isStarting) return { why: 'nothing-heard', waitMs: 0 };
+    const isLong = nowMs - state.quietFromMs >= takeoverSilenceMs(settings, state);
+    return isLong ? { why: 'peer-silent', waitMs: 0 } : null;
   }
   const { peer } = state;
   if (peer === null || peer.role === 'active' || peer.role === 'suspended') return null;

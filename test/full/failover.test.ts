@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { FAULTLESS, type Judgement, judge, type Span } from '../failover/judge.ts';
 import { LOCAL } from '../failover/pair-site.ts';
 import { type InstanceNumber, type PairOptions, ServerPair } from '../failover/server-pair.ts';
-import { sleep } from '../integration/support/until.ts';
+import { sleep, until } from '../integration/support/until.ts';
 
 /** Real comm servers that fail, one way after the other. What is measured is printed. */
 
@@ -250,6 +250,30 @@ test('cables that come and go within each second move no role', async () => {
   tell('all cables flap', null, judgement);
   expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0, firstOfTermUs: [] });
   for (const instance of [1, 2] as const) expect(await changes(pair, instance, sinceUs)).toEqual([]);
+});
+
+test('cables that are away for each other second move the role once, and then are waited for', async () => {
+  const pair = await started({ standby: 'hot', withCables: true });
+  const sinceUs = pair.nowUs;
+  const cables = [...pair.peerCables, ...(pair.kernelCable === null ? [] : [pair.kernelCable])];
+  for (let times = 0; times < 15; times++) {
+    for (const cable of cables) {
+      if (times % 2 === 0) cable.cut();
+      else cable.pull();
+    }
+    await sleep(1000);
+    for (const cable of cables) cable.plugIn();
+    await sleep(1000);
+  }
+  await until('one to be active and one to stand by', async () => {
+    return (await roles(pair)).toSorted().join(' ') === 'active standby';
+  });
+  const judgement = await judged(pair, sinceUs);
+  tell('all cables are away each other second', null, judgement);
+  expect(judgement).toMatchObject(FAULTLESS);
+  const moves = [await changes(pair, 1, sinceUs), await changes(pair, 2, sinceUs)].flat();
+  console.info(moves);
+  expect(moves.filter((phase) => phase === 'active').length).toBeLessThanOrEqual(2);
 });
 
 test('an uplink that comes and goes each second moves its role once at most', async () => {

@@ -35,8 +35,8 @@ export const DEFECTS: readonly Defect[] = [
     faults: /Kernel restarts|cable of instance/,
     product: {
       ...PRODUCT,
-      startArbiter: (stored, nowMs) => {
-        const state = startArbiter(stored, nowMs);
+      startArbiter: (stored, nowMs, calmMs) => {
+        const state = startArbiter(stored, nowMs, calmMs);
         return {
           ...state,
           startedMs: NEVER,

@@ -17,6 +17,7 @@ const SKIPPED = new Set([
   'leaseMs',
   'durationMs',
   'startedMs',
+  'calmMs',
 ]);
 
 type Kind = 'skip' | 'time' | 'term' | 'plain';

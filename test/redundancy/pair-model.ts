@@ -19,6 +19,7 @@ export const STEPS_MS = [100, 120] as const;
 export const LEASE_MS = 600;
 export const PEER_TIMEOUT_MS = 300;
 export const HOLD_OFF_MS = 1000;
+export const CALM_MS = 1000;
 
 export interface Saying {
   readonly word: PeerWord;
@@ -105,6 +106,7 @@ export function settingsOf(side: Side): RoleSettings {
     peerGoneMs: STEPS_MS[side],
     kernelTimeoutMs: LEASE_MS,
     startOffsetMs: 120,
+    calmMs: CALM_MS,
     tickMs: STEPS_MS[side],
   };
 }

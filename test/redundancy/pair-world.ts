@@ -16,6 +16,7 @@ import {
 } from '../../src/redundancy/role-state.ts';
 import {
   BrokenRule,
+  CALM_MS,
   DEAD_NODE,
   HOLD_OFF_MS,
   KERNEL_STEP_MS,
@@ -85,7 +86,7 @@ export class PairWorld {
 
   startKernel(): void {
     const { nowMs, stored } = this.world.kernel;
-    this.changeKernel({ arbiter: this.#options.product.startArbiter(stored, nowMs) });
+    this.changeKernel({ arbiter: this.#options.product.startArbiter(stored, nowMs, CALM_MS) });
   }
 
   /** `isWritten`: as with an instance. */

@@ -24,6 +24,7 @@ export const SETTINGS: RoleSettings = {
   peerGoneMs: 150,
   kernelTimeoutMs: 1200,
   startOffsetMs: 200,
+  calmMs: 60_000,
   tickMs: 50,
 };
 
