@@ -181,7 +181,7 @@ describe('the lease of a holder that is gone', () => {
 });
 
 describe('a holder whose connection comes and goes', () => {
-  /** It is away for so long, and back for as long; the other one claims all the time. How often roles moved. */
+  /** It is away for so long, and back for as long, 20 times; the other one claims all the time. */
   function movesOf(awayMs: number, { isRestarted = false } = {}): number {
     let moves = 0;
     for (let times = 0; times < 20; times++) {

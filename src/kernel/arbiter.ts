@@ -239,7 +239,7 @@ function isFreeFor(state: ArbiterState, instance: number, nowMs: number): boolea
   return seat?.claim?.peerGone === true;
 }
 
-/** How much longer than its lease a holder is waited for, whose way has flapped; an operator waits for none. */
+/** How much longer than its lease a holder is waited for whose way has flapped; operators do not wait. */
 function heldDownMs({ holdDown, choice }: ArbiterState, seat: Seat | undefined): number {
   if (seat === undefined || seat.claim === null || choice?.to === seat.instance) return 0;
   return (patience(holdDown) - 1) * withMargin(leaseMsOf(seat.claim));

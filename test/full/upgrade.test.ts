@@ -90,7 +90,7 @@ test('agents of version 1 at a Kernel of version 2: one upgraded, then the other
   expect(agreedOf(uplink)).toEqual({ [LOCAL[1]]: [1, 2], [LOCAL[2]]: [1, 2] });
 });
 
-test('a Kernel of version 1: the peer link decides, and both backlogs come; then it is upgraded', async () => {
+test('a Kernel of version 1: the peer link decides, both backlogs come; it is upgraded', async () => {
   const uplink = new ProtocolDisguise();
   uplink.speak(1);
   const pair = await made(uplink);
@@ -128,7 +128,7 @@ test('a Kernel of version 1: the peer link decides, and both backlogs come; then
   expect(uplink.breaches).toEqual([]);
 });
 
-test('peer, agent and Kernel of version 3: version 2 is agreed upon, unknown fields are passed over', async () => {
+test('all of version 3: version 2 is agreed upon, unknown fields are passed over', async () => {
   const uplink = new ProtocolDisguise();
   const peerLink = new ProtocolDisguise();
   uplink.speak(3);
