@@ -51,6 +51,14 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
     ['unknown 0-1000'],
   ],
   [
+    'a time gap of all stations, of a store that has not the tag, says nothing of it',
+    {
+      streams: [S1, { ...S1, streamId: 'alarms', knowsTag: false }],
+      gaps: [timeGap(200, 300, 'alarms')],
+    },
+    ALL_GOOD,
+  ],
+  [
     'in force before the interval',
     { fromUs: 200, toUs: 300, qualities: [{ sourceTimeUs: 110, quality: 0 }] },
     ['data 200-300'],

@@ -139,9 +139,12 @@ function streamSpans({ streams, presence }: TimelineInput): Span[] {
 }
 
 function gapSpans({ gaps, streams, sampleAfterGapUs, toUs }: TimelineInput): Span[] {
-  const instances = new Map(streams.map((stream) => [stream.streamId, stream.instance]));
-  return gaps.map((gap): Span => {
-    const claim = { reason: gap.reason, instance: instances.get(gap.streamId) ?? 0 };
+  const byId = new Map(streams.map((stream) => [stream.streamId, stream]));
+  return gaps.flatMap((gap): Span | [] => {
+    const stream = byId.get(gap.streamId);
+    // What a store says of all stations it says of the tags that it has.
+    if (gap.kind === 'time' && gap.station === null && stream?.knowsTag === false) return [];
+    const claim = { reason: gap.reason, instance: stream?.instance ?? 0 };
     if (gap.kind === 'time') return { fromUs: gap.fromUs, toUs: gap.toUs, state: 'time-gap', ...claim };
     const end = sampleAfterGapUs === undefined ? gap.toUs + 1 : (sampleAfterGapUs(gap.toUs) ?? toUs);
     return { fromUs: gap.fromUs, toUs: Math.max(gap.toUs + 1, end), state: 'sequence-gap', ...claim };
