@@ -356,9 +356,20 @@ export class MirrorStore {
         if (segment !== undefined) this.#index.load(segment);
         else await this.#adopt(number, meta);
       }
+      this.#giveUpOlder();
       this.#lastError = null;
     } catch (error) {
       throw await this.#failed(error);
+    }
+  }
+
+  /** It opens nearly full: what is older than all that it holds had to go, and would push out what is newer. */
+  #giveUpOlder(): void {
+    if (this.diskBytes < this.#options.boundBytes() / 2) return;
+    for (const { info } of this.streams) {
+      const [oldest] = this.held(info.streamId);
+      const last = (oldest?.first ?? 0) - 1;
+      if (last > this.gaveUpThrough(info.streamId)) this.#gaveUp.set(info.streamId, last);
     }
   }
 
