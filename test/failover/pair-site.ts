@@ -14,6 +14,8 @@ export interface PairSiteOptions {
   readonly standby: StandbyMode;
   /** Its links leave the machine, without TLS. */
   readonly isOpen?: boolean;
+  /** Of the buffer, with what follows from it. */
+  readonly profile?: 'standard' | 'small';
 }
 
 export const SCAN_MS = 100;
@@ -24,7 +26,7 @@ export const LOCAL: Readonly<Record<1 | 2, string>> = { 1: '127.0.0.11', 2: '127
 
 /** One process on two comm servers, with quick lines of counters. Returns the site file. */
 export function writePairSite(directory: string, options: PairSiteOptions): string {
-  const { kernel, peers, modbus, opcuaPort, standby } = options;
+  const { kernel, peers, modbus, opcuaPort, standby, profile = 'standard' } = options;
   const counters = Array.from({ length: COUNTERS }, (_, at) => [
     `c${at}`,
     { address: 2 * at, type: 'uint32', class: 'counter', scan: `${SCAN_MS}ms` },
@@ -47,7 +49,7 @@ export function writePairSite(directory: string, options: PairSiteOptions): stri
     processes: {
       KomA: {
         servers: ['ServerKom1', 'ServerKom2'],
-        buffer: { capacity: '32MB', window: '2MB', freeDiskFloor: '1MB' },
+        buffer: { ...{ capacity: '32MB', window: '2MB', freeDiskFloor: '1MB' }, profile },
         uplink: {
           reconnectDelayMin: '50ms',
           reconnectDelayMax: '200ms',

@@ -16,7 +16,7 @@ import { type Finished, Kom, kom } from '../integration/support/kom.ts';
 import { writeKernelFile } from '../integration/support/site.ts';
 import { freePort, until } from '../integration/support/until.ts';
 import { type Disguise, LooseCable } from './loose-cable.ts';
-import { LOCAL, type StandbyMode, writePairSite } from './pair-site.ts';
+import { LOCAL, type PairSiteOptions, type StandbyMode, writePairSite } from './pair-site.ts';
 
 /** So that the same values come in every run. */
 export const SEED = 7;
@@ -33,6 +33,7 @@ export interface PairOptions {
    * a dead process too, so the evidence of death is there only without it.
    */
   readonly withCables?: boolean;
+  readonly profile?: PairSiteOptions['profile'];
   /** What runs through the cable before the Kernel, and through those between the instances. */
   readonly disguises?: { readonly uplink: Disguise; readonly peerLink: Disguise };
 }
@@ -86,6 +87,7 @@ export class ServerPair implements AsyncDisposable {
       ...{ kernel: kernelCable?.address ?? kernel, peers, standby },
       modbus: { host: '127.0.0.1', port: await freePort() },
       opcuaPort: withOpcua ? await freePort() : null,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
     });
     writeKernelFile(directory, kernel);
     const { site } = await loadSite(file);
