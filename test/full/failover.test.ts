@@ -1,4 +1,4 @@
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, globSync, rmSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { FAULTLESS, type Judgement, judge, type Span } from '../failover/judge.ts';
 import { LOCAL } from '../failover/pair-site.ts';
@@ -140,6 +140,34 @@ test('both uplinks dead, then the active one dies (hole A): the standby takes ov
   tell('hole A, cold', activeUs - killedUs, judgement);
   expect(judgement).toMatchObject(FAULTLESS);
   expect(judgement.holeMs).toBeLessThan(2000);
+  expect(await roles(pair)).toEqual(['standby', 'active']);
+});
+
+test('comm server 1 destroyed with its disk in an outage: its backlog comes from the mirror', async () => {
+  const pair = await started({ standby: 'hot', withOpcua: true });
+  const outageUs = pair.nowUs;
+  await pair.kernel.kill('SIGKILL');
+  // Longer than the standby remembers what it saw itself.
+  await sleep(6000);
+  expect((await pair.status(1)).backlog.samples).toBeGreaterThan(200);
+  const destroyedUs = pair.nowUs;
+  await pair.server(1).kill('SIGKILL');
+  rmSync(pair.file('agent1'), { recursive: true });
+  const activeUs = await pair.untilActive(2, destroyedUs);
+  await sleep(1000);
+  await pair.startKernel();
+  await until('the backlog and the mirror to be delivered', async () => {
+    const { backlog, member } = await pair.status(2);
+    return backlog.state === 'online' && member?.mirror?.heldSamples === 0;
+  });
+  // A new machine, which knows of nothing.
+  await pair.startServer(1);
+  await pair.untilReady(1);
+  await sleep(2000);
+  const judgement = await judged(pair, outageUs, { fromUs: destroyedUs, toUs: activeUs });
+  tell('server 1 destroyed', activeUs - destroyedUs, judgement);
+  expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0, lostValues: 0 });
+  expect(activeUs - destroyedUs).toBeLessThan(1_000_000);
   expect(await roles(pair)).toEqual(['standby', 'active']);
 });
 
