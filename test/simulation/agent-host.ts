@@ -59,6 +59,8 @@ export interface AgentHostSetup {
   readonly hasRealTimeClock: boolean;
   readonly clock: SimulatedClock;
   readonly disks: AgentDisks;
+  /** Of what it holds of the other instance, on the same file system; `null`: it mirrors nothing. */
+  readonly mirrorDisks: AgentDisks | null;
   readonly transport: Transport;
   readonly killConnections: () => void;
   /** The machine answers nothing as long as it has no power. */
@@ -131,7 +133,8 @@ export class AgentHost {
   /** Starts a run; returns at once. */
   start(): void {
     const { name, server, clock, disks, transport, seed, history } = this.#setup;
-    const { mutation, failed, switchOff } = this.#setup;
+    const { mirrorDisks: mirrored, ...setup } = this.#setup;
+    const { mutation, failed, switchOff } = setup;
     switchOff(false);
     const disk = (part: Part) => {
       const each = diskOf(disks, part);
@@ -139,6 +142,17 @@ export class AgentHost {
     };
     const number = this.runs.length + 1;
     const life = new Life(clock, this.wall);
+    const mirrorDisk = (part: Part, own: AgentDisks) => {
+      const each = diskOf(own, part);
+      return life.disk(mutation.mirrorDisk?.(each) ?? each);
+    };
+    const mirrorDisks =
+      mirrored === null
+        ? null
+        : {
+            main: mirrorDisk('main', mirrored),
+            alarms: mirrored.has('alarms') ? mirrorDisk('alarms', mirrored) : null,
+          };
     const run: AgentRun = {
       ...{ record: new RunRecord(), life, startedMs: clock.monotonicMs(), charge: new Charge(clock) },
       ...{ streamIds: new Map(), risks: new Map(), forgottenBy: new Set() },
@@ -155,9 +169,10 @@ export class AgentHost {
     const peers = isShared ? peerSide({ transport: life.transport(transport), life, server, log }) : null;
     const random = createSimulatedRandom(seed * 1009 + number + (SALTS[name] ?? 0));
     Instance.start({
-      ...this.#setup,
+      ...setup,
       server,
       ...(peers === null ? {} : { peers: peers.access }),
+      ...(mirrorDisks === null ? {} : { mirrorDisks }),
       disk: disk('main'),
       alarmDisk: disks.has('alarms') ? disk('alarms') : null,
       openRing: async (...args) => {
@@ -252,6 +267,12 @@ export class AgentHost {
     return new Map([...this.#setup.disks].map(([part, disk]) => [part, disk.image()]));
   }
 
+  /** The machine is no more; another one with nothing on its disks takes its place when it is started. */
+  destroy(): void {
+    this.restoreImage(new Map());
+    for (const disk of this.#setup.mirrorDisks?.values() ?? []) disk.restore(new Map());
+  }
+
   /** The machine is switched off and comes back with an older copy of its disk. */
   restoreImage(image: AgentImage): void {
     this.cutPower();
@@ -273,7 +294,8 @@ export class AgentHost {
     for (const { part, status } of this.stores()) run?.risks.set(part, status.powerCut);
     run?.life.kill();
     this.#setup.killConnections();
-    for (const disk of this.#setup.disks.values()) cutDisk(disk);
+    const { disks, mirrorDisks } = this.#setup;
+    for (const disk of [...disks.values(), ...(mirrorDisks?.values() ?? [])]) cutDisk(disk);
     if (run !== undefined) this.#end(run, how, this.#setup.clock.monotonicMs());
   }
 

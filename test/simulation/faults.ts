@@ -5,6 +5,7 @@ import type { StoreWrite } from '../../src/world/store.ts';
 import { AGENT_HOST, type AgentHost, type AgentImage } from './agent-host.ts';
 import type { History } from './history.ts';
 import type { KernelHost } from './kernel-host.ts';
+import type { MirrorWatch } from './mirror-watch.ts';
 import { DISK_FAULTS, type Fault, PAIR_FAULTS, type PairFault, type Swarm } from './options.ts';
 import type { Plant } from './plant.ts';
 import { KERNEL_HOST, KERNEL_PORT, peerHost } from './site.ts';
@@ -23,6 +24,7 @@ export interface FaultSetup {
   readonly plant: Plant;
   readonly swarm: Swarm;
   readonly history: History;
+  readonly mirrors: MirrorWatch;
 }
 
 /** Makes faults at random moments, and ends them. */
@@ -161,6 +163,8 @@ export class Faults {
     const between = (at: number) => [peerHost(1, at), peerHost(2, at)] as const;
     if (kind === 'peer-flapping') {
       this.#flapPeer(2 + random.below(12));
+    } else if (kind === 'server-destroyed') {
+      this.#destroy();
     } else if (kind === 'uplinks-cut') {
       for (const { name } of agents) network.cut(name, KERNEL_HOST, cutKind);
       this.#until('uplinks', () => {
@@ -173,6 +177,17 @@ export class Faults {
         for (const at of cut) network.heal(...between(at));
       });
     }
+  }
+
+  /** One of two: who holds the backlog of the other one lives. */
+  #destroy(): void {
+    const agent = this.#agent;
+    const { agents, mirrors, clock } = this.#setup;
+    const holder = agents.find((each) => each !== agent);
+    if (holder?.run === undefined || agent.run === undefined) return;
+    mirrors.destroyed(agent, holder, clock.monotonicMs());
+    agent.destroy();
+    this.#startLater();
   }
 
   #flapPeer(times: number): void {

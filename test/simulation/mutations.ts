@@ -18,6 +18,8 @@ export interface Mutation {
   /** Faults, and other options, that show it soon. */
   readonly shownBy: { readonly faults: readonly Fault[] } & Partial<Omit<Swarm, 'faults'>>;
   readonly disk?: (disk: Disk) => Disk;
+  /** Of what is mirrored. */
+  readonly mirrorDisk?: (disk: Disk) => Disk;
   readonly ring?: (ring: Ring) => Ring;
   readonly driver?: (driver: Driver) => Driver;
   readonly archive?: (archive: SimulatedArchive) => SimulatedArchive;

@@ -32,7 +32,13 @@ const FIRST_FAULTS = [
 /** Drawn from a source of their own, so that seeds without them stay what they were. */
 const LATER_FAULTS = ['link-half-open', 'link-flapping', 'link-lane-lost', 'disk-cloned'] as const;
 /** Of two instances only: between them, and of both uplinks at once. */
-export const PAIR_FAULTS = ['peer-cut', 'peer-network-cut', 'peer-flapping', 'uplinks-cut'] as const;
+export const PAIR_FAULTS = [
+  'peer-cut',
+  'peer-network-cut',
+  'peer-flapping',
+  'uplinks-cut',
+  'server-destroyed',
+] as const;
 export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS, ...PAIR_FAULTS] as const;
 export type PairFault = (typeof PAIR_FAULTS)[number];
 export type Fault = (typeof FAULTS)[number];
@@ -64,6 +70,7 @@ export const DISK_FAULTS: readonly Fault[] = [
   'meta-lost',
   'image-restored',
   'disk-cloned',
+  'server-destroyed',
 ];
 
 export function touchesDisk(faults: ReadonlySet<Fault>): boolean {

@@ -3,11 +3,30 @@ import { decodeMessage, encodeMessage } from '../../src/uplink/codec.ts';
 import { FrameSplitter } from '../../src/uplink/frame.ts';
 import type { Connection } from '../../src/world/transport.ts';
 import { delegated } from './delegate.ts';
-import type { Mutation } from './mutations.ts';
+import { type Mutation, perLink } from './mutations.ts';
+import type { Swarm } from './options.ts';
 
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 /** How much wider than two scans rows of two instances are taken for one moment. */
 const TOO_WIDE = 60;
+
+const ROOMY = { capacityBytes: 16 * 1024 * 1024, windowBytes: 2 * 1024 * 1024 };
+
+/** A pause shows from about two seconds on. */
+const LONG_TAKEOVERS: Partial<Omit<Swarm, 'faults'>> = {
+  ...{ runMs: 40_000, faultEveryMs: 4000, alarmShare: 0, syncMs: { min: 1, max: 20 }, blockAgeMs: 50 },
+  lines: [
+    {
+      ...{ name: 'L1', kind: 'poll', publishMs: 250, keepAliveMs: 1000 },
+      stations: [{ name: 'P11', periodMs: 50, scanMs: 100, noteBytes: 10 }],
+    },
+  ],
+  pair: {
+    ...{ networks: 1, preferredInstance: 0, preferHoldOffMs: 10_000, peerTimeoutMs: 3000 },
+    lines: [{ standby: 'cold', isExclusive: false }],
+    ...{ isMirrored: true, clockOffsetsUs: [0, 0] },
+  },
+};
 
 /** Defects of a pair, by name, each made anew for each seed. */
 export const PAIR_MUTATIONS = {
@@ -36,6 +55,27 @@ export const PAIR_MUTATIONS = {
         open: async (name, ...rest) => {
           const store = await disk.open(name, ...rest);
           return name === 'notes' ? delegated(store, { batch: async () => undefined }) : store;
+        },
+      }),
+  }),
+  'takeover-swallowed': () => ({
+    defect: 'what neither instance observed in a takeover is not declared',
+    isOfPair: true,
+    shownBy: { ...LONG_TAKEOVERS, faults: ['power-cut', 'uplinks-cut'] },
+    driver: (driver) => perLink(driver, (batch) => ({ ...batch, observedSinceUs: 1 })),
+  }),
+  'mirror-unwritten': () => ({
+    defect: 'what a mirror holds on its disk is not there',
+    isOfPair: true,
+    shownBy: {
+      ...{ ...ROOMY, faults: ['server-destroyed', 'uplinks-cut', 'kernel-crash'], policy: 'always' },
+      ...{ faultEveryMs: 2000, runMs: 40_000, alarmShare: 0 },
+    },
+    mirrorDisk: (disk) =>
+      delegated(disk, {
+        open: async (name, ...rest) => {
+          const store = await disk.open(name, ...rest);
+          return name.startsWith('segment-') ? delegated(store, { read: async () => [] }) : store;
         },
       }),
   }),

@@ -12,6 +12,8 @@ export interface PairOptions {
   readonly preferredInstance: number;
   readonly preferHoldOffMs: number;
   readonly peerTimeoutMs: number;
+  /** Each holds the backlog of the other one. */
+  readonly isMirrored: boolean;
   /** How far the wall clock of each server is ahead; behind, it would be before all time. */
   readonly clockOffsetsUs: readonly [number, number];
 }
@@ -43,9 +45,13 @@ export function drawPair(swarm: Swarm, random: SimulatedRandom, allowed: readonl
   const lines = swarm.lines.map((): PairLineOptions => {
     return { standby: pick<StandbyMode>(['cold', 'warm', 'hot']), isExclusive: random.chance(0.2) };
   });
+  // With room for all that is to be held.
+  const isDestroyed = !isCalm && own.includes('server-destroyed');
+  const roomy = isDestroyed ? { capacityBytes: 16 * 1024 * 1024, windowBytes: 2 * 1024 * 1024 } : {};
   const offset = () => pick([0, 0, 40_000, 700_000, 3_000_000]);
   return {
     ...swarm,
+    ...roomy,
     faults: new Set(isCalm ? [] : [...kept, ...own]),
     faultEveryMs: Math.max(1500, swarm.faultEveryMs),
     runMs: Math.max(15_000, swarm.runMs),
@@ -56,6 +62,7 @@ export function drawPair(swarm: Swarm, random: SimulatedRandom, allowed: readonl
       preferredInstance: pick([0, 1, 2]),
       preferHoldOffMs: pick([2000, 10_000]),
       peerTimeoutMs: pick([1000, 1000, 3000]),
+      isMirrored: isDestroyed || random.chance(0.8),
       clockOffsetsUs: [offset(), offset()],
     },
   };

@@ -54,6 +54,7 @@ function isSettled({ instances, roles }: World): boolean {
 
 export async function checkPair(world: World, find: Find): Promise<void> {
   checkRoles(world, find);
+  await world.mirrors.check(world.archive, find);
   checkTakeovers(world, find);
   // A heartbeat of each lane.
   await world.clock.advance(2000);
@@ -86,12 +87,18 @@ export async function checkPair(world: World, find: Find): Promise<void> {
 const ALWAYS = { fromUs: 0, toUs: Number.MAX_SAFE_INTEGER };
 
 /** Each term has one holder; where nothing goes wrong, no role moves, and never are two active. */
-function checkRoles({ roles, swarm }: World, find: Find): void {
+function checkRoles({ roles, swarm, instances }: World, find: Find): void {
   const holders = new Map<number, string>();
   for (const { host, run, phase, term, atMs } of roles.seen) {
     if (phase !== 'active' || term === NO_TERM) continue;
+    // A machine that took the place of a destroyed one knows nothing of the terms of that one.
+    const machine = instances.find(({ name }) => name === host);
+    const anewMs = Math.max(
+      0,
+      ...(machine?.forgotAtMs ?? []).map((each) => each.atMs).filter((ms) => ms < atMs),
+    );
     const before = roles.seen.filter(
-      (each) => each.host === host && each.run < run && each.phase === 'active',
+      (each) => each.host === host && each.run < run && each.phase === 'active' && each.atMs > anewMs,
     );
     const highest = Math.max(NO_TERM, ...before.map((each) => each.term));
     if (term <= highest)

@@ -74,7 +74,7 @@ function starvedSwarm({ seed, peerTimeoutMs, syncMaxMs, runMs }: StarvedOptions)
     syncMs: { min: 1, max: syncMaxMs },
     lines: [{ name: 'L1', kind: 'poll', publishMs: 250, keepAliveMs: 1000, stations: [station] }],
     pair: {
-      ...{ networks: 1, preferredInstance: 0, preferHoldOffMs: 10_000, peerTimeoutMs },
+      ...{ networks: 1, preferredInstance: 0, preferHoldOffMs: 10_000, peerTimeoutMs, isMirrored: true },
       lines: [{ standby: 'hot', isExclusive: false }],
       clockOffsetsUs: [0, 0],
     },

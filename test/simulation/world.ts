@@ -17,6 +17,7 @@ import {
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import { KernelHost } from './kernel-host.ts';
+import { MirrorWatch } from './mirror-watch.ts';
 import { type Mutation, NO_MUTATION } from './mutations.ts';
 import type { Swarm } from './options.ts';
 import { type Part, partsOf } from './parts.ts';
@@ -81,9 +82,19 @@ export function makeWorld(setup: WorldSetup) {
     transport: between('kernel', mutated(network.host(KERNEL_HOST))),
   });
   const agents: AgentHost[] = [];
-  const makeAgent = (host: string, own: { disks: AgentDisks; server: Server }) => {
+  const mirrors = new MirrorWatch();
+  const mirrorDisksOf = (salt: number): AgentDisks | null => {
+    if (swarm.pair?.isMirrored !== true) return null;
+    const own = new Map([...disks.keys()].map((part) => [part, new SimulatedDisk(clock, source(salt))]));
+    for (const disk of own.values()) disk.syncMs = { ...swarm.syncMs };
+    return own;
+  };
+  const makeAgent = (
+    host: string,
+    own: { disks: AgentDisks; server: Server; mirrorDisks: AgentDisks | null },
+  ) => {
     const names = [host, ...own.server.peers.map(({ address }) => address.host)];
-    const agent = new AgentHost({
+    const agent: AgentHost = new AgentHost({
       ...{
         name: host,
         clock,
@@ -97,7 +108,9 @@ export function makeWorld(setup: WorldSetup) {
         ...siteOf(swarm),
       },
       hasRealTimeClock: swarm.hasRealTimeClock,
-      transport: between('agent', transportOf(network, host, own.server)),
+      transport: isShared
+        ? mirrors.transport(host, transportOf(network, host, own.server), () => agent.runs.length)
+        : between('agent', transportOf(network, host, own.server)),
       killConnections: () => {
         for (const name of names) network.killHost(name);
       },
@@ -109,11 +122,11 @@ export function makeWorld(setup: WorldSetup) {
     return agent;
   };
   const [server, second] = serversOf(swarm);
-  const agent = makeAgent(AGENT_HOST, { disks, server });
+  const agent = makeAgent(AGENT_HOST, { disks, server, mirrorDisks: mirrorDisksOf(12) });
   if (second !== undefined) {
     const own = new Map([...disks.keys()].map((part) => [part, new SimulatedDisk(clock, source(10))]));
     for (const disk of own.values()) disk.syncMs = { ...swarm.syncMs };
-    makeAgent(SECOND_HOST, { disks: own, server: second });
+    makeAgent(SECOND_HOST, { disks: own, server: second, mirrorDisks: mirrorDisksOf(13) });
     for (const [at, { wall }] of agents.entries()) wall.offsetUs = swarm.pair?.clockOffsetsUs[at] ?? 0;
   }
   const instances: readonly AgentHost[] = [...agents];
@@ -123,7 +136,8 @@ export function makeWorld(setup: WorldSetup) {
       disk.syncMs = { ...swarm.syncMs };
       disk.restore(image.get(part) ?? new Map());
     }
-    return makeAgent(CLONE_HOST, { disks: copies, server: { ...server, instance: swarm.cloneInstance } });
+    const clone = { ...server, instance: swarm.cloneInstance };
+    return makeAgent(CLONE_HOST, { disks: copies, server: clone, mirrorDisks: null });
   };
   const faults = new Faults({
     clock,
@@ -135,6 +149,7 @@ export function makeWorld(setup: WorldSetup) {
     plant,
     swarm,
     history,
+    mirrors,
   });
   const roles = new RoleWatch({ clock, agents: instances, isQuiet: () => faults.isQuiet });
   return {
@@ -151,6 +166,7 @@ export function makeWorld(setup: WorldSetup) {
     agents,
     faults,
     roles,
+    mirrors,
     untilMs: 0,
   };
 }
