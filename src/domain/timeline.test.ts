@@ -51,6 +51,14 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
     ['unknown 0-1000'],
   ],
   [
+    'of two instances the one that was active knows why nothing was observed',
+    { streams: [S1, OTHER], gaps: [takeover(300, 700, 'o'), timeGap(350, 400)] },
+    [
+      ...['unknown 0-110', 'data 110-350', 'gap:station-down 350-400'],
+      ...['data 400-500', 'gap:takeover 500-700', 'unknown 700-1000'],
+    ],
+  ],
+  [
     'a time gap of all stations, of a store that has not the tag, says nothing of it',
     {
       streams: [S1, { ...S1, streamId: 'alarms', knowsTag: false }],

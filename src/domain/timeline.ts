@@ -175,8 +175,9 @@ function strongest(open: readonly Span[]): Claim | undefined {
 
 function first(claims: readonly Claim[], order: readonly Claim['state'][]): Claim | undefined {
   for (const state of order) {
-    const found = claims.find((claim) => claim.state === state);
-    if (found !== undefined) return found;
+    const found = claims.filter((claim) => claim.state === state);
+    // Who stood by knows less of why nothing was observed than who was active.
+    if (found.length > 0) return found.find(({ reason }) => reason !== 'takeover') ?? found[0];
   }
   return undefined;
 }

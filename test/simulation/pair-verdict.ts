@@ -243,7 +243,8 @@ async function checkView(world: World, { tag, station, find }: ViewCheck): Promi
   const skewUs = Math.max(Math.abs(one), Math.abs(other), Math.abs(one - other));
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
-    if (to === undefined || to.trueMs - from.trueMs <= pauseMaxMs) continue;
+    // What lies within the difference of two clocks the other one may have observed by its own.
+    if (to === undefined || to.trueMs - from.trueMs <= Math.max(pauseMaxMs, skewUs / 1000)) continue;
     const openUs = lengthOf(segments, from.wallUs, to.wallUs, ({ state }) => state === 'data');
     if (openUs <= pauseMaxMs * 1000 + TOLERANCE_US + skewUs) continue;
     find(
