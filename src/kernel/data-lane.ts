@@ -143,9 +143,11 @@ export class DataLane {
     if ('nack' in decoded) return await this.#refuse(decoded.nack);
     const { clock, instance } = this.#options;
     const repair = message.repair === true ? { repair: true as const } : {};
-    const archived = (): void => instance.archived(decoded.block, dictionary, clock.wallUs());
+    const isAsked = message.repair === true || message.confirm === true;
+    const archived = (): void =>
+      instance.archived(decoded.block, { dictionary, receivedAtUs: clock.wallUs(), isAsked });
     // What comes while the agent catches up was held back, and tells of the past.
-    const isPresent = !isMirrored && instance.status.uplinkState === 'online';
+    const isPresent = !isMirrored && !isAsked && instance.status.uplinkState === 'online';
     const marks = isPresent ? 0 : Mark.replayed;
     const { term } = decoded.block.header;
     this.#commit(

@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { termOf } from '../domain/term.ts';
-import type { StreamState } from '../uplink/messages.ts';
+import type { StreamState, UplinkState } from '../uplink/messages.ts';
 import { blockOf, DICTIONARY as NAMES, STREAM, sampleOf, T0 } from '../world/archive.fixture.ts';
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { Presence } from './presence.ts';
@@ -109,7 +109,7 @@ it('a stream that no heartbeat speaks of was observed until the last time that i
   const { instance } = join(2);
   const device = { deviceTimeUs: T0 + 900 };
   const samples = [sampleOf(0, 1), sampleOf(500, 2), sampleOf(900, 3, device)];
-  instance.archived(blockOf(4, samples).block, NAMES, T0 + 2000);
+  instance.archived(blockOf(4, samples).block, { dictionary: NAMES, receivedAtUs: T0 + 2000 });
   process.covered(STREAM, [{ first: 4, last: 6, state: 'data' }]);
   expect(process.observedUntilUs(STREAM, 0)).toBe(0);
   process.covered(STREAM, [{ first: 1, last: 6, state: 'data' }]);
@@ -121,7 +121,8 @@ it('what a heartbeat said of it is not taken back by a block', () => {
   const { instance } = join(1);
   const { streamId } = stream(1);
   process.claim({ streamId, producedTo: 9, untilUs: T0 + 5000 });
-  instance.archived(blockOf(9, [sampleOf(0, 1)], { streamId }).block, NAMES, T0 + 9000);
+  const { block } = blockOf(9, [sampleOf(0, 1)], { streamId });
+  instance.archived(block, { dictionary: NAMES, receivedAtUs: T0 + 9000 });
   process.covered(streamId, [{ first: 1, last: 9, state: 'data' }]);
   expect(process.observedUntilUs(streamId, 0)).toBe(T0 + 5000);
 });
@@ -140,4 +141,76 @@ it('what the agent said last counts, also when its clock was set back in between
   process.claimAtLeast({ streamId, producedTo: 9, untilUs: T0 - 2000, atLeast: true });
   covered(10);
   expect(process.observedUntilUs(streamId, 0), 'an old block').toBe(T0 - 1000);
+});
+
+describe('a backlog tells of the past', () => {
+  const { streamId } = stream(1);
+
+  /** An instance that greeted when it had numbered up to 9, and what it brings. */
+  function makeBehind() {
+    const made = makeProcess();
+    const { instance, live } = made.join(1);
+    const bring = (first: number, value: number, more: { of?: string; isAsked?: boolean } = {}): void => {
+      const { of = streamId, ...how } = more;
+      const { block } = blockOf(first, [sampleOf(first, value)], { streamId: of });
+      instance.archived(block, { dictionary: DICTIONARY, receivedAtUs: T0, ...how });
+    };
+    const beat = (uplinkState: UplinkState): void => {
+      const said = { wallUs: 1, observedUntilUs: 1, receivedBytes: 0, isPartial: true, streams: [] };
+      instance.heartbeat({ ...said, uplinkState });
+    };
+    const shown = (): unknown => made.process.values()[0]?.value;
+    return { ...made, instance, live, bring, beat, shown };
+  }
+
+  it('so what is older than the session waits until nothing newer is on its way', () => {
+    const { bring, beat, shown } = makeBehind();
+    beat('catch-up');
+    bring(5, 1);
+    expect(shown(), 'an alarm that came').toBeUndefined();
+    bring(7, 0);
+    beat('catch-up');
+    expect(shown(), 'and went').toBeUndefined();
+    beat('online');
+    expect(shown()).toBe(0);
+    bring(6, 1);
+    beat('online');
+    expect(shown(), 'the number counts, not the arrival').toBe(0);
+  });
+
+  it('and the live lane and what is numbered in the session are ahead of it', () => {
+    const { instance, bring, beat, shown } = makeBehind();
+    beat('catch-up');
+    bring(9, 1);
+    bring(10, 2);
+    expect(shown()).toBe(2);
+    const values = [{ tagIndex: 0, sequence: 30, sourceTimeUs: 5, quality: 0, value: 3 }];
+    instance.live({ streamId, dictionaryHash: '', values }, DICTIONARY, 7);
+    bring(20, 4);
+    beat('online');
+    expect(shown()).toBe(3);
+  });
+
+  it('also before the first heartbeat of a session, whatever the last one said', () => {
+    const { instance, bring, beat, shown } = makeBehind();
+    beat('online');
+    instance.disconnected();
+    instance.connected([stream(1, { producedTo: 20 })]);
+    bring(15, 1);
+    expect([shown(), instance.status.uplinkState]).toEqual([undefined, 'outage']);
+  });
+
+  it('what another run numbered, what is mirrored, and what somebody asked for never counts', () => {
+    const { instance, bring, beat, shown } = makeBehind();
+    const former = 'f'.repeat(32);
+    bring(5, 1);
+    instance.connected([stream(1, { streamId: former, running: false }), stream(1, { streamId: STREAM })]);
+    bring(4, 2, { of: former });
+    bring(4, 3, { of: '2'.repeat(32) });
+    bring(12, 4, { of: STREAM, isAsked: true });
+    beat('online');
+    expect(shown()).toBeUndefined();
+    bring(12, 5, { of: STREAM });
+    expect(shown()).toBe(5);
+  });
 });

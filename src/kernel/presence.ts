@@ -21,6 +21,13 @@ interface Claim extends Observed {
   readonly producedTo: number;
 }
 
+/** A block that is in the archive now. */
+interface BlockArrival {
+  readonly dictionary: Dictionary;
+  /** Integer µs. */
+  readonly receivedAtUs: number;
+}
+
 /** Beyond so many claims the older half is dropped: the streams then count as observed a little less far. */
 const CLAIMS_MAX = 10_000;
 
@@ -42,6 +49,8 @@ export class InstancePresence {
   #heardMs = Number.NEGATIVE_INFINITY;
   #uplinkState: UplinkState = 'outage';
   #isConnected = false;
+  /** By stream that ran when the session began: the first number that was not given yet. */
+  #presentFrom: ReadonlyMap<string, number> = new Map();
   #standbyUs: number | null = null;
   #term: Term = NO_TERM;
   readonly #settled: SettledNumbers;
@@ -75,11 +84,16 @@ export class InstancePresence {
   connected(streams: readonly StreamState[]): void {
     this.#isConnected = true;
     this.#standbyUs = null;
+    // Until it says more it may have a backlog.
+    this.#uplinkState = 'outage';
     this.#streams = streams;
     this.#mirrored = [];
     for (const { streamId, ownerInstance } of streams) {
       this.#process.named(streamId, ownerInstance ?? this.instance);
     }
+    const running = streams.filter((stream) => stream.running);
+    this.#presentFrom = new Map(running.map(({ streamId, producedTo }) => [streamId, producedTo + 1]));
+    this.#process.runs(this.instance, new Set(this.#presentFrom.keys()));
     this.#heard();
   }
 
@@ -118,9 +132,15 @@ export class InstancePresence {
     for (const { streamId, producedTo, running } of heartbeat.streams) {
       if (running) this.#process.claim({ streamId, producedTo, untilUs });
     }
+    if (this.#uplinkState !== 'online') return;
+    for (const streamId of this.#presentFrom.keys()) this.#process.caughtUp(streamId);
   }
 
-  archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {
+  /** `isAsked`: somebody wanted it once more. */
+  archived(
+    block: DecodedBlock,
+    { dictionary, receivedAtUs, isAsked = false }: BlockArrival & { readonly isAsked?: boolean },
+  ): void {
     this.#heard();
     const { streamId } = block.header;
     const untilUs = stampedUntilUs(block);
@@ -130,7 +150,10 @@ export class InstancePresence {
       const earliestUs = Math.min(untilUs, receivedAtUs);
       this.#process.claimAtLeast({ streamId, producedTo, untilUs: earliestUs, atLeast: true });
     }
-    this.#process.archived(block, dictionary, receivedAtUs);
+    // What an earlier run numbered, or another instance, tells of the past only.
+    const presentFrom = this.#presentFrom.get(streamId);
+    if (presentFrom === undefined || isAsked) return;
+    this.#process.archived(block, { dictionary, receivedAtUs, presentFrom });
   }
 
   live(live: Live, dictionary: Dictionary, receivedAtUs: number): void {
@@ -266,10 +289,18 @@ export class ProcessPresence {
     return (await Promise.all(found)).flat();
   }
 
-  archived(block: DecodedBlock, dictionary: Dictionary, receivedAtUs: number): void {
+  runs(instance: number, running: ReadonlySet<string>): void {
+    this.#values.runs(instance, running);
+  }
+
+  caughtUp(streamId: string): void {
+    this.#values.caughtUp(streamId);
+  }
+
+  archived(block: DecodedBlock, arrival: BlockArrival & { readonly presentFrom: number }): void {
     // A block says by itself under which term it was made; nobody was told of higher ones than are known.
     const term = Math.min(block.header.term ?? NO_TERM, this.#highestTerm);
-    this.#values.takeBlock(block, { dictionary, term, receivedAtUs });
+    this.#values.takeBlock(block, { ...arrival, term });
   }
 
   live(

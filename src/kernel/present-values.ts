@@ -35,9 +35,15 @@ interface Arrival {
 /**
  * The present values of one process. Of one instance the later stream counts, and in a stream the higher
  * number; of two instances the higher term, and under one term the later source time.
+ *
+ * A backlog tells of the past: an alarm in it may long be over. So of a block only what was numbered in the
+ * session that brings it counts at once. What is older waits until the agent says that nothing newer is on
+ * its way; by then the last value of each tag is the present one, if the live lane has not told a later one.
  */
 export class PresentValues {
   readonly #values = new Map<string, Held>();
+  /** By stream and tag, the latest of what is older than the session that brings it. */
+  readonly #waiting = new Map<string, Map<string, Held>>();
   /**
    * Place of each stream in its chain, and whose it is. Streams are named oldest first, so a new one is
    * behind all known ones.
@@ -55,7 +61,25 @@ export class PresentValues {
     return this.#values.values();
   }
 
-  takeBlock(block: DecodedBlock, { dictionary, ...arrival }: Arrival): void {
+  /** An instance has a session: what waits of its streams that ran before says nothing of the present. */
+  runs(instance: number, running: ReadonlySet<string>): void {
+    for (const streamId of this.#waiting.keys()) {
+      const isOver = this.#streams.get(streamId)?.instance === instance && !running.has(streamId);
+      if (isOver) this.#waiting.delete(streamId);
+    }
+  }
+
+  /** Everything that was numbered of a stream has come, but for what is numbered just now. */
+  caughtUp(streamId: string): void {
+    for (const held of this.#waiting.get(streamId)?.values() ?? []) this.#show(held);
+    this.#waiting.delete(streamId);
+  }
+
+  /** `presentFrom`: the first number of its stream that was not given yet when the session began. */
+  takeBlock(
+    block: DecodedBlock,
+    { dictionary, presentFrom, ...arrival }: Arrival & { readonly presentFrom: number },
+  ): void {
     const { streamId, firstSequence } = block.header;
     // Backwards: of each tag only the last sample counts.
     const seen = new Uint8Array(dictionary.tags.length);
@@ -65,28 +89,44 @@ export class PresentValues {
       seen[tagIndex] = 1;
       const tag = dictionary.tags[tagIndex]?.name;
       if (tag === undefined) continue;
-      this.#take(streamId, {
-        ...{ tag, sequence: firstSequence + at, ...arrival },
+      const sequence = firstSequence + at;
+      const held = this.#placed(streamId, {
+        ...{ tag, sequence, ...arrival },
         value: valueAt(block, at),
         quality: block.qualities[at] as number,
         sourceTimeUs: block.sourceTimesUs[at] as number,
       });
+      if (sequence >= presentFrom) this.#show(held);
+      else this.#wait(streamId, held);
     }
   }
 
   takeLive(live: Live, { dictionary, ...arrival }: Arrival): void {
     for (const { tagIndex, ...value } of live.values) {
       const tag = dictionary.tags[tagIndex]?.name;
-      if (tag !== undefined) this.#take(live.streamId, { tag, ...arrival, ...value });
+      if (tag !== undefined) this.#show(this.#placed(live.streamId, { tag, ...arrival, ...value }));
     }
   }
 
-  #take(streamId: string, value: Omit<Held, 'streamOrdinal' | 'instance'>): void {
+  #placed(streamId: string, value: Omit<Held, 'streamOrdinal' | 'instance'>): Held {
     const { ordinal: streamOrdinal, instance } = this.#streams.get(streamId) ?? { ordinal: 0, instance: 0 };
-    const next = { ...value, streamOrdinal, instance };
-    const held = this.#values.get(value.tag);
-    if (held === undefined || isNewer(next, held)) this.#values.set(value.tag, next);
+    return { ...value, streamOrdinal, instance };
   }
+
+  #show(next: Held): void {
+    keepNewest(this.#values, next);
+  }
+
+  #wait(streamId: string, next: Held): void {
+    const waiting = this.#waiting.get(streamId) ?? new Map<string, Held>();
+    this.#waiting.set(streamId, waiting);
+    keepNewest(waiting, next);
+  }
+}
+
+function keepNewest(values: Map<string, Held>, next: Held): void {
+  const held = values.get(next.tag);
+  if (held === undefined || isNewer(next, held)) values.set(next.tag, next);
 }
 
 function isNewer(next: Held, held: Held): boolean {

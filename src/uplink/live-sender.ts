@@ -52,7 +52,10 @@ export class LiveSender {
     this.#link.sent(control.sentBytes, clock.monotonicMs());
   }
 
-  /** While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. */
+  /**
+   * While the archive lane is behind, what changed goes ahead of it; otherwise the blocks bring it. In each
+   * session every tag is said once: a Kernel that started anew knows of none.
+   */
   send(): void {
     this.#isWaiting = false;
     if (this.#isProbeDue && this.#link.waitingBytes > 0) {
@@ -62,7 +65,7 @@ export class LiveSender {
     }
     for (const source of this.#options.sources) {
       if (source.backlog.state === 'online') source.live.clearChanged();
-      else this.#sendOf(source);
+      this.#sendOf(source);
     }
   }
 

@@ -17,3 +17,18 @@ test('a frame is bounded by its texts as well, and a text that fits into none is
   expect(frames.flat().sort()).toEqual([0, 1, 2, 4, 5]);
   expect(frames.length).toBe(2);
 });
+
+test('a session is told every tag once, and then only what changes while the archive lane is behind', () => {
+  const table = new LiveTable(3);
+  for (const tagIndex of [0, 1, 2]) table.update(sample(tagIndex, 'a'), tagIndex + 1);
+  table.clearChanged();
+  expect(table.hasChanges, 'before any session').toBe(false);
+  table.markAllChanged();
+  expect(table.take(2).map(({ tagIndex }) => tagIndex)).toEqual([0, 1]);
+  table.update(sample(0, 'b'), 4);
+  table.clearChanged();
+  expect(table.take(9).map(({ tagIndex }) => tagIndex)).toEqual([2]);
+  table.update(sample(1, 'b'), 5);
+  table.clearChanged();
+  expect(table.hasChanges).toBe(false);
+});

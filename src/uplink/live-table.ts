@@ -9,6 +9,8 @@ const VALUE_BYTES = 32;
 export class LiveTable {
   readonly #latest: (LiveValue | undefined)[];
   readonly #changed = new Set<number>();
+  /** Those of them that this session was never told. */
+  readonly #unsaid = new Set<number>();
 
   constructor(tagCount: number) {
     this.#latest = new Array<LiveValue | undefined>(tagCount);
@@ -22,13 +24,17 @@ export class LiveTable {
 
   /** A new session knows nothing: every tag counts as changed. */
   markAllChanged(): void {
-    for (const [tagIndex, value] of this.#latest.entries())
-      if (value !== undefined) this.#changed.add(tagIndex);
+    for (const [tagIndex, value] of this.#latest.entries()) {
+      if (value === undefined) continue;
+      this.#changed.add(tagIndex);
+      this.#unsaid.add(tagIndex);
+    }
   }
 
-  /** The archive lane delivers the present; nothing is due on the live lane. */
+  /** The archive lane delivers what changes; only what this session was never told is due. */
   clearChanged(): void {
     this.#changed.clear();
+    for (const tagIndex of this.#unsaid) this.#changed.add(tagIndex);
   }
 
   /** Something waits to be taken. */
@@ -50,6 +56,7 @@ export class LiveTable {
       const fits = textBytes <= TEXT_BYTES_MAX;
       if (fits && values.length > 0 && textBytes + VALUE_BYTES > leftBytes) break;
       this.#changed.delete(tagIndex);
+      this.#unsaid.delete(tagIndex);
       if (value === undefined || !fits) continue;
       leftBytes -= textBytes + VALUE_BYTES;
       values.push(value);
