@@ -74,8 +74,8 @@ export class AgentAlarms {
 
   #storeFacts(name: string, { backlog, pace, overloadCount, powerCut }: ClassStoreStatus): StoreFacts {
     const { ring } = backlog;
-    const { evicted = 0, refused = 0 } = ring.lostByReason;
-    const lost = evicted + refused;
+    const { evicted, refused } = ring.lostByReason;
+    const lost = (evicted ?? 0) + (refused ?? 0);
     const lostSinceLast = Math.max(0, lost - (this.#lost.get(name) ?? lost));
     // A ring that is not open knows of no losses yet.
     if (ring.state !== 'volatile') this.#lost.set(name, lost);

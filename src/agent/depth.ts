@@ -1,4 +1,5 @@
 import { joinTouching, type SequenceRange } from '../domain/coverage.ts';
+import { knownEnd } from '../domain/gap.ts';
 import type { NamedStore } from './buffer-handlers.ts';
 
 /** Streams that one answer tells of; the newest ones. */
@@ -14,11 +15,15 @@ export interface RingDepth {
   readonly streams: readonly {
     readonly streamId: string;
     readonly held: readonly SequenceRange[];
-    readonly ackedThrough: number;
+    /** `null`: all, and nobody knows how far it ran, because it was cut off. */
+    readonly ackedThrough: number | null;
   }[];
 }
 
-export function depthOf({ part, store }: NamedStore): RingDepth {
+export function depthOf({
+  part,
+  store,
+}: Pick<NamedStore, 'part'> & { readonly store: Pick<NamedStore['store'], 'ring'> }): RingDepth {
   const { oldestUs, newestUs, samples, unacknowledgedSamples } = store.ring.stat();
   const streams = store.ring
     .streams()
@@ -27,7 +32,7 @@ export function depthOf({ part, store }: NamedStore): RingDepth {
     .map(({ info, held, ackedThrough }) => ({
       streamId: info.streamId,
       held: joinTouching(held),
-      ackedThrough,
+      ackedThrough: knownEnd(ackedThrough),
     }));
   return { part, oldestUs, newestUs, samples, unacknowledgedSamples, streams };
 }

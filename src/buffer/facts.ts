@@ -1,8 +1,7 @@
 import type { Dictionary } from '../domain/dictionary.ts';
-import type { SequenceGap } from '../domain/gap.ts';
+import type { LostByReason, SequenceGap } from '../domain/gap.ts';
 import type { StoreRecord } from '../world/store.ts';
 import type { StreamRecord } from './chain.ts';
-import type { LostByReason } from './gap-ledger.ts';
 import { positionKey } from './record.ts';
 import type { RingPosition } from './ring.ts';
 import type { SegmentFacts } from './segment.ts';

@@ -1,13 +1,16 @@
 /** Gap records of the ring: a sorted list, coalesced and bounded. Values, changed by making new ones. */
 import { subtract } from '../domain/coverage.ts';
 import { invariant } from '../domain/errors.ts';
-import { OPEN_END, type SequenceGap, type SequenceGapReason, sumOfCounts } from '../domain/gap.ts';
+import {
+  type LostByReason,
+  OPEN_END,
+  type SequenceGap,
+  type SequenceGapReason,
+  sumOfCounts,
+} from '../domain/gap.ts';
 
 /** More records than this and the two nearest of one stream and reason become one. */
 export const GAPS_MAX = 10_000;
-
-/** Samples declared lost so far, by reason. */
-export type LostByReason = Readonly<Partial<Record<SequenceGapReason, number>>>;
 
 /** The records with one more; unchanged (the same list) where its numbers are all declared already. */
 export function addGap(gaps: readonly SequenceGap[], gap: SequenceGap): readonly SequenceGap[] {
@@ -31,7 +34,7 @@ export function undeclared(gaps: readonly SequenceGap[], gap: SequenceGap): Sequ
     firstSequence: first,
     lastSequence: last,
     // Cutting an open end off or a merged span down can only lower the bound.
-    countAtMost: Math.min(gap.countAtMost, last - first + 1),
+    countAtMost: last === OPEN_END ? gap.countAtMost : Math.min(gap.countAtMost, last - first + 1),
   }));
 }
 

@@ -1,9 +1,8 @@
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
-import type { SequenceGap } from '../domain/gap.ts';
+import type { LostByReason, SequenceGap } from '../domain/gap.ts';
 import type { Log } from '../world/log.ts';
 import type { Disk, Store, StoreWrite } from '../world/store.ts';
 import type { StreamRecord } from './chain.ts';
-import type { LostByReason } from './gap-ledger.ts';
 import { takesWrites } from './probe.ts';
 import { decodeMetaValue, encodeMetaValue } from './record.ts';
 import type { SegmentFacts } from './segment.ts';

@@ -4,7 +4,7 @@ import type { SavedClock } from '../domain/clock-discipline.ts';
 import type { StampedEra } from '../domain/clock-fix.ts';
 import type { SequenceRange } from '../domain/coverage.ts';
 import type { EncodedDictionary } from '../domain/dictionary.ts';
-import type { SequenceGap, SequenceGapReason } from '../domain/gap.ts';
+import type { KnownLosses, SequenceGap } from '../domain/gap.ts';
 import type { StreamInfo } from '../domain/stream.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
@@ -132,7 +132,7 @@ export interface RingStat {
   /** Oldest source time of segments that are not wholly acknowledged. */
   readonly oldestUnacknowledgedUs: number | null;
   /** Samples declared lost, by reason, since the ring was made (an open end counts "at most"). */
-  readonly lostByReason: Readonly<Partial<Record<SequenceGapReason, number>>>;
+  readonly lostByReason: KnownLosses;
   /** Slowest synced write of the last hour, milliseconds. */
   readonly slowestSyncMs: number;
   /** Payload handed to the databases since the ring was opened; the flash sees about twice as much. */

@@ -1,4 +1,5 @@
 import { joinTouching } from '../domain/coverage.ts';
+import { knownCounts } from '../domain/gap.ts';
 import type { RingCore } from './core.ts';
 import type { RingStat, RingStream } from './ring.ts';
 import { isAcknowledged, type SegmentFacts, unacknowledgedSamples } from './segment.ts';
@@ -41,7 +42,7 @@ export function ringStat(core: RingCore): RingStat {
     oldestUs: least(runs),
     newestUs: runs.length === 0 ? null : Math.max(...runs.map((run) => run.toUs)),
     oldestUnacknowledgedUs: least(waiting.flatMap((segment) => segment.runs)),
-    lostByReason: setup.meta.state.totals.lost,
+    lostByReason: knownCounts(setup.meta.state.totals.lost),
     slowestSyncMs: setup.syncTimes.slowestMs(),
     writtenBytes: setup.syncTimes.writtenBytes,
     state: core.isDegraded ? 'degraded' : 'healthy',

@@ -121,7 +121,8 @@ function* depthLines(item: unknown): Generator<string> {
   yield `${part}: ${times}; ${samples} samples, ${unacknowledgedSamples} of them not acknowledged`;
   for (const { streamId, held, ackedThrough } of streams) {
     const ranges = held.map(({ first, last }) => `${first}–${last}`).join(', ');
-    yield `  ${streamId}  ${ranges}; acknowledged through ${ackedThrough}`;
+    const acked = ackedThrough === null ? 'all of it' : `through ${ackedThrough}`;
+    yield `  ${streamId}  ${ranges}; acknowledged ${acked}`;
   }
 }
 

@@ -2,9 +2,9 @@ import type { ClassStoreStatus } from '../agent/class-store.ts';
 import type { RingFacts } from '../buffer/facts.ts';
 import { type SegmentFacts, unacknowledgedSamples } from '../buffer/segment.ts';
 import { countOf, joinTouching, type SequenceRange } from '../domain/coverage.ts';
-import { knownCount, OPEN_END } from '../domain/gap.ts';
+import { type KnownLosses, knownCounts, knownEnd } from '../domain/gap.ts';
 import { formatDuration, formatSize, formatTimeUs } from '../domain/units.ts';
-import { gapLine, ledgerLines, type ReportedGap, reportedGap, reportedLosses } from './gap-list.ts';
+import { gapLine, ledgerLines, type ReportedGap, reportedGap } from './gap-list.ts';
 
 /** One ring for `kom buffer stat`; what an agent at rest cannot know is `null`. */
 export interface BufferReport {
@@ -27,7 +27,7 @@ export interface BufferReport {
   /** How far back losses are known. */
   readonly ledger: RingFacts['ledger'];
   /** All losses since the ring was made, told ones included; samples by reason, `null` for unknown. */
-  readonly lostByReason: ReturnType<typeof reportedLosses>;
+  readonly lostByReason: KnownLosses;
   readonly status: ClassStoreStatus | null;
 }
 
@@ -35,7 +35,8 @@ interface StreamReport {
   readonly streamId: string;
   readonly startedAtUs: number;
   readonly end: 'runs' | 'clean' | 'cut-off';
-  readonly ackedThrough: number;
+  /** `null`: all, and nobody knows how far it ran, because it was cut off. */
+  readonly ackedThrough: number | null;
   readonly durableThrough: number;
   readonly held: readonly SequenceRange[];
   readonly samples: number;
@@ -79,7 +80,7 @@ export function reportOf(
     gaps: facts.gaps.map(reportedGap),
     ...(view.withTold ? { told: facts.told.map(reportedGap) } : {}),
     ledger: facts.ledger,
-    lostByReason: reportedLosses(facts.lost),
+    lostByReason: knownCounts(facts.lost),
     status: view.status,
   };
 }
@@ -103,7 +104,7 @@ function streamReport(
     streamId: info.streamId,
     startedAtUs: info.startedAtUs,
     end: ended === null ? (isLive ? 'runs' : 'cut-off') : ended.cleanly ? 'clean' : 'cut-off',
-    ackedThrough,
+    ackedThrough: knownEnd(ackedThrough),
     durableThrough,
     held,
     samples: countOf(held),
@@ -153,7 +154,7 @@ export function* storeLines(status: ClassStoreStatus, nowUs: number): Generator<
     yield `  replay       ${streamId} ${first}–${last} is sent again, archived before ${archivedBefore}`;
   }
   for (const [reason, count] of Object.entries(ring.lostByReason)) {
-    yield `  lost         ${knownCount(count) ?? 'an unknown number of'} samples: ${reason}`;
+    yield `  lost         ${count ?? 'an unknown number of'} samples: ${reason}`;
   }
 }
 
@@ -184,7 +185,7 @@ function* streamLines(stream: StreamReport, nowUs: number): Generator<string> {
   const oldest = stream.fromUs === null ? '' : `, oldest ${age(stream.fromUs, nowUs)}`;
   const size = `${stream.samples} samples, ${formatSize(stream.bytes)}${oldest}`;
   yield `    holds      ${ranges === '' ? 'nothing' : `${ranges}: ${size}`}`;
-  const acked = stream.ackedThrough === OPEN_END ? 'all' : `through ${stream.ackedThrough}`;
+  const acked = stream.ackedThrough === null ? 'all' : `through ${stream.ackedThrough}`;
   yield `    watermarks acknowledged ${acked}, durable through ${stream.durableThrough}`;
 }
 

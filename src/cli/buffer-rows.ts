@@ -1,6 +1,6 @@
 import type { ExportRow } from '../buffer/export.ts';
 import type { ValueType } from '../domain/dictionary.ts';
-import { knownCount, OPEN_END } from '../domain/gap.ts';
+import { knownCount, knownEnd } from '../domain/gap.ts';
 import { qualityName } from '../domain/quality.ts';
 import { type SampleValue, valueToJson } from '../domain/sample.ts';
 import { formatTimeUs } from '../domain/units.ts';
@@ -54,7 +54,7 @@ export function jsonRow(row: ExportRow): string {
   const place =
     row.kind === 'time-gap'
       ? { stream: row.streamId, sequence: row.sequence }
-      : { countAtMost: knownCount(row.gap.countAtMost) };
+      : { countAtMost: knownCount(row.gap.countAtMost), lastSequence: knownEnd(row.gap.lastSequence) };
   const span = { from: formatTimeUs(fromUs), to: formatTimeUs(toUs) };
   return JSON.stringify({ kind: row.kind, ...span, reason, ...rest, ...place });
 }
@@ -108,7 +108,7 @@ function cellsOf(row: ExportRow): Cells {
     count: String(knownCount(countAtMost) ?? 'unknown'),
     stream: streamId,
     sequence: String(firstSequence),
-    last_sequence: lastSequence === OPEN_END ? '' : String(lastSequence),
+    last_sequence: String(knownEnd(lastSequence) ?? ''),
   };
 }
 

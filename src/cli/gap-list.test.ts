@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
-import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { depthOf } from '../agent/depth.ts';
+import { blocksOf, openTestRing } from '../buffer/ring.fixture.ts';
+import { knownCounts, OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { SimulatedClock } from '../world/simulated/clock.ts';
+import { SimulatedDisk } from '../world/simulated/disk.ts';
+import { createSimulatedRandom } from '../world/simulated/random.ts';
+import { reportOf } from './buffer-report.ts';
 import { csvRow, jsonRow } from './buffer-rows.ts';
-import { gapLine, ledgerLines, reportedGap, reportedLosses } from './gap-list.ts';
+import { gapLine, ledgerLines, reportedGap } from './gap-list.ts';
 
 const UNKNOWN: SequenceGap = {
   streamId: 'f'.repeat(32),
@@ -19,9 +25,31 @@ test('a count that nobody knows is told as such, in every form', () => {
       '2026-01-01T00:00:00.000000Z to 2026-01-01T00:00:01.000000Z',
   );
   expect(reportedGap(UNKNOWN)).toMatchObject({ lastSequence: null, countAtMost: null, toldAtUs: null });
-  expect(reportedLosses({ 'store-lost': OPEN_END, crash: 3 })).toEqual({ 'store-lost': null, crash: 3 });
+  expect(knownCounts({ 'store-lost': OPEN_END, crash: 3 })).toEqual({ 'store-lost': null, crash: 3 });
   expect(csvRow({ kind: 'sequence-gap', gap: UNKNOWN })).toContain('store-lost,unknown,');
-  expect(JSON.parse(jsonRow({ kind: 'sequence-gap', gap: UNKNOWN }))).toMatchObject({ countAtMost: null });
+  expect(JSON.parse(jsonRow({ kind: 'sequence-gap', gap: UNKNOWN }))).toMatchObject({
+    ...{ countAtMost: null, lastSequence: null },
+  });
+});
+
+test('no figure of a ring stands for something that nobody knows', async () => {
+  const clock = new SimulatedClock();
+  const random = createSimulatedRandom(9);
+  const disk = new SimulatedDisk(clock, random);
+  const first = await openTestRing(disk, { clock, random });
+  const { streamId } = first.stream;
+  await first.append(blocksOf(first, 1, 1));
+  await first.declareGap({ ...UNKNOWN, streamId, firstSequence: 11, reason: 'rejected' });
+  await first.close();
+  const ring = await openTestRing(disk, { clock, random });
+  await ring.acknowledge(streamId, OPEN_END);
+  await ring.markAlive(0, 1);
+  const view = { name: 'r', capacityBytes: 1, diskBytes: 1, status: null, withTold: true };
+  const depth = depthOf({ part: 'main', store: { ring } });
+  const report = reportOf(ring.facts(), view);
+  const answer = JSON.stringify([ring.stat(), depth, report]);
+  expect(answer.match(/"(rejected|ackedThrough|lastSequence|countAtMost)":null/g)).toHaveLength(6);
+  expect(answer).not.toContain(String(OPEN_END));
 });
 
 test('a loss that was told says when', () => {

@@ -1,5 +1,5 @@
 import type { RingFacts } from '../buffer/facts.ts';
-import { knownCount, OPEN_END, type SequenceGap, type SequenceGapReason } from '../domain/gap.ts';
+import { knownCount, knownEnd, type SequenceGap } from '../domain/gap.ts';
 import { formatTimeUs } from '../domain/units.ts';
 
 /** A loss as it is told to somebody outside: what nobody knows is `null`. */
@@ -12,14 +12,9 @@ export interface ReportedGap extends Omit<SequenceGap, 'countAtMost' | 'lastSequ
 
 export function reportedGap(gap: SequenceGap & { readonly toldAtUs?: number }): ReportedGap {
   const { streamId, firstSequence, lastSequence, reason, fromUs, toUs, countAtMost, toldAtUs } = gap;
-  const range = { streamId, firstSequence, lastSequence: lastSequence === OPEN_END ? null : lastSequence };
+  const range = { streamId, firstSequence, lastSequence: knownEnd(lastSequence) };
   const what = { reason, fromUs, toUs, countAtMost: knownCount(countAtMost) };
   return { ...range, ...what, toldAtUs: toldAtUs ?? null };
-}
-
-/** Samples lost by reason; `null` where nobody knows how many. */
-export function reportedLosses(lost: RingFacts['lost']): Partial<Record<SequenceGapReason, number | null>> {
-  return Object.fromEntries(Object.entries(lost).map(([reason, count]) => [reason, knownCount(count)]));
 }
 
 /** A loss for a person. */

@@ -8,7 +8,7 @@ import {
   type SequenceRange,
   subtract,
 } from './coverage.ts';
-import { OPEN_END, type SequenceGap } from './gap.ts';
+import { countWithout, OPEN_END, type SequenceGap } from './gap.ts';
 
 /** What a transaction changes, worked out before anything is written. */
 export interface CommitPlan {
@@ -97,7 +97,7 @@ function splitGap(gap: SequenceGap, parts: readonly SequenceRange[]): SequenceGa
     const open = last === OPEN_END;
     const size = last - first + 1;
     if (!open) closed += size;
-    const countAtMost = open ? Math.max(0, gap.countAtMost - covered - closed) : size;
+    const countAtMost = open ? countWithout(gap.countAtMost, covered + closed) : size;
     return { ...gap, firstSequence: first, lastSequence: last, countAtMost };
   });
 }

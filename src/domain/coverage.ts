@@ -105,7 +105,7 @@ export function subtract(range: SequenceRange, holes: readonly SequenceRange[]):
 
 /** How many numbers the ranges hold. */
 export function countOf(ranges: readonly SequenceRange[]): number {
-  return ranges.reduce((count, range) => count + range.last - range.first + 1, 0);
+  return ranges.reduce((count, { first, last }) => count + (last - first + 1), 0);
 }
 
 function cover(

@@ -34,9 +34,33 @@ export interface SequenceGap {
   readonly countAtMost: number;
 }
 
+/** Samples lost by reason, as counts of gaps are: `OPEN_END` where nobody knows how many. */
+export type LostByReason = Readonly<Partial<Record<SequenceGapReason, number>>>;
+
+/** The same for somebody outside: `null` where nobody knows how many. */
+export type KnownLosses = Readonly<Partial<Record<SequenceGapReason, number | null>>>;
+
+/** No stream gets so far. A larger count is that of an end that nobody knows, less what was cut off it. */
+const COUNT_MAX = 2 ** 52;
+
 /** A count of lost samples, or a sum of such counts; `null` where nobody knows how many they were. */
 export function knownCount(countAtMost: number): number | null {
-  return countAtMost >= OPEN_END ? null : countAtMost;
+  return countAtMost >= COUNT_MAX ? null : countAtMost;
+}
+
+/** A count without some that were not lost; one that nobody knows stays so. */
+export function countWithout(countAtMost: number, found: number): number {
+  return knownCount(countAtMost) === null ? OPEN_END : Math.max(0, countAtMost - found);
+}
+
+/** Such counts by reason. */
+export function knownCounts(lost: LostByReason): KnownLosses {
+  return Object.fromEntries(Object.entries(lost).map(([reason, count]) => [reason, knownCount(count)]));
+}
+
+/** A sequence, or `null` for an end that nobody knows. */
+export function knownEnd(sequence: number): number | null {
+  return sequence >= OPEN_END ? null : sequence;
 }
 
 /** The sum of two such counts; one that nobody knows makes a sum that nobody knows. */
