@@ -236,7 +236,7 @@ export class Backlog {
 
   /** The stream was made by this store and is not forgotten. */
   owns(streamId: string): boolean {
-    return this.#options.ring.streams().some(({ info }) => info.streamId === streamId);
+    return this.#options.ring.find(streamId) !== undefined;
   }
 
   /** Durable gap records that no Kernel has acknowledged. */

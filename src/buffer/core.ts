@@ -42,8 +42,8 @@ export class RingCore {
   /** A sealed segment whose blocks are joined at present; whoever takes its store away ends that. */
   reblocking: Reblocking | null = null;
   readonly #acked = new Map<string, number>();
-  /** Ordinals up to here are known to a Kernel. */
-  #knownThrough = 0;
+  /** Ordinals of streams that a Kernel has acknowledged in this run, if only as known. */
+  readonly #known = new Set<number>();
   #removed = new Set<number>();
   #failure: { readonly error: string; readonly retryAtMs: number } | null = null;
   #lastError: string | null = null;
@@ -60,13 +60,14 @@ export class RingCore {
 
   readonly ackedThrough = (streamId: string): number => this.#acked.get(streamId) ?? 0;
 
+  /** With what is ahead of the durable records; equal ones stay identical. */
   get streams(): readonly StreamRecord[] {
-    return this.#folded().streams;
+    return this.setup.meta.state.streams.map((record) => this.#newest(record));
   }
 
   /** By number, with what is ahead of the durable facts; doomed ones are gone. */
   get segments(): readonly SegmentFacts[] {
-    return this.#folded().segments.filter((segment) => segment.state !== 'doomed');
+    return this.#foldedSegments().filter((segment) => segment.state !== 'doomed');
   }
 
   get gaps(): readonly SequenceGap[] {
@@ -81,9 +82,15 @@ export class RingCore {
     return this.#lastError;
   }
 
-  /** A Kernel has a stream through this number, and the chain up to the stream. */
+  /** One of `streams`, without a look at the others. */
+  record(streamId: string): StreamRecord | undefined {
+    const record = this.setup.meta.state.streams.find((each) => each.info.streamId === streamId);
+    return record && this.#newest(record);
+  }
+
+  /** A Kernel has a stream through this number, and its place in the chain. */
   raiseAcked(streamId: string, throughSequence: number): void {
-    const record = this.streams.find((each) => each.info.streamId === streamId);
+    const record = this.record(streamId);
     if (record === undefined) return;
     let through = Math.max(throughSequence, this.ackedThrough(streamId));
     if (record.ordinal === this.current.ordinal) {
@@ -99,8 +106,8 @@ export class RingCore {
       this.current = { ...this.current, nextSequence: Math.max(this.current.nextSequence, through + 1) };
     }
     this.#acked.set(streamId, through);
-    this.#knownThrough = Math.max(this.#knownThrough, record.ordinal);
-    this.#assert();
+    this.#known.add(record.ordinal);
+    assertWatermarks(this.#newest(record), this.#isDurableBeforeSent());
   }
 
   /** The open segment got blocks of the current stream, durably. */
@@ -202,17 +209,20 @@ export class RingCore {
 
   /** The durable state with everything in memory that is ahead of it; equal parts stay identical. */
   #folded(): MetaState {
-    const { state } = this.setup.meta;
-    const streams = state.streams.map((record) => {
-      const newest = record.ordinal === this.current.ordinal ? this.current : record;
-      const ackedThrough = this.#acked.get(newest.info.streamId) ?? newest.ackedThrough;
-      const isKnown = newest.isKnown || newest.ordinal <= this.#knownThrough;
-      const isSame = ackedThrough === newest.ackedThrough && isKnown === newest.isKnown;
-      return isSame ? newest : { ...newest, ackedThrough, isKnown };
-    });
-    const { open } = this;
-    const segments = state.segments.map((each) => (each.number === open?.number ? open : each));
-    return { ...state, streams, segments };
+    return { ...this.setup.meta.state, streams: this.streams, segments: this.#foldedSegments() };
+  }
+
+  #foldedSegments(): readonly SegmentFacts[] {
+    const { open, setup } = this;
+    return setup.meta.state.segments.map((each) => (each.number === open?.number ? open : each));
+  }
+
+  #newest(record: StreamRecord): StreamRecord {
+    const newest = record.ordinal === this.current.ordinal ? this.current : record;
+    const ackedThrough = this.#acked.get(newest.info.streamId) ?? newest.ackedThrough;
+    const isKnown = newest.isKnown || this.#known.has(newest.ordinal);
+    const isSame = ackedThrough === newest.ackedThrough && isKnown === newest.isKnown;
+    return isSame ? newest : { ...newest, ackedThrough, isKnown };
   }
 
   /** Leaves out what is settled, deleted or forgotten. */

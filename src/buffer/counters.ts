@@ -34,7 +34,7 @@ export class Counters {
     let before = this.#deliveredThrough.get(streamId);
     let last = lastAccepted;
     if (before === undefined || !isRunning) {
-      const stream = this.#ring.streams().find(({ info }) => info.streamId === streamId);
+      const stream = this.#ring.find(streamId);
       if (stream === undefined) return;
       before ??= stream.ackedThrough;
       if (!isRunning) last = stream.durableThrough;

@@ -84,6 +84,10 @@ export class DurableRing implements Ring {
     return this.#free();
   }
 
+  find(streamId: string): ReturnType<Ring['find']> {
+    return this.#core.record(streamId);
+  }
+
   gaps(): readonly SequenceGap[] {
     return this.#core.gaps;
   }

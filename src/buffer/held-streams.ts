@@ -17,6 +17,8 @@ export interface HeldStream {
    * For a stream that is over: its last durable sequence. The running stream's is the assembler's to tell.
    */
   readonly lastSequence: number | null;
+  /** Something of it is still to be told: numbers, losses, or that it ran. The running stream always is. */
+  readonly isDue: boolean;
 }
 
 /** What a Kernel has of a stream: everything through a number, and ranges behind that. */
@@ -31,7 +33,7 @@ export function heldStreams(ring: Ring, window: readonly WindowBlock[]): HeldStr
   const current = ring.stream.streamId;
   const ringFromUs = ring.stat().oldestUnacknowledgedUs;
   const windowFromUs = window[0]?.block.header.fromUs;
-  return ring.streams().map(({ info, held, ackedThrough, durableThrough, ended }) => {
+  return ring.streams().map(({ info, held, ackedThrough, durableThrough, ended, isKnown }) => {
     const ranges =
       info.streamId === current ? joinTouching([...held, ...rangeOf(window)].sort(byFirst)) : held;
     const acked = ackedThrough >= FIRST_SEQUENCE ? [{ first: FIRST_SEQUENCE, last: ackedThrough }] : [];
@@ -41,6 +43,7 @@ export function heldStreams(ring: Ring, window: readonly WindowBlock[]): HeldStr
       heldFromUs: ringFromUs ?? (info.streamId === current ? (windowFromUs ?? 0) : 0),
       endedAtUs: ended?.cleanly ? ended.atUs : null,
       lastSequence: info.streamId === current ? null : (ended?.lastSequence ?? durableThrough),
+      isDue: info.streamId === current || !isKnown || ackedThrough < (ended?.lastSequence ?? durableThrough),
     };
   });
 }
@@ -58,7 +61,7 @@ export interface RunningStream {
  */
 export function regressedGaps(ring: Ring, coverage: KernelCoverage, running: RunningStream): SequenceGap[] {
   const { streamId, throughSequence } = coverage;
-  const stream = ring.streams().find(({ info }) => info.streamId === streamId);
+  const stream = ring.find(streamId);
   if (stream === undefined) return [];
   const last = Math.min(stream.ackedThrough, stream.ended?.lastSequence ?? running.ackedThrough);
   if (last <= throughSequence) return [];

@@ -68,7 +68,8 @@ export class LateRing implements Ring {
   streams(): readonly RingStream[] {
     if (this.#ring !== null) return this.#ring.streams();
     const { stream } = this.#setup;
-    return [{ info: stream, held: [], ackedThrough: this.#ackedThrough, durableThrough: 0, ended: null }];
+    const ackedThrough = this.#ackedThrough;
+    return [{ info: stream, held: [], ackedThrough, durableThrough: 0, ended: null, isKnown: this.#isKnown }];
   }
 
   append(blocks: readonly Block[]): Promise<AppendResult> {
@@ -92,6 +93,11 @@ export class LateRing implements Ring {
     if (streamId !== this.#setup.stream.streamId) return;
     this.#ackedThrough = Math.max(this.#ackedThrough, throughSequence);
     this.#isKnown = true;
+  }
+
+  find(streamId: string): ReturnType<Ring['find']> {
+    if (this.#ring !== null) return this.#ring.find(streamId);
+    return this.streams().find(({ info }) => info.streamId === streamId);
   }
 
   gaps(): readonly SequenceGap[] {

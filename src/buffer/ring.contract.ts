@@ -210,7 +210,7 @@ export function ringContract(name: string, make: () => Promise<World>): void {
       }
       const unheard = await openTestRing(world.disk, world, { policy: 'on-outage' });
       expect(unheard.streams().map(({ info }) => info.streamId)).toEqual([...ids, unheard.stream.streamId]);
-      await unheard.acknowledge(unheard.stream.streamId, 0);
+      for (const { info } of unheard.streams()) await unheard.acknowledge(info.streamId, 0);
       await unheard.markAlive(START_US, 1);
       expect(unheard.streams().map(({ info }) => info.streamId)).toEqual([
         ids[1],

@@ -80,6 +80,8 @@ export interface RingStream {
   readonly durableThrough: number;
   /** `null` while the stream runs. */
   readonly ended: StreamEnded | null;
+  /** A Kernel has it, and its place in the chain. */
+  readonly isKnown: boolean;
   /** What its last alive mark said of its clock; before the first, what that of the run before did. */
   readonly clock?: StreamClock;
 }
@@ -191,6 +193,8 @@ export interface Ring {
    * settled, and space is freed as the policy says. An unknown stream is ignored.
    */
   acknowledge(streamId: string, throughSequence: number): Promise<void>;
+  /** One of `streams()`, without the work for all: a Welcome may tell of thousands. */
+  find(streamId: string): Omit<RingStream, 'held'> | undefined;
   /** Durable gap records that no Kernel has acknowledged, by stream and sequence. */
   gaps(): readonly SequenceGap[];
   /**

@@ -6,11 +6,14 @@ import { isAcknowledged, type SegmentFacts, unacknowledgedSamples } from './segm
 
 /** Streams of the ring with what is held of each. */
 export function ringStreams(core: RingCore): RingStream[] {
-  const runs = core.segments.flatMap((segment) => segment.runs);
-  return core.streams.map(({ info, ackedThrough, durableThrough, ended, clock }) => {
-    const ranges = runs.flatMap((run) => (run.streamId === info.streamId ? run.ranges : []));
+  const runs = Map.groupBy(
+    core.segments.flatMap((segment) => segment.runs),
+    (run) => run.streamId,
+  );
+  return core.streams.map(({ info, ackedThrough, durableThrough, ended, isKnown, clock }) => {
+    const ranges = runs.get(info.streamId)?.flatMap((run) => run.ranges) ?? [];
     const held = joinTouching(ranges.toSorted((a, b) => a.first - b.first));
-    return { info, held, ackedThrough, durableThrough, ended, ...(clock && { clock }) };
+    return { info, held, ackedThrough, durableThrough, ended, isKnown, ...(clock && { clock }) };
   });
 }
 

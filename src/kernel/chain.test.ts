@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { OPEN_END } from '../domain/gap.ts';
 import type { StreamState } from '../uplink/messages.ts';
 import type { ArchivedStream } from '../world/archive.ts';
-import { crashGaps, settledCoverage, storeLostGaps } from './chain.ts';
+import { crashGaps, settledCoverage, storeLostGaps, untoldPredecessors } from './chain.ts';
 
 const known: ArchivedStream = {
   ...{ streamId: 'a'.repeat(32), bootId: '0'.repeat(32), startedAtUs: 100, previous: null },
@@ -166,5 +166,25 @@ describe('streams that were cut off', () => {
     expect(crashGaps(said([early], 50, 300), () => 0)).toMatchObject([{ fromUs: 20, toUs: 30 }]);
     const told = { ...early, previous: { ...previous, aliveUntilUs: 170 } };
     expect(crashGaps(said([told], 50, 300), () => 0)).toMatchObject([{ fromUs: 170, toUs: 330 }]);
+  });
+});
+
+describe('a Hello with a part of a chain', () => {
+  const orphan: StreamState = { ...fresh, streamId: 'c'.repeat(32), producedTo: 4, running: false };
+
+  it('says nothing of what it does not name', () => {
+    const part = { ...said([orphan, fresh]), isPartial: true as const };
+    expect(storeLostGaps([known], part, STORED)).toEqual([]);
+    expect(crashGaps(part, () => 0)).toEqual([]);
+  });
+
+  it('leaves a predecessor that nobody has told yet to a later one', () => {
+    const before = { lastDurableSequence: 4, endedCleanly: false, aliveUntilUs: 150, lostAtMost: 9 };
+    const previous = { ...before, streamId: 'd'.repeat(32) };
+    const streams = [orphan, { ...fresh, previous }];
+    const untold = (isKnown: boolean, isPartial?: true) => [
+      ...untoldPredecessors({ streams, ...(isPartial && { isPartial }) }, () => isKnown),
+    ];
+    expect([untold(false, true), untold(true, true), untold(false)]).toEqual([[previous.streamId], [], []]);
   });
 });

@@ -4,6 +4,20 @@ import { FIRST_SEQUENCE } from '../domain/stream.ts';
 import type { Hello, StreamState } from '../uplink/messages.ts';
 import type { ArchivedStream, ArchiveTransaction, StreamOrigin } from '../world/archive.ts';
 
+/**
+ * Predecessors that a Hello which has a part of a chain neither names nor ever named: they are told later,
+ * and what became of them with them.
+ */
+export function untoldPredecessors(
+  { streams, isPartial }: Pick<Hello, 'streams' | 'isPartial'>,
+  isKnown: (streamId: string) => boolean,
+): ReadonlySet<string> {
+  if (isPartial !== true) return new Set();
+  const named = new Set(streams.map(({ streamId }) => streamId));
+  const predecessors = streams.flatMap(({ previous }) => previous?.streamId ?? []);
+  return new Set(predecessors.filter((streamId) => !named.has(streamId) && !isKnown(streamId)));
+}
+
 /** The streams of a Hello, each with its predecessor where the agent does not hold that one any more. */
 export function streamsOf(
   states: readonly StreamState[],
@@ -31,9 +45,13 @@ export function streamsOf(
  * `observedUntilUs` tells how far a stream is known to be complete at the Kernel, 0 if it is not known.
  */
 export function crashGaps(
-  { streams, aheadUs }: Pick<SaidChain, 'streams' | 'aheadUs'>,
+  { streams, aheadUs, isPartial }: Omit<SaidChain, 'wallUs'>,
   observedUntilUs: (streamId: string) => number,
 ): SequenceGap[] {
+  const cutOffs = (states: readonly StreamState[]): CutOff[] => [
+    ...toldCutOffs(states),
+    ...(isPartial === true ? [] : orphans(states)),
+  ];
   const observedUs = cutOffs(streams).map(({ streamId, aliveUntilUs }) =>
     Math.max(aliveUntilUs, observedUntilUs(streamId)),
   );
@@ -59,26 +77,27 @@ interface CutOff {
   readonly lostAtMost: number;
 }
 
-/**
- * The streams that ended uncleanly: as their successors tell, and those that have none, because the store
- * lost part of its chain. Of these nobody knows how much there was.
- */
-function cutOffs(states: readonly StreamState[]): CutOff[] {
-  const told = states.flatMap(({ previous, startedAtUs }): CutOff[] => {
+/** The streams that ended uncleanly, as their successors tell. */
+function toldCutOffs(states: readonly StreamState[]): CutOff[] {
+  return states.flatMap(({ previous, startedAtUs }): CutOff[] => {
     if (previous === null || previous.endedCleanly) return [];
     return [{ ...previous, nextStartUs: startedAtUs }];
   });
+}
+
+/**
+ * The streams without a successor, because the store lost part of its chain. Of these nobody knows how much
+ * there was.
+ */
+function orphans(states: readonly StreamState[]): CutOff[] {
   const named = new Set(states.map(({ previous }) => previous?.streamId));
   const nextStartUs = states.at(-1)?.startedAtUs ?? 0;
-  const orphans = states.filter(
+  const alone = states.filter(
     ({ streamId, running, endedAtUs }) => !running && endedAtUs === null && !named.has(streamId),
   );
-  return [
-    ...told,
-    ...orphans.map(({ streamId, startedAtUs: aliveUntilUs, producedTo: lastDurableSequence }) => {
-      return { streamId, lastDurableSequence, aliveUntilUs, nextStartUs, lostAtMost: OPEN_END };
-    }),
-  ];
+  return alone.map(({ streamId, startedAtUs: aliveUntilUs, producedTo: lastDurableSequence }) => {
+    return { streamId, lastDurableSequence, aliveUntilUs, nextStartUs, lostAtMost: OPEN_END };
+  });
 }
 
 /**
@@ -88,9 +107,10 @@ function cutOffs(states: readonly StreamState[]): CutOff[] {
  */
 export function storeLostGaps(
   known: readonly ArchivedStream[],
-  { streams, wallUs, aheadUs }: SaidChain,
+  { streams, wallUs, aheadUs, isPartial }: SaidChain,
   observedUntilUs: (streamId: string, storedUs: number) => number,
 ): SequenceGap[] {
+  if (isPartial === true) return [];
   const named = new Set(streams.flatMap(({ streamId, previous }) => [streamId, previous?.streamId]));
   // A Hello that was long on its way does not know of what came after it. What began before it was said and
   // is not named runs elsewhere, with a copy of the store.
@@ -123,7 +143,7 @@ export function storeLostGaps(
 }
 
 /** A chain, as a Hello said it. */
-interface SaidChain extends Pick<Hello, 'streams' | 'wallUs'> {
+interface SaidChain extends Pick<Hello, 'streams' | 'wallUs' | 'isPartial'> {
   /** By how much the Kernel's clock was ahead of the agent's then, µs. */
   readonly aheadUs: number;
 }

@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
-import { crashGaps, endedStreams, settledCoverage, streamsOf } from './chain.ts';
+import { crashGaps, endedStreams, settledCoverage, streamsOf, untoldPredecessors } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { ControlLane } from './control-lane.ts';
@@ -266,12 +266,15 @@ export class KernelServer {
     );
     const observed = (streamId: string): number =>
       presence.observedUntilUs(streamId, stored.get(streamId) ?? 0);
+    const untold = untoldPredecessors(hello, (streamId) => stored.has(streamId));
+    const chain = { ...hello, streams: ownStreams };
+    // A chain speaks of the streams of its own store only.
+    const isOther = (streamId: string): boolean => untold.has(streamId) || this.#isForeign(streamId, hello);
     await this.#ingest.commit({
-      streams: streamsOf(ownStreams, { site, process, instance }),
-      // A chain speaks of the streams of its own store only.
-      gaps: crashGaps({ streams: ownStreams, aheadUs }, observed).filter(
-        ({ streamId }) => !this.#isForeign(streamId, hello),
+      streams: streamsOf(ownStreams, { site, process, instance }).filter(
+        (each) => !untold.has(each.streamId),
       ),
+      gaps: crashGaps({ ...chain, aheadUs }, observed).filter(({ streamId }) => !isOther(streamId)),
       ended: endedStreams(ownStreams),
       bytes: 64 * hello.streams.length,
     });

@@ -10,6 +10,7 @@ import { CatchUp } from './catch-up.ts';
 import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
 import type { Message, StreamCoverage } from './messages.ts';
+import type { SessionPart } from './named-streams.ts';
 import { recovered } from './recovered.ts';
 
 /** Bytes asked from the backlog at a time at most. */
@@ -27,6 +28,7 @@ export interface BlockSenderOptions {
   readonly coverage: readonly StreamCoverage[];
   /** Dictionaries that the Kernel has. */
   readonly knownDictionaries: readonly string[];
+  readonly part: SessionPart;
   readonly settings: UplinkSettings;
   readonly clock: Clock;
   readonly log: Log;
@@ -79,6 +81,7 @@ export class BlockSender {
       const more = sources.map(({ backlog }) => backlog.more());
       await this.#sendGaps();
       if (!(await this.#sendNext())) {
+        if (this.#options.part.isOver()) return await this.#endPart();
         this.#pace.waits(false, this.#options.clock.monotonicMs());
         await Promise.race([...more, woken]);
       }
@@ -153,11 +156,25 @@ export class BlockSender {
       const blocks = await source.backlog.next(limitBytes);
       for (const block of blocks) {
         if (this.#isOver) return true;
-        await this.#sendBlock(block, source.backlog);
+        if (this.#options.part.has(block.header.streamId)) await this.#sendBlock(block, source.backlog);
+        else await this.#leaveOut(block);
       }
       if (blocks.length > 0) return true;
     }
     return false;
+  }
+
+  /** A block of a stream that the Hello did not name: once all of this part is there, the next one comes. */
+  async #leaveOut({ header: { streamId } }: Block): Promise<void> {
+    while (!this.#isOver && this.#flight.bytes > 0) await this.#woken.promise;
+    if (this.#isOver) return;
+    if (this.#options.part.isOver()) return await this.#endPart();
+    this.#options.log.warn({ streamId }, 'a block of a stream that no Hello has room for is not sent again');
+  }
+
+  async #endPart(): Promise<void> {
+    this.#options.part.over();
+    await this.#options.clock.sleep(Number.MAX_SAFE_INTEGER, this.#stop.signal).catch(() => undefined);
   }
 
   async #sendBlock(block: Block, backlog: BlockStore): Promise<void> {
@@ -224,7 +241,7 @@ export class BlockSender {
   async #sendGaps(): Promise<void> {
     for (const gap of this.#options.sources.flatMap(({ backlog }) => backlog.gaps())) {
       const key = `${gap.streamId}/${gap.firstSequence}/${gap.lastSequence}`;
-      if (this.#sentGaps.has(key)) continue;
+      if (this.#sentGaps.has(key) || !this.#options.part.has(gap.streamId)) continue;
       this.#sentGaps.add(key);
       await this.send({ type: 'gap', gap });
     }

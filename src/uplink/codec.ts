@@ -201,6 +201,7 @@ function helloFromWire(wire: WireReader): Hello {
     dictionaryHashes: wire.ids('dictionaryHashes', NAMED_DICTIONARIES_MAX),
     highestTerm: wire.number('highestTerm'),
     highestKernelEpoch: wire.number('highestKernelEpoch'),
+    ...(wire.bool('isPartial') ? { isPartial: true as const } : {}),
   };
 }
 

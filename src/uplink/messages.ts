@@ -71,6 +71,8 @@ export interface Hello {
   readonly siteHash: string;
   readonly wallUs: number;
   readonly streams: readonly StreamState[];
+  /** The chains have more streams: nothing follows from one that is not named. */
+  readonly isPartial?: true;
   /** Control lane: the pace that the agent asks for; 0 for none. */
   readonly heartbeatMs: number;
   readonly silenceMaxMs: number;

@@ -23,6 +23,7 @@ import type {
   StreamState,
 } from './messages.ts';
 import { MirroredStreams } from './mirrored-streams.ts';
+import type { SessionPart } from './named-streams.ts';
 import { Refusals } from './refusals.ts';
 import { type Pace, SilenceWatch, silenceCheckMs } from './silence.ts';
 import { StreamChanges } from './stream-changes.ts';
@@ -55,6 +56,7 @@ export interface SessionOptions {
   /** Blocks of another instance; only where the version that was agreed upon has mirrors. */
   readonly mirror?: UplinkMirror;
   readonly streamStates: () => StreamState[];
+  readonly part: SessionPart;
   /** What the Kernel had when it welcomed. */
   readonly coverage: readonly StreamCoverage[];
   /** Dictionaries that it has. */

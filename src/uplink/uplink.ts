@@ -24,6 +24,7 @@ import {
   PROTOCOL_WITH_ACTIVATION,
   type StreamState,
 } from './messages.ts';
+import { namedStreams } from './named-streams.ts';
 import { Session, type StreamEnd, type UplinkSource } from './session.ts';
 import { agreedPace } from './silence.ts';
 
@@ -53,6 +54,8 @@ export interface UplinkOptions {
   readonly kernelClock?: (exchange: ClockExchange) => void;
   readonly random: Random;
   readonly log: Log;
+  /** Streams of one store that a Hello names at most; see named-streams.ts. */
+  readonly namedStreamsMax?: number;
   /** Epochs of Kernels that were seen; without it none is remembered. */
   readonly epochs?: SeenEpochs;
   /** Carries out what an operator asks for through the Kernel; without it commands are a breach. */
@@ -96,6 +99,8 @@ export class Uplink implements LeasePort {
   #kernel: string | null = null;
   #sinceUs: number;
   #lastError: string | null = null;
+  /** What the Hello of the session named, where that is not all. */
+  #part: ReadonlySet<string> | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -167,12 +172,24 @@ export class Uplink implements LeasePort {
     const lease = welcome.protocol >= PROTOCOL_WITH_ACTIVATION ? this.#options.lease : undefined;
     const { mirror, ...options } = this.#options;
     const hasMirrors = mirror !== undefined && welcome.protocol >= PROTOCOL_WITH_ACTIVATION;
+    const part = this.#part;
+    const isMirrored = (id: string): boolean =>
+      hasMirrors && mirror.streams().some(({ streamId }) => streamId === id);
+    const end = new AbortController();
     const session = new Session({
       ...options,
       ...(hasMirrors ? { mirror } : {}),
       ...lanes,
       lease,
       streamStates: () => this.#streamStates(),
+      part: {
+        has: (streamId) => part === null || part.has(streamId) || isMirrored(streamId),
+        isOver: () => part !== null && this.#hasNextPart(part),
+        over: () => {
+          log.info({ kernel: lanes.kernel }, 'the next streams of the chain get a session of their own');
+          end.abort();
+        },
+      },
       coverage: welcome.coverage,
       pace: agreedPace(welcome),
       holdMs,
@@ -183,7 +200,6 @@ export class Uplink implements LeasePort {
     this.#lastError = null;
     const { programVersion: kernelVersion } = welcome;
     log.info({ kernel: this.#kernel, kernelVersion, holdMs }, 'session with the Kernel');
-    const end = new AbortController();
     const stop = (): void => end.abort(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     const move = this.#lanes.better(end.signal).then((why) => {
@@ -225,13 +241,17 @@ export class Uplink implements LeasePort {
 
   #hello(lane: Lane, sessionId: string): Hello {
     const { identity, clock, settings, sources, lease } = this.#options;
+    const isControl = lane === 'control';
+    if (isControl) this.#part = this.#partOfChains();
+    const isPartial = isControl && this.#part !== null;
     return {
       ...identity,
       ...{ lane, sessionId },
       protocolMin: PROTOCOL_VERSION_MIN,
       protocolMax: PROTOCOL_VERSION_MAX,
       wallUs: clock.wallUs(),
-      streams: lane === 'control' ? this.#streamStates() : [],
+      streams: isControl ? this.#streamStates() : [],
+      ...(isPartial ? { isPartial } : {}),
       ...{
         highestTerm: lease?.claim().highestTerm ?? NO_TERM,
         highestKernelEpoch: this.#options.epochs?.highest ?? 0,
@@ -242,10 +262,31 @@ export class Uplink implements LeasePort {
     };
   }
 
+  /** Streams that a Hello names now; `null`: all. */
+  #partOfChains(): ReadonlySet<string> | null {
+    const { sources, namedStreamsMax } = this.#options;
+    const chains = sources.map(({ backlog }) => backlog.streams());
+    const parts = chains.map((chain) => namedStreams(chain, namedStreamsMax));
+    if (parts.every((part, at) => part.length === chains[at]?.length)) return null;
+    return new Set(parts.flat().map(({ info }) => info.streamId));
+  }
+
+  /** Another Hello would name streams that are due and that this part does not have. */
+  #hasNextPart(part: ReadonlySet<string>): boolean {
+    const { sources, namedStreamsMax } = this.#options;
+    return sources.some(({ backlog }) => {
+      const named = namedStreams(backlog.streams(), namedStreamsMax);
+      return named.some(({ info, isDue }) => isDue && !part.has(info.streamId));
+    });
+  }
+
   #streamStates(): StreamState[] {
-    return this.#options.sources.flatMap((source) =>
-      source.backlog.streams().map((stream) => streamState(stream, source)),
-    );
+    const part = this.#part;
+    return this.#options.sources.flatMap((source) => {
+      const chain = source.backlog.streams();
+      const named = part === null ? chain : chain.filter(({ info }) => part.has(info.streamId));
+      return namedStreams(named, named.length).map((stream) => streamState(stream, source));
+    });
   }
 }
 

@@ -29,6 +29,11 @@ export interface LinkWorldOptions {
   readonly wrapArchive?: (archive: SimulatedArchive) => Archive;
   /** What a run before this one numbered under other names and left in the ring, and ended cleanly. */
   readonly earlierSamples?: number;
+  /** Runs before this one, each of which numbered three samples and was cut off. */
+  readonly crashes?: number;
+  /** What lies on the disk before anything runs. */
+  readonly prepare?: (disk: SimulatedDisk) => Promise<void>;
+  readonly namedStreamsMax?: number;
   readonly localAddresses?: (host: string) => Readonly<Record<string, string>>;
 }
 
@@ -49,6 +54,11 @@ export async function makeLinkWorld(options: LinkWorldOptions = {}) {
     const earlier = await openStore({ clock, random, tagCount, disk, station: 'Former' });
     await clock.runUntil(leaveBehind(earlier, clock, options.earlierSamples), 3_600_000);
   }
+  for (let run = 0; run < (options.crashes ?? 0); run++) {
+    const crashed = await openStore({ clock, random, tagCount, disk });
+    await clock.runUntil(leaveBehind(crashed, clock, 3, { cleanly: false }), 3_600_000);
+  }
+  await options.prepare?.(disk);
   const store = await openStore({ clock, random, tagCount, disk });
   const uplink = new Uplink({
     kernels: hosts.map((host) => ({
@@ -59,6 +69,7 @@ export async function makeLinkWorld(options: LinkWorldOptions = {}) {
     identity: { programVersion: 'test', site: 'S', process: 'KomA', instance: 1, siteHash: 'a'.repeat(32) },
     settings: { ...WIRED, ...options.settings },
     sources: [store.source],
+    ...(options.namedStreamsMax === undefined ? {} : { namedStreamsMax: options.namedStreamsMax }),
     transport: options.transport?.(network) ?? network.host('agent'),
     clock,
     random,
@@ -126,10 +137,15 @@ export async function openStore(options: {
   });
 }
 
-/** Numbers samples of a run without a Kernel and ends it. */
-async function leaveBehind(store: ClassStore, clock: SimulatedClock, count: number): Promise<void> {
+/** Numbers samples of a run without a Kernel and ends it, as a clean end or a crash does. */
+async function leaveBehind(
+  store: ClassStore,
+  clock: SimulatedClock,
+  count: number,
+  { cleanly } = { cleanly: true },
+): Promise<void> {
   for (let at = 0; at < count; at += 500) {
-    const entries = Array.from({ length: 500 }, (_, nth) => {
+    const entries = Array.from({ length: Math.min(500, count) }, (_, nth) => {
       const value = Math.sin(at + nth) * 1e6;
       return { tagIndex: 0, sourceTimeUs: clock.wallUs(), value, quality: 0, cause: 'change' as const };
     });
@@ -138,7 +154,7 @@ async function leaveBehind(store: ClassStore, clock: SimulatedClock, count: numb
   }
   store.finish();
   await store.backlog.close();
-  await store.ring.endStream(store.producedTo, clock.wallUs());
+  if (cleanly) await store.ring.endStream(store.producedTo, clock.wallUs());
   await store.ring.close();
 }
 

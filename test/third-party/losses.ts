@@ -1,17 +1,17 @@
 /* What a Hello tells of losses: docs/PROTOCOL.md, section 6. */
 import type { Archive, GapRecord, Transaction } from './archive.ts';
 import { OPEN_END, told } from './coverage.ts';
-import type { Hello, StreamState } from './messages.ts';
+import type { Hello } from './messages.ts';
 
 /** Makes the streams of a Hello known, and records what went with crashes and with lost stores. */
-export function recordLosses(archive: Archive, { streams, owner, wallUs }: Hello): void {
+export function recordLosses(archive: Archive, { streams, owner, wallUs, isPartial }: Hello): void {
   const own = streams.map(({ streamId, startedAtUs, previous }) => {
     const before = { previous: previous?.streamId ?? null, previousAliveUs: previous?.aliveUntilUs ?? null };
     return { streamId, owner, startedAtUs, ...before };
   });
   const named = new Set(own.map(({ streamId }) => streamId));
   const forgotten = streams.flatMap(({ previous }) => {
-    if (previous === null || named.has(previous.streamId)) return [];
+    if (previous === null || named.has(previous.streamId) || isPartial) return [];
     const { streamId, aliveUntilUs: startedAtUs } = previous;
     return [{ streamId, owner, startedAtUs, previous: null, previousAliveUs: null }];
   });
@@ -20,21 +20,27 @@ export function recordLosses(archive: Archive, { streams, owner, wallUs }: Hello
     ended: streams.flatMap(({ streamId, producedTo, endedAtUs }) => {
       return endedAtUs === 0 ? [] : [{ streamId, last: producedTo, atUs: endedAtUs }];
     }),
-    gaps: crashes(archive, streams),
+    gaps: crashes(archive, { streams, isPartial }),
   };
   archive.commit(transaction);
+  if (isPartial) return;
   const lost = lostStreams(archive, { streams, owner, wallUs });
   if (lost.length > 0) archive.commit({ gaps: lost });
 }
 
-function crashes(archive: Archive, streams: readonly StreamState[]): GapRecord[] {
+function crashes(
+  archive: Archive,
+  { streams, isPartial }: Pick<Hello, 'streams' | 'isPartial'>,
+): GapRecord[] {
+  const ids = new Set(streams.map(({ streamId }) => streamId));
+  const isUntold = (streamId: string) => isPartial && !ids.has(streamId) && !archive.streams.has(streamId);
   const gap = (streamId: string, first: number, span: { aliveUs: number; toUs: number; atMost: number }) => {
     const fromUs = Math.min(span.toUs, Math.max(span.aliveUs, archive.observedUntilUs.get(streamId) ?? 0));
     const numbers = { first, last: OPEN_END, countAtMost: span.atMost };
     return { streamId, ...numbers, reason: 'crash', fromUs, toUs: span.toUs };
   };
   const cutOff = streams.flatMap(({ previous, startedAtUs: toUs }) => {
-    if (previous === null || previous.endedCleanly) return [];
+    if (previous === null || previous.endedCleanly || isUntold(previous.streamId)) return [];
     const { streamId, lastDurable, aliveUntilUs: aliveUs, lostAtMost: atMost } = previous;
     return [gap(streamId, lastDurable + 1, { aliveUs, toUs, atMost })];
   });
@@ -43,6 +49,7 @@ function crashes(archive: Archive, streams: readonly StreamState[]): GapRecord[]
   const orphans = streams.filter(
     (each) => !each.running && each.endedAtUs === 0 && !named.has(each.streamId),
   );
+  if (isPartial) return cutOff;
   return [
     ...cutOff,
     ...orphans.map(({ streamId, producedTo, startedAtUs: aliveUs }) => {

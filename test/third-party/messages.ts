@@ -51,6 +51,7 @@ export interface Hello {
   readonly silenceMaxMs: number;
   readonly dictionaries: readonly string[];
   readonly highestEpoch: number;
+  readonly isPartial: boolean;
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -70,6 +71,7 @@ export function readHello(fields: Fields): Hello {
     silenceMaxMs: fields.number(14),
     dictionaries: fields.all(15).map(hex),
     highestEpoch: fields.number(17),
+    isPartial: fields.number(18) === 1,
   };
 }
 
