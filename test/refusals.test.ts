@@ -46,7 +46,8 @@ it('a refused block is kept aside, its numbers are a gap, and a retry replaces t
   expect(refused[0]).toMatchObject({ streamId, firstSequence: 1, reason: 'forbidden', refusals: 1 });
   const states = async (): Promise<string[]> =>
     (await stage.archive.coverage(streamId)).map(({ state }) => state);
-  expect(await states()).toContain('rejected');
+  expect(store.ring.gaps()).toMatchObject([{ streamId, reason: 'rejected' }]);
+  expect(await states(), 'who has the stream tells of its losses').toEqual([]);
 
   other.channel.destroy();
   await stage.clock.advance(1000);

@@ -39,6 +39,10 @@ export interface DataLaneOptions {
   readonly process: string;
   /** Streams that the agent may send. */
   readonly streamIds: ReadonlySet<string>;
+  /** Those of them that its Hello named as streams of its own, and not as predecessors only. */
+  readonly namedIds: ReadonlySet<string>;
+  /** Those of them that the agent made: of these it may tell what is lost, and where they end. */
+  readonly ownIds: ReadonlySet<string>;
   /** Those of them that were running at its Hello. */
   readonly runningIds: ReadonlySet<string>;
   /** It is mirrored for another instance: blocks of it may be sent, and nothing else. */
@@ -100,8 +104,9 @@ export class DataLane {
       case 'block':
         return await this.#takeBlock(message);
       case 'gap':
-        this.#checkStream(message.gap.streamId);
         await this.#gapPace.one();
+        if (!this.#isTellers(message.gap.streamId))
+          return this.#commit({ bytes: GAP_MEMORY_BYTES }, message.gap);
         return this.#commit(
           { gaps: [await this.#bounded(message.gap)], bytes: GAP_MEMORY_BYTES },
           message.gap,
@@ -112,9 +117,8 @@ export class DataLane {
       case 'dictionary':
         return await this.#takeDictionary(message.hash, message.content);
       case 'streamEnd': {
-        this.#checkStream(message.streamId);
         const { streamId, lastSequence: last, endedAtUs } = message;
-        const ended = [{ streamId, lastSequence: last, atUs: endedAtUs }];
+        const ended = this.#isTellers(streamId) ? [{ streamId, lastSequence: last, atUs: endedAtUs }] : [];
         return this.#commit({ ended, bytes: GAP_MEMORY_BYTES }, { streamId });
       }
       default:
@@ -130,7 +134,7 @@ export class DataLane {
     const { streamId, dictionaryHash } = block.header;
     const isMirrored = this.#isMirrored(streamId);
     if (!isMirrored) this.#checkStream(streamId);
-    if (this.#options.isForeign(streamId)) {
+    if (!this.#options.ownIds.has(streamId) && this.#options.isForeign(streamId)) {
       const text = 'another process has a session with this stream';
       return await this.#refuse({ ...rangeOf(block), reason: 'forbidden', text });
     }
@@ -215,6 +219,20 @@ export class DataLane {
   #isMirrored(streamId: string): boolean {
     const { streamIds, isMirrored } = this.#options;
     return !streamIds.has(streamId) && isMirrored(streamId);
+  }
+
+  /**
+   * Only who made a stream tells what became of it. What another one says of it changes nothing: it may have
+   * been that instance before somebody changed the site file. @throws KomError KOM_PROTOCOL_STATE
+   */
+  #isTellers(streamId: string): boolean {
+    const { ownIds, namedIds, log } = this.#options;
+    if (!namedIds.has(streamId)) {
+      throw new KomError('KOM_PROTOCOL_STATE', `stream ${streamId} was not named in the Hello as its own`);
+    }
+    if (ownIds.has(streamId)) return true;
+    log.warn({ streamId }, 'what an agent says of the stream of another one is not believed');
+    return false;
   }
 
   #checkStream(streamId: string): void {

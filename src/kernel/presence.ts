@@ -129,8 +129,8 @@ export class InstancePresence {
     this.#uplinkState = heartbeat.uplinkState;
     const { observedUntilUs: untilUs, wallUs } = heartbeat;
     this.#standbyUs = untilUs < wallUs ? untilUs : null;
-    for (const { streamId, producedTo, running } of heartbeat.streams) {
-      if (running) this.#process.claim({ streamId, producedTo, untilUs });
+    for (const { streamId, producedTo } of heartbeat.streams) {
+      if (this.#presentFrom.has(streamId)) this.#process.claim({ streamId, producedTo, untilUs });
     }
     if (this.#uplinkState !== 'online') return;
     for (const streamId of this.#presentFrom.keys()) this.#process.caughtUp(streamId);

@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
-import { crashGaps, endedStreams, settledCoverage, streamsOf, untoldPredecessors } from './chain.ts';
+import { settledCoverage } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
 import { ControlLane } from './control-lane.ts';
@@ -28,6 +28,7 @@ import { type Greeted, LostStores } from './lost-stores.ts';
 import { MirrorDesk } from './mirror-desk.ts';
 import { type InstancePresence, Presence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
+import { greetingOf, isNamedByOther } from './stream-owners.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
 /** So long the data lane of an agent that stops may go on. */
@@ -68,6 +69,8 @@ interface AgentSession extends Greeted {
   readonly instance: InstancePresence;
   readonly live: LiveLane;
   readonly streamIds: ReadonlySet<string>;
+  /** Those of them that the agent made. */
+  readonly ownIds: ReadonlySet<string>;
 }
 
 /** The receiving end of the uplink. `accept` takes each connection of the listener. */
@@ -191,7 +194,8 @@ export class KernelServer {
     const presence = this.presence.of(site, process);
     const own = presence.instance(instance);
     this.#replace(hello);
-    await this.#register({ hello, aheadUs, presence });
+    const greeted = { hello, aheadUs, presence };
+    const ownIds = await this.#register(greeted);
     const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
       covered.push({ streamId, coverage: settledCoverage(await archive.coverage(streamId), running) });
@@ -210,10 +214,12 @@ export class KernelServer {
       presence,
       instance: own,
       live: new LiveLane({ instance: own, dictionaries: this.#dictionaries, clock }),
-      streamIds,
+      ...{ streamIds, ownIds },
     };
     this.#sessions.set(sessionId, session);
-    own.connected(hello.streams);
+    own.connected(
+      hello.streams.map((each) => (ownIds.has(each.streamId) ? each : { ...each, running: false })),
+    );
     this.#mirrors.connected({
       ...{ sessionId, hello, send: (message) => channel.send(message) },
       mirrors: (streams) => own.mirrors(streams),
@@ -252,34 +258,25 @@ export class KernelServer {
     }
   }
 
-  /** What a chain tells goes into the archive. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
-  async #register(greeted: Greeted): Promise<void> {
-    const { hello, aheadUs, presence } = greeted;
+  /**
+   * What a chain tells goes into the archive; resolves to those of its streams that are the agent's.
+   * @throws KomError KOM_ARCHIVE_UNAVAILABLE
+   */
+  async #register(greeted: Greeted): Promise<ReadonlySet<string>> {
+    const { hello, presence } = greeted;
     if (hello.streams.some(({ ownerInstance }) => ownerInstance !== undefined)) {
       throw new KomError('KOM_PROTOCOL_STATE', 'a Hello names own streams only, MirrorStreams the others');
     }
     const { archive } = this.#options;
-    const { site, process, instance } = hello;
-    const ownStreams = hello.streams.filter(({ streamId }) => !this.#isForeign(streamId, hello));
-    const stored = new Map(
-      (await archive.streams(site, process)).map((each) => [each.streamId, each.observedUntilUs]),
-    );
-    const observed = (streamId: string): number =>
-      presence.observedUntilUs(streamId, stored.get(streamId) ?? 0);
-    const untold = untoldPredecessors(hello, (streamId) => stored.has(streamId));
-    const chain = { ...hello, streams: ownStreams };
-    // A chain speaks of the streams of its own store only.
-    const isOther = (streamId: string): boolean => untold.has(streamId) || this.#isForeign(streamId, hello);
-    await this.#ingest.commit({
-      streams: streamsOf(ownStreams, { site, process, instance }).filter(
-        (each) => !untold.has(each.streamId),
-      ),
-      gaps: crashGaps({ ...chain, aheadUs }, observed).filter(({ streamId }) => !isOther(streamId)),
-      ended: endedStreams(ownStreams),
-      bytes: 64 * hello.streams.length,
+    const { contribution, ownIds } = greetingOf(greeted, {
+      known: await archive.streams(hello.site, hello.process),
+      observedUntilUs: (streamId, storedUs) => presence.observedUntilUs(streamId, storedUs),
+      isForeign: (streamId) => this.#isForeign(streamId, hello),
     });
+    await this.#ingest.commit(contribution);
     // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
     await this.#lost.declare(greeted);
+    return ownIds;
   }
 
   async #serveData(channel: Channel, hello: Hello, protocol: number): Promise<void> {
@@ -300,7 +297,8 @@ export class KernelServer {
       process,
       presence: session.presence,
       instance: session.instance,
-      streamIds: session.streamIds,
+      ...{ streamIds: session.streamIds, ownIds: session.ownIds },
+      namedIds: new Set(session.hello.streams.map(({ streamId }) => streamId)),
       runningIds: new Set(session.hello.streams.flatMap((each) => (each.running ? each.streamId : []))),
       quota,
       isForeign,
@@ -320,11 +318,8 @@ export class KernelServer {
     }
   }
 
-  /** A process that has a session now made this stream; a site that was renamed has no session any more. */
-  #isForeign(streamId: string, { site, process }: Hello): boolean {
-    return [...this.#sessions.values()].some(
-      ({ hello, streamIds }) => (hello.site !== site || hello.process !== process) && streamIds.has(streamId),
-    );
+  #isForeign(streamId: string, hello: Hello): boolean {
+    return isNamedByOther(this.#sessions.values(), streamId, hello);
   }
 
   /** An agent that said goodbye may still be delivering its last blocks; it closes the data lane itself. */
