@@ -36,6 +36,8 @@ export interface VerifiedRing {
 export async function* verifyRing(inspection: RingInspection): AsyncGenerator<RingProblem, VerifiedRing> {
   const facts = await inspection.facts();
   const held = new Map<string, SequenceRange[]>();
+  /** What damaged places held, which were told of already. */
+  const told = new Map<string, SequenceRange[]>();
   const total = { segments: 0, blocks: 0, samples: 0, bytes: 0, problems: 0 };
   const hold = (streamId: string, range: SequenceRange): void => {
     held.set(streamId, joinTouching([...(held.get(streamId) ?? []), range]));
@@ -67,6 +69,9 @@ export async function* verifyRing(inspection: RingInspection): AsyncGenerator<Ri
     // Evicted or delivered since the facts were told: what it held had its place.
     if (check.isGone)
       for (const run of segment.runs) for (const range of run.ranges) hold(run.streamId, range);
+    if (check.isDamaged)
+      for (const { streamId, ranges } of segment.runs)
+        told.set(streamId, [...(told.get(streamId) ?? []), ...ranges]);
   }
   for (const { info, ackedThrough, durableThrough } of facts.streams) {
     const { streamId } = info;
@@ -75,7 +80,8 @@ export async function* verifyRing(inspection: RingInspection): AsyncGenerator<Ri
     const declared = facts.gaps
       .filter((gap) => gap.streamId === streamId)
       .map((gap) => ({ first: gap.firstSequence, last: gap.lastSequence }));
-    const places = [...(held.get(streamId) ?? []), ...declared].sort((a, b) => a.first - b.first);
+    const present = [...(held.get(streamId) ?? []), ...(told.get(streamId) ?? [])];
+    const places = [...present, ...declared].sort((a, b) => a.first - b.first);
     for (const hole of subtract({ first, last: durableThrough }, joinTouching(places))) {
       total.problems += 1;
       const numbers = `numbers ${hole.first} to ${hole.last}`;
@@ -90,6 +96,8 @@ export async function* verifyRing(inspection: RingInspection): AsyncGenerator<Ri
 class SegmentCheck {
   /** The segment went away while it was read. */
   isGone = false;
+  /** A place in it does not read, so numbers that it held may be missing. */
+  isDamaged = false;
   readonly #inspection: RingInspection;
   readonly #facts: SegmentFacts;
   readonly #tagCounts = new Map<string, number | null>();
@@ -115,7 +123,7 @@ class SegmentCheck {
         records = await this.#inspection.records(number, this.#position, READ_BYTES);
       } catch (error) {
         if (!isKomError(error)) throw error;
-        yield this.problem(`it does not read: ${error.message}`, null, null);
+        yield this.#damage(`it does not read: ${error.message}`, null);
         return;
       }
       this.isGone = records === null;
@@ -152,12 +160,24 @@ class SegmentCheck {
     const runs = this.#facts.runs.filter((run) => run.firstPosition <= last && run.lastPosition >= first);
     const of = runs.map((run) => `${run.streamId} up to ${lastOf(run)}`).join(', ');
     const streamId = runs[0]?.streamId ?? null;
+    this.isDamaged = true;
     return this.problem(`positions ${first} to ${last} are missing (${of || 'no stream'})`, streamId, first);
+  }
+
+  /** What does not read, and behind which numbers. */
+  #damage(what: string, position: number | null): RingProblem {
+    this.isDamaged = true;
+    const runs = this.#facts.runs.filter(
+      (run) => position === null || (run.firstPosition <= position && position <= run.lastPosition),
+    );
+    const behind = ({ streamId, ranges }: SegmentFacts['runs'][number]): string =>
+      `behind number ${this.#through.get(streamId) ?? (ranges[0]?.first ?? 1) - 1} of ${streamId}`;
+    return this.problem(`${what} (${runs.map(behind).join(', ') || 'no stream'})`, null, position);
   }
 
   async *#checkBlock(block: Block | undefined): AsyncGenerator<RingProblem | Block> {
     if (block === undefined) {
-      yield this.problem('the block does not pass its CRC', null);
+      yield this.#damage('the block does not pass its CRC', this.#position);
       return;
     }
     const { streamId, dictionaryHash } = block.header;
@@ -172,6 +192,7 @@ class SegmentCheck {
       yield block;
     } catch (error) {
       if (!isKomError(error, 'KOM_BLOCK_CORRUPT')) throw error;
+      this.isDamaged = true;
       yield this.problem(`the block does not decode: ${describeError(error)}`, streamId);
     }
   }
