@@ -1,4 +1,5 @@
 import type { SequenceGap } from '../domain/gap.ts';
+import { JOINED_BLOCK_SAMPLES_MAX, JOINED_SHARE_MAX } from '../domain/segment-size.ts';
 import type { StoreRecord, StoreWrite } from '../world/store.ts';
 import { Joiner } from './joiner.ts';
 import type { MetaState } from './meta.ts';
@@ -13,12 +14,8 @@ import {
 import type { RingBlock } from './ring.ts';
 import { emptySegment, firstOf, lastOf, RANGES_MAX, type SegmentFacts } from './segment.ts';
 
-/** Larger blocks gain too little by being joined. */
-const SAMPLES_A_BLOCK_MAX = 1024;
 /** Fewer blocks are not worth another directory. */
 const BLOCKS_MIN = 8;
-/** Joined blocks that take more of what they were made of are not worth their writing, see README.md. */
-const SHARE_MAX = 0.5;
 /** Losses in one segment; with more of them it stays as it is. */
 const GAPS_MAX = 256;
 
@@ -41,7 +38,7 @@ export function presentForm(segments: readonly SegmentFacts[], number: number): 
 export function isSmallBlocked({ blocks, samples, runs }: SegmentFacts): boolean {
   // A hole that was counted as held looks like a loss where no block stands at its position.
   const isExact = runs.every(({ ranges }) => ranges.length < RANGES_MAX);
-  return blocks >= BLOCKS_MIN && samples <= SAMPLES_A_BLOCK_MAX * blocks && isExact;
+  return blocks >= BLOCKS_MIN && samples <= JOINED_BLOCK_SAMPLES_MAX * blocks && isExact;
 }
 
 /**
@@ -80,7 +77,7 @@ export class Reblocking {
 
   /** What was made so far is so much smaller than what it was made of that it pays. */
   get isWorthwhile(): boolean {
-    return this.#madeBytes <= SHARE_MAX * this.#readBytes && this.#gaps.length <= GAPS_MAX;
+    return this.#madeBytes <= JOINED_SHARE_MAX * this.#readBytes && this.#gaps.length <= GAPS_MAX;
   }
 
   /** Takes the next records of the segment. */

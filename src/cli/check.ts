@@ -292,6 +292,7 @@ function describeAssumptions(): string[] {
       `${percent(a.changedShareOfStates)} a bit or text; at most: all of them`,
     `  a block takes ${a.blockOverheadBytes} B and ${a.sampleBytes} B a sample; ` +
       `flash takes ${a.writeAmplification} times that and ${formatSize(a.syncBytes)} an fsync`,
+    `  where small blocks are joined when a segment is full, ${a.joinedSampleBytes} B a sample`,
     `  an fsync takes up to ${a.syncMs} ms`,
   ];
 }

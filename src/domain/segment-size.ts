@@ -10,3 +10,10 @@ export function segmentBytesOf(capacityBytes: number, segmentBytesMax = SEGMENT_
 
 /** Largest segment with the profile `small`. */
 export const SMALL_SEGMENT_BYTES = 2_000_000;
+
+/** Blocks of a sealed segment with more samples than this, on average, gain too little by being joined. */
+export const JOINED_BLOCK_SAMPLES_MAX = 1024;
+/**
+ * Joined blocks that take more of what they were made of are not worth their writing, see buffer/README.md.
+ */
+export const JOINED_SHARE_MAX = 0.5;

@@ -70,15 +70,37 @@ describe('forecast', () => {
     expect(process?.samplesPerSecond.typical).toBeCloseTo(0.05, 9);
   });
 
-  it('counts all but one segment of the ring for drop-oldest and all of it for refuse-newest', () => {
-    const heldMs = (whenFull: string): number | undefined => {
-      const site = siteOf(modbus({ a: FLOAT }), { capacity: '100MB', whenFull });
-      return forecastSite(site, oneByOne)[0]?.store.outageHeldMs.most;
-    };
-    // One sample a second is one block a second.
-    const bytesPerSecond = ASSUMPTIONS.blockOverheadBytes + ASSUMPTIONS.sampleBytes;
-    expect(heldMs('drop-oldest')).toBeCloseTo((92e6 / bytesPerSecond) * 1000, 3);
-    expect(heldMs('refuse-newest')).toBeCloseTo((100e6 / bytesPerSecond) * 1000, 3);
+  /** Bytes of the ring that an outage fills, by what the samples a second are stored in. */
+  const heldMs = (tags: object, buffer: object): number => {
+    const [process] = forecastSite(siteOf(modbus(tags), { capacity: '100MB', ...buffer }), oneByOne);
+    return process?.store.outageHeldMs.most ?? 0;
+  };
+
+  it('takes the blocks of sealed segments for joined where they are small', () => {
+    // One sample a second is one block a second; segments have 8 MB, and one of them is written to.
+    const [small, joined] = [
+      ASSUMPTIONS.blockOverheadBytes + ASSUMPTIONS.sampleBytes,
+      ASSUMPTIONS.joinedSampleBytes,
+    ];
+    const refuse = (8e6 / small + 92e6 / joined) * 1000;
+    expect(heldMs({ a: FLOAT }, { whenFull: 'refuse-newest' })).toBeCloseTo(refuse, 3);
+    const dropped = (8e6 / small) * 1000;
+    expect(heldMs({ a: FLOAT }, { whenFull: 'drop-oldest' })).toBeCloseTo(refuse - dropped, 3);
+    expect(refuse).toBeGreaterThan(50 * (100e6 / small) * 1000);
+  });
+
+  it('and for what they are where joining does not pay', () => {
+    // With a block a minute, and 10,000 samples in it, there is nothing to join.
+    const tags = Object.fromEntries(
+      Array.from({ length: 500 }, (_, at) => [`t${at}`, { ...FLOAT, address: 2 * at, scan: '100ms' }]),
+    );
+    const bytesPerSecond = 5000 * ASSUMPTIONS.sampleBytes + 0.2 * ASSUMPTIONS.blockOverheadBytes;
+    const slow = { powerCutLossMax: '60s' };
+    expect(heldMs(tags, { ...slow, whenFull: 'refuse-newest' })).toBeCloseTo(
+      (100e6 / bytesPerSecond) * 1000,
+      3,
+    );
+    expect(heldMs(tags, { ...slow, whenFull: 'drop-oldest' })).toBeCloseTo((92e6 / bytesPerSecond) * 1000, 3);
   });
 
   it('writes alive marks alone while online, unless every block is stored', () => {
