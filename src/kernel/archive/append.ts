@@ -4,10 +4,9 @@ import { KomError } from '../../domain/errors.ts';
 import { type SequenceSteps, stepAt } from '../../domain/sequence-steps.ts';
 import { ChunkWriter } from './chunk.ts';
 import { CHUNK_ROWS, type Database } from './duckdb.ts';
+import { FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from './sample-flags.ts';
 import {
   createSamplesTable,
-  FLAGS_DEVICE_TIMED,
-  FLAGS_MARKS_SHIFT,
   INTEGER_IN_VALUE_MAX,
   type Month,
   monthOf,

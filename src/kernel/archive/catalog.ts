@@ -7,57 +7,24 @@ import {
 import { VALUE_TYPES, type ValueType } from '../../domain/dictionary.ts';
 import type { SequenceStep, SequenceSteps } from '../../domain/sequence-steps.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/stream.ts';
-import type { ArchivedStream, ArchivedTag } from '../../world/archive.ts';
 import { type ChangeLog, changedCoverage, changedStream, changeLogOf, readChanges } from './changes.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
 import { countLate } from './late.ts';
 import { prepareTables, samplesTables } from './migrate.ts';
+import { type Register, type StepName, type StreamRow, type TagRow, tagKey } from './register.ts';
 
-/** A stream as the database has it; coverage apart, because it changes far more often. */
-export interface StreamRow extends Omit<ArchivedStream, 'coverage'> {
-  /** Small number that rows carry instead of the stream id. */
-  readonly id: number;
-  readonly endedSequence: number | null;
-  /** Ids of the dictionaries that its blocks used. */
-  readonly dictionaries: ReadonlySet<number>;
-}
-
-/** Names in `sequence_values`. */
-export type StepName = 'clock-offset' | 'term';
-
-export interface TagRow extends ArchivedTag {
-  readonly id: number;
-}
-
-/**
- * Everything small of the database, in memory: a commit reads nothing from the disk. It changes only after
- * a transaction is durable, and is thrown away and read again after one that failed.
- */
-export interface Catalog {
-  /** By site and name, see `tagKey`. */
-  readonly tags: Map<string, TagRow>;
-  readonly tagsById: Map<number, TagRow>;
-  /** Ids by content hash. */
-  readonly dictionaries: Map<string, number>;
-  readonly streams: Map<string, StreamRow>;
-  readonly streamsById: Map<number, StreamRow>;
-  readonly coverage: Map<string, Coverage>;
+/** What the database has in memory besides, see `Register`. */
+export interface Catalog extends Register {
   /** What is in `stream_changes` and not yet in `streams` and `coverage`. */
   changes: ChangeLog;
   /** Rows of `late_ranges`. */
   lateRows: number;
-  /** What is the same for long runs of a stream's numbers, by stream id. */
-  readonly steps: Readonly<Record<StepName, Map<string, SequenceSteps>>>;
   /** Small ids of the streams that have a row in `device_times`. */
   readonly withDeviceTimes: Set<number>;
   /** Where the rows of a stream are, by its small id; at least so far. Only of those that were asked for. */
   readonly rowSpans: Map<number, { readonly fromUs: number; readonly toUs: number }>;
   /** Tables of samples. */
   readonly tables: Set<string>;
-}
-
-export function tagKey(site: string, name: string): string {
-  return `${site}\n${name}`;
 }
 
 /** Makes the tables that are not there and reads the small ones. @throws KomError KOM_ARCHIVE_UNAVAILABLE */

@@ -5,8 +5,10 @@ import {
   type CoverageState,
   EMPTY_COVERAGE,
 } from '../../domain/coverage.ts';
-import type { Catalog, StreamRow } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import { coverageRows } from './changed.ts';
 import { type Cell, type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
+import type { StreamRow } from './register.ts';
 
 /**
  * What nearly every commit changes, the end of a stream's coverage and how far it was observed, is appended
@@ -57,18 +59,15 @@ export async function writeChanges(changing: Changing): Promise<ChangeLog> {
   return log;
 }
 
-/** The ranges that are not as they were, by their first number; one that is gone has no state. */
+/** One that is gone has no state. */
 function coverageChanges(stream: number, before: Coverage, after: Coverage): Cell[][] {
-  const known = new Map(before.map((range) => [range.first, range]));
-  const rows: Cell[][] = [];
-  for (const { first, last, state } of after) {
-    const old = known.get(first);
-    known.delete(first);
-    if (old?.last === last && old.state === state) continue;
-    rows.push([stream, 'coverage', BigInt(first), BigInt(last), state]);
-  }
-  for (const first of known.keys()) rows.push([stream, 'coverage', BigInt(first), null, null]);
-  return rows;
+  const { changed, gone } = coverageRows(before, after);
+  return [
+    ...changed.map(({ first, last, state }): Cell[] => [
+      ...[stream, 'coverage', BigInt(first), BigInt(last), state],
+    ]),
+    ...gone.map((first): Cell[] => [stream, 'coverage', BigInt(first), null, null]),
+  ];
 }
 
 /** Writes the streams that the log names anew, as they are after the transaction, and empties it. */

@@ -1,10 +1,11 @@
 import type { ArchivedClockFix } from '../../domain/clock-offsets.ts';
 import { CONCLUDED_REASONS } from '../../domain/gap.ts';
-import type { MovedStart } from '../../domain/moved-start.ts';
 import { STARTED_BY_ANOTHER_CLOCK } from '../../domain/sample.ts';
 import { type SequenceSteps, stepsWithin } from '../../domain/sequence-steps.ts';
 import { type Database, integerOf } from './duckdb.ts';
-import { createSamplesTable, FLAGS_DEVICE_TIMED, monthOf, monthOfTable } from './schema.ts';
+import type { MovedStartOfStreams } from './register-work.ts';
+import { FLAGS_DEVICE_TIMED } from './sample-flags.ts';
+import { createSamplesTable, monthOf, monthOfTable } from './schema.ts';
 
 /** A time that a device gave is not the agent's to correct. */
 const STAMPED = `flags & ${FLAGS_DEVICE_TIMED} = 0`;
@@ -39,8 +40,7 @@ export async function applyClockFix(fixing: ClockFixing, fix: ArchivedClockFix):
 /** The gaps of earlier streams that ended at a start which a fix moved. */
 export async function applyMovedStart(
   database: Database,
-  streams: readonly number[],
-  { beforeUs, afterUs }: MovedStart,
+  { beforeUs, afterUs, streams }: MovedStartOfStreams,
 ): Promise<void> {
   const reasons = [...CONCLUDED_REASONS].map((reason) => `'${reason}'`).join(', ');
   await database.write(

@@ -1,7 +1,8 @@
 import type { Dictionary } from '../../domain/dictionary.ts';
-import { mergeFormerly } from '../../domain/tag-scope.ts';
-import { type Catalog, type TagRow, tagKey } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
 import { type Database, integerOf, textOf } from './duckdb.ts';
+import { type TagRow, tagKey } from './register.ts';
+import { tagRowsOf } from './tag-rows.ts';
 
 /** Tag ids of this many dictionaries are kept in memory; the oldest is read again when it is needed. */
 const TAG_IDS_KEPT = 32;
@@ -14,15 +15,7 @@ export async function insertDictionary(
 ): Promise<{ readonly id: number; readonly tags: readonly TagRow[] }> {
   const { site, process, tags } = entry.dictionary;
   const id = catalog.dictionaries.size + 1;
-  let nextId = catalog.tags.size + 1;
-  const fresh = new Map<string, number>();
-  const rows = tags.map((tag): TagRow => {
-    const known = catalog.tags.get(tagKey(site, tag.name));
-    const tagId = known?.id ?? fresh.get(tag.name) ?? nextId++;
-    fresh.set(tag.name, tagId);
-    return { ...tag, formerly: mergeFormerly(tag, known), site, process, id: tagId };
-  });
-  const changed = rows.filter((row) => !sameTag(row, catalog.tags.get(tagKey(site, row.name))));
+  const { rows, changed } = tagRowsOf(catalog, entry.dictionary);
   const replaced = changed.filter((row) => catalog.tags.has(tagKey(site, row.name)));
   if (replaced.length > 0) {
     await database.write(`DELETE FROM tags WHERE id IN (${replaced.map((row) => row.id).join(', ')})`);
@@ -42,19 +35,6 @@ export async function insertDictionary(
     rows.map((row, index) => [id, index, row.id]),
   );
   return { id, tags: changed };
-}
-
-function sameTag(a: TagRow, b: TagRow | undefined): boolean {
-  return (
-    b !== undefined &&
-    a.process === b.process &&
-    a.station === b.station &&
-    a.class === b.class &&
-    a.type === b.type &&
-    a.unit === b.unit &&
-    a.scanMs === b.scanMs &&
-    a.formerly.join('\n') === b.formerly.join('\n')
-  );
 }
 
 /** The dictionary of a hash as it was put. */

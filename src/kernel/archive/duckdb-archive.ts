@@ -22,12 +22,14 @@ import type {
   TagsInterval,
 } from '../../world/archive.ts';
 import type { Log } from '../../world/log.ts';
-import { type Catalog, loadCatalog, tagKey } from './catalog.ts';
+import { type Catalog, loadCatalog } from './catalog.ts';
+
 import { commitTransaction } from './commit.ts';
 import { insertDictionary, readDictionary, TagIds } from './dictionaries.ts';
 import { type Database, openDatabase } from './duckdb.ts';
 import { exportSamples } from './export.ts';
-import { LateAnnouncer, readLate } from './late.ts';
+import { readLate } from './late.ts';
+import { LateAnnouncer } from './late-announcer.ts';
 import { readQualityChangesOf } from './quality-reads.ts';
 import {
   countGaps,
@@ -36,8 +38,9 @@ import {
   readSampleStat,
   readSamples,
   readTagStreams,
-  streamsOfProcess,
 } from './reads.ts';
+import { tagKey } from './register.ts';
+import { presentTags, streamsOfProcess } from './register-reads.ts';
 import { readKernelEpoch, writeKernelEpoch } from './repair.ts';
 import { readTerms, writeTerm } from './terms.ts';
 
@@ -240,20 +243,6 @@ class DuckdbArchive implements Archive {
     await Promise.allSettled(this.#reads);
     parts?.database.close();
   }
-}
-
-function presentTags(catalog: Catalog, site?: string): ArchivedTag[] {
-  const all = [...catalog.tags.values()];
-  const former = new Set(all.flatMap((tag) => tag.formerly.map((name) => tagKey(tag.site, name))));
-  return all
-    .filter((tag) => (site === undefined || tag.site === site) && !former.has(tagKey(tag.site, tag.name)))
-    .map(({ id: _, ...tag }) => tag)
-    .sort((a, b) => compareText(a.site, b.site) || compareText(a.name, b.name));
-}
-
-function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }
 
 function closedError(): KomError {

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { describeError, KomError } from '../../domain/errors.ts';
 import type { ExportQuery } from '../../world/archive.ts';
-import { type Catalog, tagKey } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
 import { type Database, integerOf } from './duckdb.ts';
+import { formerNamesOf } from './register-reads.ts';
 
 /** Writes rows of one of the views into a new file. */
 export async function exportSamples(
@@ -18,7 +19,7 @@ export async function exportSamples(
   if (catalog.tables.size === 0) throw refuse('the archive has no samples');
   const where = [`source_time >= make_timestamp(${fromUs})`, `source_time < make_timestamp(${toUs})`];
   if (query.site !== undefined) where.push(`site = ${literal(query.site)}`);
-  if (query.tags.length > 0) where.push(`tag IN (${tagNames(catalog, query).map(literal).join(', ')})`);
+  if (query.tags.length > 0) where.push(`tag IN (${formerNamesOf(catalog, query).map(literal).join(', ')})`);
   const view = query.withMarked === true ? 'samples_with_marked' : 'samples';
   const order = query.tags.length > 0 ? 'ORDER BY source_time, stream, sequence' : '';
   const as = format === 'csv' ? 'FORMAT csv, HEADER' : 'FORMAT parquet, COMPRESSION zstd';
@@ -30,18 +31,6 @@ export async function exportSamples(
   } catch (error) {
     throw new KomError('KOM_USAGE', `${path} cannot be written: ${describeError(error)}`, { cause: error });
   }
-}
-
-/** The tags with the names that they had before. */
-function tagNames(catalog: Catalog, { site, tags }: ExportQuery): string[] {
-  const sites = new Set([...catalog.tags.values()].map((tag) => tag.site));
-  return tags.flatMap((name) => {
-    const known = [...sites]
-      .filter((each) => site === undefined || each === site)
-      .flatMap((each) => catalog.tags.get(tagKey(each, name)) ?? []);
-    if (known.length === 0) throw new KomError('KOM_USAGE', `the archive has no tag "${name}"`);
-    return [name, ...known.flatMap(({ formerly }) => formerly)];
-  });
 }
 
 function literal(text: string): string {

@@ -1,10 +1,10 @@
 import { ENTRY_CAUSE_SHIFT, EntryKind } from '../../domain/block/block.ts';
 import { KomError } from '../../domain/errors.ts';
 import { type Database, integerOf, textOf } from './duckdb.ts';
+import { FLAGS_MARKS_SHIFT } from './sample-flags.ts';
 import {
   createSamplesTable,
   createSamplesViews,
-  FLAGS_MARKS_SHIFT,
   INTEGER_IN_VALUE_MAX,
   monthOfTable,
   SCHEMA,

@@ -1,7 +1,8 @@
 import type { QualityChange, TagsInterval } from '../../world/archive.ts';
 import type { Catalog } from './catalog.ts';
 import { type Database, integerOf, type Row } from './duckdb.ts';
-import { monthsBetween, tagIdsOf } from './reads.ts';
+import { monthsBetween } from './reads.ts';
+import { tagIdsOf } from './register-reads.ts';
 import { NOT_MARKED } from './schema.ts';
 
 /** How far back the quality in force is looked for, µs: an hour, two days, everything. */

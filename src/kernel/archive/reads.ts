@@ -1,16 +1,12 @@
 import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK } from '../../domain/block/block.ts';
-import { remainingGap } from '../../domain/commit-plan.ts';
-import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
-import type { SequenceGap, SequenceGapReason } from '../../domain/gap.ts';
+import type { SequenceGapReason } from '../../domain/gap.ts';
 import { Mark } from '../../domain/marks.ts';
-import { observedUntil } from '../../domain/observed.ts';
 import { SAMPLE_CAUSES, type TimeGapReason } from '../../domain/sample.ts';
 import { NO_STEPS, stepAt } from '../../domain/sequence-steps.ts';
-import { concernsTag, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
+import { concernsTag } from '../../domain/tag-scope.ts';
 import type {
   ArchivedGap,
   ArchivedSample,
-  ArchivedStream,
   ArchiveStat,
   QualityChange,
   SampleQuery,
@@ -18,17 +14,18 @@ import type {
   TagName,
   TagStream,
 } from '../../world/archive.ts';
-import { type Catalog, type StreamRow, tagKey } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
 import { type Database, integerOf, integerOrNull, type Row, textOf, type Value } from './duckdb.ts';
-import { rowValue } from './row-values.ts';
 import {
-  CAUSE_MASK,
-  FLAGS_DEVICE_TIMED,
-  FLAGS_MARKS_SHIFT,
-  type Month,
-  monthOfTable,
-  NOT_MARKED,
-} from './schema.ts';
+  carryingStreams,
+  remainingSequenceGaps,
+  tagIdsOf,
+  tagScope,
+  tagStreamsOf,
+} from './register-reads.ts';
+import { rowValue } from './row-values.ts';
+import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from './sample-flags.ts';
+import { type Month, monthOfTable, NOT_MARKED } from './schema.ts';
 
 /** Rows of one source time come in the order of their streams, then of their sequence. */
 const ORDER = ['r.source_us', 's.started_us', 's.stream_id', 'r.sequence'];
@@ -189,50 +186,17 @@ function countMarked(mark: 'overlap' | 'duplicate'): string {
   return `count(*) FILTER (flags & ${Mark[mark] << FLAGS_MARKS_SHIFT} <> 0)`;
 }
 
-export function streamsOfProcess(catalog: Catalog, site: string, process: string): ArchivedStream[] {
-  return [...catalog.streams.values()]
-    .filter((row) => row.site === site && row.process === process)
-    .sort(byStart)
-    .map((row) => archivedStream(catalog, row));
-}
-
 export async function readTagStreams(
   database: Database,
   catalog: Catalog,
   name: TagName,
 ): Promise<TagStream[]> {
-  const scope = tagScope(catalog, name);
-  if (scope === undefined) return [];
+  const ids = tagIdsOf(catalog, name);
+  if (ids.length === 0) return [];
   const rows = await database.read(
-    `SELECT DISTINCT dictionary FROM dictionary_tags WHERE tag IN (${tagIdsOf(catalog, name).join(', ')})`,
+    `SELECT DISTINCT dictionary FROM dictionary_tags WHERE tag IN (${ids.join(', ')})`,
   );
-  const naming = new Set(rows.map((row) => integerOf(row, 'dictionary')));
-  return carryingStreams(catalog, name.site, scope)
-    .sort(byStart)
-    .map((row) => ({
-      ...archivedStream(catalog, row),
-      knowsTag: !naming.isDisjointFrom(row.dictionaries),
-    }));
-}
-
-function archivedStream(catalog: Catalog, row: StreamRow): ArchivedStream {
-  const coverage = catalog.coverage.get(row.streamId) ?? EMPTY_COVERAGE;
-  const { id: _, dictionaries: __, ...stream } = row;
-  return { ...stream, coverage, observedUntilUs: observedUntil(row, coverage) };
-}
-
-function tagScope(catalog: Catalog, { site, tag }: TagName): TagScope | undefined {
-  return scopeOf(tag, (name) => catalog.tags.get(tagKey(site, name)));
-}
-
-/** Ids under which a tag's history is: its own and those of its former names. */
-export function tagIdsOf(catalog: Catalog, name: TagName): number[] {
-  const names = tagScope(catalog, name)?.names ?? [];
-  return names.flatMap((each) => catalog.tags.get(tagKey(name.site, each))?.id ?? []);
-}
-
-function carryingStreams(catalog: Catalog, site: string, scope: TagScope): StreamRow[] {
-  return [...catalog.streams.values()].filter((row) => row.site === site && scope.processes.has(row.process));
+  return tagStreamsOf(catalog, name, new Set(rows.map((row) => integerOf(row, 'dictionary'))));
 }
 
 function tagFilter(ids: readonly number[]): string {
@@ -329,7 +293,7 @@ function timeGapOf(catalog: Catalog, row: Row): Extract<ArchivedGap, { kind: 'ti
 }
 
 function remainingOf(catalog: Catalog, row: Row): ArchivedGap[] {
-  const gap: SequenceGap = {
+  return remainingSequenceGaps(catalog, {
     streamId: streamIdOf(catalog, row),
     firstSequence: integerOf(row, 'first_sequence'),
     lastSequence: integerOf(row, 'last_sequence'),
@@ -337,15 +301,9 @@ function remainingOf(catalog: Catalog, row: Row): ArchivedGap[] {
     fromUs: integerOf(row, 'from_us'),
     toUs: integerOf(row, 'to_us'),
     countAtMost: integerOf(row, 'count_at_most'),
-  };
-  const coverage = catalog.coverage.get(gap.streamId) ?? EMPTY_COVERAGE;
-  return remainingGap(gap, coverage).map((each) => ({ kind: 'sequence', ...each }));
+  });
 }
 
 function streamIdOf(catalog: Catalog, row: Row): string {
   return catalog.streamsById.get(integerOf(row, 'stream'))?.streamId ?? '';
-}
-
-function byStart(a: StreamRow, b: StreamRow): number {
-  return a.startedAtUs - b.startedAtUs || (a.streamId < b.streamId ? -1 : 1);
 }

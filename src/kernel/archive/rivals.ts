@@ -1,31 +1,20 @@
 import { ENTRY_KIND_MASK } from '../../domain/block/block.ts';
-import { countOf, EMPTY_COVERAGE } from '../../domain/coverage.ts';
-import { OVERLAP_MARKS, overlapMarks, type RivalRow, rivalReachUs } from '../../domain/overlap.ts';
-import { NO_STEPS, stepAt, stepsWithin } from '../../domain/sequence-steps.ts';
-import type { StreamRow } from './catalog.ts';
 import { type Cell, integerOf, type Row } from './duckdb.ts';
+import type { StreamRow } from './register.ts';
+import {
+  type ArchivedRow,
+  changedFlags,
+  EVER,
+  hasRows,
+  PIECE_US,
+  processesOf,
+  reachOf,
+  type Span,
+  touchedSpans,
+} from './rival-plan.ts';
 import { rowValue } from './row-values.ts';
-import { FLAGS_MARKS_SHIFT, monthOfTable, NOT_MARKED } from './schema.ts';
-import { streamNumber, type TransactionWriter } from './transaction-writer.ts';
-
-/** Rows are compared in pieces of time, and only in those in which both sides have some. µs */
-const PIECE_US = 60_000_000;
-
-/** First and last source time of rows, integer µs. */
-export interface Span {
-  readonly fromUs: number;
-  readonly toUs: number;
-}
-
-/** Every time. */
-const EVER: Span = { fromUs: Number.NEGATIVE_INFINITY, toUs: Number.POSITIVE_INFINITY };
-
-/** Streams of one process of a site. */
-interface ProcessStreams {
-  readonly site: string;
-  readonly process: string;
-  readonly streams: readonly StreamRow[];
-}
+import { monthOfTable, NOT_MARKED } from './schema.ts';
+import type { TransactionWriter } from './transaction-writer.ts';
 
 /**
  * Marks rows that another instance of the same process tells better, see `domain/overlap.ts`: those of this
@@ -46,47 +35,6 @@ export async function markRivals(writer: TransactionWriter): Promise<void> {
       }
     }
   }
-}
-
-/** Where rows were inserted or moved, by small id of the stream; in corrected time. */
-function touchedSpans(writer: TransactionWriter): Map<number, Span[]> {
-  const { transaction, plan, catalog, steps } = writer;
-  const spans = new Map<number, Span[]>();
-  const add = (streamId: string, span: Span): void => {
-    const stream = streamNumber(writer, streamId);
-    spans.set(stream, [...(spans.get(stream) ?? []), span]);
-  };
-  for (const [index, { block }] of transaction.blocks.entries()) {
-    if (countOf(plan.inserts[index] ?? []) === 0) continue;
-    const { streamId, fromUs, toUs, firstSequence, count } = block.header;
-    const offsets = steps['clock-offset'].get(streamId) ?? catalog.steps['clock-offset'].get(streamId);
-    const range = { first: firstSequence, last: firstSequence + count - 1 };
-    const byUs = stepsWithin(offsets ?? NO_STEPS, range).map(({ value }) => value);
-    add(streamId, { fromUs: fromUs + Math.min(0, ...byUs), toUs: toUs + Math.max(0, ...byUs) });
-  }
-  for (const { streamId } of transaction.clockFixes ?? []) {
-    add(streamId, EVER);
-  }
-  return spans;
-}
-
-/** Of those processes only that something was touched of: every commit comes here. */
-function processesOf(
-  { streams, catalog }: TransactionWriter,
-  touched: ReadonlyMap<number, unknown>,
-): ProcessStreams[] {
-  const all = [...new Map([...catalog.streams, ...streams]).values()];
-  return [...Map.groupBy(all, ({ site, process }) => `${site}\n${process}`).values()].flatMap((own) => {
-    const [first] = own;
-    if (first === undefined || !own.some(({ id }) => touched.has(id))) return [];
-    return [{ site: first.site, process: first.process, streams: own }];
-  });
-}
-
-/** The farthest that one row of the process can matter to another. */
-function reachOf({ catalog }: TransactionWriter, site: string, process: string): number {
-  const tags = [...catalog.tags.values()].filter((tag) => tag.site === site && tag.process === process);
-  return tags.reduce((most, { scanMs }) => Math.max(most, rivalReachUs(scanMs)), 0);
 }
 
 interface Surroundings {
@@ -151,11 +99,6 @@ async function piecesWith(
   return found;
 }
 
-function hasRows({ plan, catalog }: TransactionWriter, { streamId }: StreamRow): boolean {
-  const coverage = plan.coverage.get(streamId) ?? catalog.coverage.get(streamId) ?? EMPTY_COVERAGE;
-  return coverage.some(({ state }) => state === 'data');
-}
-
 /** Of all rows of a stream; read once, and kept up as rows come. */
 async function wholeSpan(writer: TransactionWriter, stream: number): Promise<Span | null> {
   const { rowSpans } = writer.catalog;
@@ -211,24 +154,20 @@ async function markPiece(
     );
     for (const row of found) rows.push(row);
   }
-  const changed: Cell[][] = [];
-  for (const [tag, ofTag] of Map.groupBy(rows, (row) => integerOf(row, 'tag'))) {
-    const marks = overlapMarks(
-      ofTag.map((row) => rivalOf(writer, row)),
-      scanOf(writer, tag),
-    );
-    for (const [at, row] of ofTag.entries()) {
-      const timeUs = integerOf(row, 'source_us');
-      // Of what lies farther out not all that matters was read.
-      if (timeUs < span.fromUs || timeUs > span.toUs) continue;
+  const changed = changedFlags(
+    writer,
+    rows.map((row): ArchivedRow => {
       const flags = integerOf(row, 'flags');
-      const wanted =
-        (flags & ~(OVERLAP_MARKS << FLAGS_MARKS_SHIFT)) | ((marks[at] ?? 0) << FLAGS_MARKS_SHIFT);
-      if (wanted !== flags)
-        changed.push([integerOf(row, 'stream'), BigInt(integerOf(row, 'sequence')), wanted]);
-    }
-  }
-  await writeFlags(writer, { changed, span });
+      return {
+        ...{ tag: integerOf(row, 'tag'), sourceTimeUs: integerOf(row, 'source_us'), flags },
+        ...{ stream: integerOf(row, 'stream'), sequence: integerOf(row, 'sequence') },
+        ...{ value: rowValue(row, flags & ENTRY_KIND_MASK), quality: integerOf(row, 'quality') },
+      };
+    }),
+    span,
+  );
+  const cells = changed.map(({ stream, sequence, flags }): Cell[] => [stream, BigInt(sequence), flags]);
+  await writeFlags(writer, { changed: cells, span });
 }
 
 async function writeFlags(
@@ -249,24 +188,6 @@ async function writeFlags(
     );
   }
   await database.write('DROP TABLE temp.marked');
-}
-
-function rivalOf({ catalog, streams, steps }: TransactionWriter, row: Row): RivalRow {
-  const id = integerOf(row, 'stream');
-  const stream = catalog.streamsById.get(id) ?? [...streams.values()].find((each) => each.id === id);
-  const streamId = stream?.streamId ?? '';
-  const terms = steps.term.get(streamId) ?? catalog.steps.term.get(streamId) ?? NO_STEPS;
-  return {
-    sourceTimeUs: integerOf(row, 'source_us'),
-    instance: stream?.instance ?? 0,
-    term: stepAt(terms, integerOf(row, 'sequence')),
-    value: rowValue(row, integerOf(row, 'flags') & ENTRY_KIND_MASK),
-    quality: integerOf(row, 'quality'),
-  };
-}
-
-function scanOf({ catalog }: TransactionWriter, tag: number): number | undefined {
-  return catalog.tagsById.get(tag)?.scanMs;
 }
 
 function tablesOf({ tables }: TransactionWriter, { fromUs, toUs }: Span): string[] {

@@ -2,6 +2,7 @@ import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK, EntryKind } from '../../domain/bloc
 import { OVERLAP_MARKS } from '../../domain/overlap.ts';
 import { SAMPLE_CAUSES } from '../../domain/sample.ts';
 import type { ColumnType } from './duckdb.ts';
+import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from './sample-flags.ts';
 
 /** Version of the tables; an archive of an older version is brought up to it when it is opened. */
 export const SCHEMA_VERSION = 3;
@@ -69,20 +70,11 @@ export const SAMPLE_COLUMNS = [
 
 export type SampleColumn = (typeof SAMPLE_COLUMNS)[number][0];
 
-/** In `flags`: kind and cause are as in a block; this bit says that the device gave the source time. */
-export const FLAGS_DEVICE_TIMED = 0x40;
-
-/** In `flags`: the marks are above. */
-export const FLAGS_MARKS_SHIFT = 8;
-
 /** Of the rows that the default view shows: no other instance tells them better. */
 export const NOT_MARKED = `(flags & ${OVERLAP_MARKS << FLAGS_MARKS_SHIFT}) = 0`;
 
 /** An int64 beyond this, either way, is in `text`. */
 export const INTEGER_IN_VALUE_MAX = Number.MAX_SAFE_INTEGER;
-
-/** Of the cause in `flags`, once it is shifted down. */
-export const CAUSE_MASK = 0x07;
 
 const TABLE_PREFIX = 'samples_';
 
