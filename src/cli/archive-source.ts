@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { loadKernelConfig } from '../config/load.ts';
 import { isKomError, KomError } from '../domain/errors.ts';
 import type { Presence } from '../domain/timeline.ts';
+import { openArchive } from '../kernel/archive/open.ts';
 import { type ArchiveQueries, archiveQueries } from '../kernel/archive/query.ts';
 import { remoteQueries } from '../kernel/queries.ts';
 import { callControl } from '../ops/control.ts';
@@ -12,16 +13,19 @@ import { realWorld } from './world.ts';
 /** Reaches the running Kernel, or opens its archive here when none runs. */
 export async function openArchiveQueries(source: ArchiveSource): Promise<ArchiveQueries & AsyncDisposable> {
   if (source.socket !== undefined) return overSocket(source.socket);
-  const { config } = await loadKernelConfig(source.kernel ?? 'kernel.json');
+  const file = source.kernel ?? 'kernel.json';
+  const { config } = await loadKernelConfig(file, { secretsOptional: true });
   if (await isRunning(config.controlSocket)) return overSocket(config.controlSocket);
-  if (!existsSync(config.archive.directory)) {
+  const { kind, directory } = config.archive;
+  if (kind === 'embedded' && !existsSync(directory)) {
     throw new KomError('KOM_NOT_RUNNING', config.controlSocket, {
-      hint: `and there is no archive in ${config.archive.directory} yet`,
+      hint: `and there is no archive in ${directory} yet`,
     });
   }
-  const { openDuckdbArchive } = await import('../kernel/archive/duckdb-archive.ts');
   const { log, clock } = realWorld({ level: 'error', name: 'kom' });
-  const archive = await openDuckdbArchive({ ...config.archive, log });
+  // Now the secrets are needed.
+  const { archive: place } = (await loadKernelConfig(file)).config;
+  const archive = await openArchive(place, { log, clock, readOnly: true });
   const nobody = (): Presence => ({
     producedTo: {},
     heldFromUs: {},

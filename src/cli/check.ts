@@ -20,6 +20,7 @@ import {
   type StoreForecast,
 } from '../ops/forecast.ts';
 import { formatAddress } from '../world/transport.ts';
+import { archiveLines, archiveWarnings } from './archive-report.ts';
 import { ExitCode } from './exit-codes.ts';
 import { siteLinkLines, uplinkSettingLines } from './link-report.ts';
 import type { Output } from './output.ts';
@@ -46,7 +47,7 @@ export function checkCommand({ output, exit }: CommandContext): Command {
     .action(async (file: string, options: CheckOptions) => {
       try {
         if (options.kernel === true) {
-          printKernel(await loadKernelConfig(file), options, output);
+          printKernel(await loadKernelConfig(file, { secretsOptional: true }), options, output);
           return;
         }
         const loaded = await loadSite(file, {
@@ -69,17 +70,15 @@ function printKernel(
   options: CheckOptions,
   output: Output,
 ): void {
-  const warnings = problems.map(formatProblem);
+  const warnings = [...problems.map(formatProblem), ...archiveWarnings(config.archive)];
   if (options.json === true) {
-    output.line(JSON.stringify({ ok: true, warnings, kernel: config }));
+    output.line(JSON.stringify({ ok: true, warnings, kernel: config }, hideSecrets));
     return;
   }
   const { listen, archive, controlSocket } = config;
   output.line(`kernel on ${formatAddress(listen)}${security(config.insecure, config.tls !== null)}`);
   if (config.tls !== null) output.line(`certificate ${config.tls.certificate}, key ${config.tls.key}`);
-  output.line(
-    `archive ${archive.kind} in ${archive.directory}, memory ${formatSize(archive.memoryLimitBytes)}`,
-  );
+  for (const line of archiveLines(archive)) output.line(line);
   output.line(`control socket ${controlSocket}`);
   for (const { site, process, addresses } of config.agents) {
     output.line(`dials ${site}/${process} at ${addresses.map(formatAddress).join(', then ')}`);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
+import { openArchive } from '../kernel/archive/open.ts';
 import { kernelCommandHandlers } from '../kernel/command-handlers.ts';
 import { Kernel } from '../kernel/kernel.ts';
 import { leaseHandlers } from '../kernel/lease-handlers.ts';
@@ -29,8 +30,6 @@ export function kernelCommand(_context: CommandContext): Command {
       const world = realWorld({ level: options.logLevel, name: 'kom-kernel' });
       const { config, problems } = await loadKernelConfig(file);
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
-      const { openDuckdbArchive } = await import('../kernel/archive/duckdb-archive.ts');
-      const openArchive = () => openDuckdbArchive({ ...config.archive, log: world.log });
       const audit = new Audit(
         new SideStore(await openLevelDisk(join(config.archive.directory, 'audit')), 'notes'),
       );
@@ -39,7 +38,10 @@ export function kernelCommand(_context: CommandContext): Command {
         ...kernelCommandHandlers(server.commands, audit),
         ...leaseHandlers({ ...world, leases: server.leases, commands: server.commands, audit }),
       });
-      const kernel = await Kernel.start({ ...world, config, openArchive, handlers, audit });
+      const kernel = await Kernel.start({
+        ...{ ...world, config, handlers, audit },
+        openArchive: () => openArchive(config.archive, world),
+      });
       const signal = await untilSignal();
       world.log.info({ signal }, 'stopping');
       await kernel.stop();

@@ -124,7 +124,10 @@ export function readCsv(file: string, at: JsonPath, context: FileContext): CsvRo
 /** Value of `{"env"}` or `{"file"}`, or why there is none. */
 export function readSecret(
   source: { readonly env: string } | { readonly file: string },
-  context: Pick<FileContext, 'directory' | 'files'>,
+  context: {
+    readonly directory: string;
+    readonly files: Pick<FileAccess, 'readFile' | 'environment'>;
+  },
 ): { readonly value: string } | { readonly missing: string } {
   if ('env' in source) {
     const value = context.files.environment(source.env);

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { describeError, KomError } from '../domain/errors.ts';
-import { parseSizeBytes } from '../domain/units.ts';
+import { makeArchive } from './archive.ts';
 import { type FileAccess, mergeIncludes, realFiles, splitPath } from './files.ts';
 import { isObject, parseJson, withoutComments } from './json.ts';
 import { makeDialledAgents } from './links.ts';
@@ -108,15 +108,16 @@ export function resolveSite(raw: unknown, options: ResolveOptions): LoadedSite {
  */
 export async function loadKernelConfig(
   path: string,
+  options: Pick<LoadOptions, 'secretsOptional'> = {},
 ): Promise<{ readonly config: KernelConfig; readonly problems: readonly Problem[] }> {
   const { directory, file } = splitPath(path);
-  return resolveKernelConfig(parseJson(await readText(path), file), { directory, file });
+  return resolveKernelConfig(parseJson(await readText(path), file), { ...options, directory, file });
 }
 
 /** Makes the configuration of a Kernel from the parsed content of its file. @throws ConfigProblems */
 export function resolveKernelConfig(
   raw: unknown,
-  options: { readonly directory: string; readonly file?: string },
+  options: Pick<ResolveOptions, 'directory' | 'file' | 'secretsOptional' | 'readFile' | 'environment'>,
 ): { readonly config: KernelConfig; readonly problems: readonly Problem[] } {
   const problems = new ProblemList();
   const warnings = new ProblemList();
@@ -128,24 +129,31 @@ export function resolveKernelConfig(
     checkLink(link, ['listen'], { problems, warnings });
   }
   const agents = input === undefined ? [] : makeDialledAgents(input, { problems, warnings });
-  if (input === undefined || listen === null || problems.all.length > 0) {
+  const { readFile: read, environment } = realFiles;
+  const archive =
+    input === undefined
+      ? null
+      : makeArchive(input.archive, {
+          directory: options.directory,
+          files: {
+            readFile: options.readFile ?? read,
+            environment: options.environment ?? environment,
+          },
+          ...{ problems, warnings, secretsOptional: options.secretsOptional === true },
+        });
+  if (input === undefined || listen === null || archive === null || problems.all.length > 0) {
     throw new ConfigProblems(options.file ?? 'Kernel file', problems.all);
   }
-  const directory = resolve(options.directory, input.archive.directory);
   const config: KernelConfig = {
     listen,
     insecure: input.insecure,
     tls: input.tls === undefined ? null : makeTlsFiles(options.directory, input.tls.directory, input.tls),
     ...(input.accept === undefined ? {} : { accept: input.accept }),
     agents,
-    archive: {
-      kind: input.archive.kind,
-      directory,
-      memoryLimitBytes: parseSizeBytes(input.archive.memoryLimit) ?? 0,
-    },
+    archive,
     controlSocket:
       input.controlSocket === undefined
-        ? resolve(directory, 'kom-kernel.sock')
+        ? resolve(archive.directory, 'kom-kernel.sock')
         : resolve(options.directory, input.controlSocket),
   };
   return { config, problems: warnings.all };

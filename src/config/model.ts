@@ -313,15 +313,55 @@ export interface KernelConfig {
   readonly tls: TlsFiles | null;
   /** Sites and, as `site/process`, processes that are welcome; all if not given. */
   readonly accept?: readonly string[];
-  readonly archive: {
-    readonly kind: 'embedded';
-    readonly directory: string;
-    readonly memoryLimitBytes: number;
-  };
+  readonly archive: EmbeddedArchiveConfig | PostgresArchiveConfig;
   /** Agents that wait to be dialled: reverse connections. */
   readonly agents: readonly DialledAgent[];
   /** Absolute path of the control socket. */
   readonly controlSocket: string;
+}
+
+/** An archive on DuckDB. */
+export interface EmbeddedArchiveConfig {
+  readonly kind: 'embedded';
+  readonly directory: string;
+  readonly memoryLimitBytes: number;
+}
+
+/** An archive in a PostgreSQL database. */
+export interface PostgresArchiveConfig {
+  readonly kind: 'postgres';
+  /** For the Kernel's own files. */
+  readonly directory: string;
+  /** The first one that takes writes is used. */
+  readonly hosts: readonly DatabaseHost[];
+  readonly database: string;
+  readonly schema: string;
+  readonly login: DatabaseLogin;
+  /** Makes the tables; `null`: the one that writes does. */
+  readonly owner: DatabaseLogin | null;
+  /** Absolute paths; `null`: no TLS. */
+  readonly tls: {
+    readonly ca: string | null;
+    readonly certificate: string | null;
+    readonly key: string | null;
+  } | null;
+  readonly connectTimeoutMs: number;
+  readonly answerTimeoutMs: number;
+  /** Months that are wholly older are dropped; `null`: none is. */
+  readonly retentionMs: number | null;
+}
+
+/** A server of the database: a name or address, or the directory of its Unix socket. */
+export interface DatabaseHost {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A role of the database. */
+export interface DatabaseLogin {
+  readonly user: string;
+  /** `null`: the file names none. */
+  readonly password: string | null;
 }
 
 /** An agent in a DMZ, which opens no connection itself. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CLOCK_MODES } from '../domain/clock-discipline.ts';
 import { COMMAND_NAMES, COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
 import { isIpRange } from '../domain/ip-range.ts';
+import { archiveSchema } from './archive.ts';
 import { linesSchema } from './schema-line.ts';
 import { address, byteRate, duration, plainName, size, strict } from './schema-parts.ts';
 import { processRedundancyShape, serverPeerSchema, sitePeerSchema } from './schema-redundancy.ts';
@@ -248,17 +249,7 @@ export const kernelSchema = strict({
     .max(1000)
     .default([])
     .describe('Agents that this Kernel dials, because they open no connection themselves.'),
-  archive: strict({
-    kind: z.literal('embedded').default('embedded').describe('Embedded DuckDB.'),
-    directory: z
-      .string()
-      .min(1)
-      .default('./data/kernel')
-      .describe('Directory of the archive, relative to the Kernel file.'),
-    memoryLimit: size('Memory that the archive may use.', { min: 64e6 }).default('512MB'),
-  })
-    .prefault({})
-    .describe('The archive.'),
+  archive: archiveSchema.prefault({}).describe('The archive.'),
   controlSocket: z
     .string()
     .min(1)

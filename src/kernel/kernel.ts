@@ -137,7 +137,7 @@ export class Kernel {
   get status(): KernelStatus {
     return {
       version: this.#options.programVersion,
-      archiveError: this.#server.archiveError,
+      archiveError: this.#server.archiveError ?? this.#archive.lastError ?? null,
       certificate: this.#certificates?.status ?? null,
       agents: this.#diallers.map(({ status }) => status),
       processes: this.#server.presence.all().map((presence) => this.#processStatus(presence)),

@@ -14,6 +14,8 @@ import type { Term } from '../domain/term.ts';
  * resolved is durable, whole, and never in twice.
  */
 export interface Archive {
+  /** Why it takes nothing now, where it has noticed that itself; `null`: nothing is known against it. */
+  readonly lastError?: string | null;
   /** Dictionary by hash, if the archive has it. */
   dictionary(hash: string): Promise<Dictionary | undefined>;
   /** Stores a dictionary durably before blocks that use it. Idempotent. */

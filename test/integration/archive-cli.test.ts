@@ -7,6 +7,7 @@ import { realWorld } from '../../src/cli/world.ts';
 import { loadKernelConfig } from '../../src/config/load.ts';
 import type { Sample } from '../../src/domain/sample.ts';
 import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
+import { openArchive } from '../../src/kernel/archive/open.ts';
 import { Kernel } from '../../src/kernel/kernel.ts';
 import { queryHandlers } from '../../src/kernel/queries.ts';
 import {
@@ -136,7 +137,7 @@ describe('kom archive', () => {
     const kernel = await Kernel.start({
       ...world,
       config,
-      openArchive: () => openDuckdbArchive({ ...config.archive, log: silentLog }),
+      openArchive: () => openArchive(config.archive, { clock: world.clock, log: silentLog }),
       handlers: (archive, server) => queryHandlers(archive, server, world.clock),
     });
     try {

@@ -64,6 +64,8 @@ export const HOMES: Readonly<Record<string, readonly string[]>> = {
   'modbus-serial': ['src/drivers/modbus/', 'src/sim/modbus/'],
   'node-opcua': ['src/sim/opcua/'],
   'node-opcua-client': ['src/drivers/opcua/'],
+  pg: ['src/kernel/archive/postgres/connection.ts'],
+  'pg-copy-streams': ['src/kernel/archive/postgres/connection.ts'],
   pino: ['src/world/real/log.ts'],
   protobufjs: ['src/uplink/'],
   'reflect-metadata': ['src/pki/issue.ts'],

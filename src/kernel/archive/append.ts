@@ -13,6 +13,7 @@ import {
   SAMPLE_COLUMNS,
   type SampleColumn,
 } from './schema.ts';
+import { orderByTag } from './tag-order.ts';
 
 const TYPES = SAMPLE_COLUMNS.map(([, type]) => type);
 const TAG = columnIndex('tag');
@@ -161,7 +162,7 @@ class MonthWriter {
   async writeRows(): Promise<void> {
     let written = 0;
     if (this.#rowCount > PIECE_ROWS) await this.chunks.pause();
-    for (const row of orderOf(this.#tags.subarray(0, this.#rowCount))) {
+    for (const row of orderByTag(this.#tags.subarray(0, this.#rowCount))) {
       if (++written % PIECE_ROWS === 0) await this.chunks.pause();
       const rows = this.#blocks[this.#blockOf[row] as number] as BlockRows;
       this.#write(rows, this.#positions[row] as number, row);
@@ -210,20 +211,4 @@ class MonthWriter {
 
 function columnIndex(name: SampleColumn): number {
   return SAMPLE_COLUMNS.findIndex(([each]) => each === name);
-}
-
-/** Positions in ascending order of their tags, those of one tag as they came: a counting sort. */
-function orderOf(tags: Uint32Array): Uint32Array {
-  const starts = new Uint32Array(tags.reduce((most, tag) => Math.max(most, tag), 0) + 2);
-  for (const tag of tags) starts[tag + 1] = (starts[tag + 1] as number) + 1;
-  for (let tag = 1; tag < starts.length; tag++) {
-    starts[tag] = (starts[tag] as number) + (starts[tag - 1] as number);
-  }
-  const order = new Uint32Array(tags.length);
-  for (const [row, tag] of tags.entries()) {
-    const place = starts[tag] as number;
-    starts[tag] = place + 1;
-    order[place] = row;
-  }
-  return order;
 }

@@ -197,6 +197,36 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
+/** Makes a Parquet file of a CSV file with a heading. @throws KomError KOM_USAGE */
+export async function parquetFromCsv(files: {
+  readonly csv: string;
+  readonly parquet: string;
+  readonly columns: readonly (readonly [name: string, type: string])[];
+}): Promise<void> {
+  const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+  const columns = files.columns.map(([name, type]) => `${text(name)}: ${text(type)}`).join(', ');
+  try {
+    const module = await loadDuckdb();
+    const instance = await module.DuckDBInstance.create(':memory:', { threads: String(THREADS) });
+    const connection = await instance.connect();
+    try {
+      await connection.run(
+        `COPY (SELECT * FROM read_csv(${text(files.csv)}, header = true, auto_detect = false,
+           delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false,
+           columns = {${columns}}))
+         TO ${text(files.parquet)} (FORMAT parquet, COMPRESSION zstd)`,
+      );
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
+  } catch (error) {
+    throw new KomError('KOM_USAGE', `${files.parquet} cannot be written: ${describeError(error)}`, {
+      cause: error,
+    });
+  }
+}
+
 function appendCell(appender: DuckDBAppender, cell: Cell): void {
   if (cell === null) appender.appendNull();
   else if (typeof cell === 'number') appender.appendInteger(cell);

@@ -1,6 +1,7 @@
 import type { QualityChange, TagsInterval } from '../../world/archive.ts';
 import type { Catalog } from './catalog.ts';
 import { type Database, integerOf, type Row } from './duckdb.ts';
+import { tidiedChanges } from './quality-changes.ts';
 import { monthsBetween } from './reads.ts';
 import { tagIdsOf } from './register-reads.ts';
 import { NOT_MARKED } from './schema.ts';
@@ -48,7 +49,7 @@ export async function readQualityChangesOf(
     );
     for (const row of changing) add(row);
   }
-  for (const [name, found] of changes) changes.set(name, tidied(found, query.fromUs));
+  for (const [name, found] of changes) changes.set(name, tidiedChanges(found, query.fromUs));
   return changes;
 }
 
@@ -80,15 +81,6 @@ async function inForce(
     }
   }
   return found;
-}
-
-/** Ascending, from the one in force at the start, without repeats. A former name may have told others. */
-function tidied(changes: readonly QualityChange[], fromUs: number): QualityChange[] {
-  const sorted = changes.toSorted((a, b) => a.sourceTimeUs - b.sourceTimeUs);
-  const first = sorted.findLastIndex(({ sourceTimeUs }) => sourceTimeUs < fromUs);
-  return sorted
-    .slice(Math.max(0, first))
-    .filter(({ quality }, at, all) => at === 0 || quality !== all[at - 1]?.quality);
 }
 
 function among(ids: readonly number[]): string {

@@ -8,7 +8,7 @@ import { realWorld } from '../../../src/cli/world.ts';
 import { loadKernelConfig, loadSite } from '../../../src/config/load.ts';
 import type { Site, StorePolicy } from '../../../src/config/model.ts';
 import type { ClockMode } from '../../../src/domain/clock-discipline.ts';
-import { openDuckdbArchive } from '../../../src/kernel/archive/duckdb-archive.ts';
+import { openArchive } from '../../../src/kernel/archive/open.ts';
 import type { ArchiveQueries, QueryLine } from '../../../src/kernel/archive/query.ts';
 import { Kernel } from '../../../src/kernel/kernel.ts';
 import { queryHandlers, remoteQueries } from '../../../src/kernel/queries.ts';
@@ -135,7 +135,7 @@ export class Setup implements AsyncDisposable {
       ...this.world,
       log,
       config,
-      openArchive: async () => wrap(await openDuckdbArchive({ ...config.archive, log })),
+      openArchive: async () => wrap(await openArchive(config.archive, { clock: this.world.clock, log })),
       handlers: (archive, server) => queryHandlers(archive, server, this.world.clock),
     });
   }

@@ -1,0 +1,29 @@
+import type { PostgresCatalog } from './catalog.ts';
+import { integerOf, textOf, timeText } from './columns.ts';
+import type { WritingSession } from './database.ts';
+
+/**
+ * Drops the months that are wholly older than the retention, with the gaps of that time. The younger of the
+ * two clocks, the Kernel's and the database's, counts: one that ran ahead must not cost the archive.
+ * Returns how many months were dropped.
+ */
+export async function dropOldMonths(
+  session: WritingSession,
+  catalog: PostgresCatalog,
+  { retentionMs, nowUs }: { readonly retentionMs: number; readonly nowUs: number },
+): Promise<number> {
+  let dropped = 0;
+  await session.transaction(async () => {
+    const [row = {}] = await session.query(
+      `SELECT date_trunc('month', least($1::timestamptz, now()) - $2 * interval '1 millisecond') AS moment`,
+      [timeText(nowUs), retentionMs],
+    );
+    const moment = textOf(row, 'moment');
+    const [months = {}] = await session.query('SELECT drop_samples_before($1) AS dropped', [moment]);
+    dropped = integerOf(months, 'dropped');
+    await session.query('DELETE FROM time_gaps WHERE to_time < $1', [moment]);
+    await session.query('DELETE FROM sequence_gaps WHERE to_time < $1', [moment]);
+  });
+  catalog.months.clear();
+  return dropped;
+}

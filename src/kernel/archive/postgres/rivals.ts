@@ -1,0 +1,144 @@
+import type { StreamRow } from '../register.ts';
+import {
+  type ArchivedRow,
+  changedFlags,
+  hasRows,
+  PIECE_US,
+  processesOf,
+  reachOf,
+  type Span,
+} from '../rival-plan.ts';
+import { integerOf, timeText, timeUs } from './columns.ts';
+import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
+import { NOT_MARKED, SAMPLES } from './schema.ts';
+import { type PostgresWriter, rowSpanOf } from './writer.ts';
+
+/** What a transaction did to samples, by small id of the stream. */
+export interface Touched {
+  /** Where rows were inserted. */
+  readonly written: ReadonlyMap<number, Span>;
+  /** Streams whose rows a clock fix moved. */
+  readonly moved: ReadonlySet<number>;
+}
+
+/**
+ * Marks rows that another instance of the same process tells better, see `domain/overlap.ts`: those of this
+ * transaction and those that were there, in the transaction that brings them together. Where only one
+ * instance has rows, which is nearly always, nothing is read.
+ */
+export async function markRivals(writer: PostgresWriter, { written, moved }: Touched): Promise<void> {
+  const touched = new Map(written);
+  for (const stream of moved) {
+    const span = rowSpanOf(writer, stream);
+    if (span !== undefined) touched.set(stream, span);
+  }
+  for (const { site, process, streams } of processesOf(writer, touched)) {
+    const instances = new Set(streams.map(({ instance }) => instance));
+    if (instances.size < 2) continue;
+    const reachUs = reachOf(writer, site, process);
+    for (const stream of streams) {
+      const span = touched.get(stream.id);
+      if (span === undefined) continue;
+      await markAround(writer, { stream, streams, span, reachUs, isMoved: moved.has(stream.id) });
+    }
+  }
+}
+
+interface Surroundings {
+  readonly stream: StreamRow;
+  readonly streams: readonly StreamRow[];
+  readonly span: Span;
+  readonly reachUs: number;
+  /** Rows were moved there by a clock fix, or away. */
+  readonly isMoved: boolean;
+}
+
+async function markAround(
+  writer: PostgresWriter,
+  { stream, streams, span, reachUs, isMoved }: Surroundings,
+): Promise<void> {
+  const near = wider(span, reachUs);
+  const isNear = ({ id }: StreamRow): boolean => touches(rowSpanOf(writer, id), near);
+  const rivals = streams.filter((other) => other.instance !== stream.instance && isNear(other));
+  if (rivals.length === 0) return;
+  // Marks are made anew for a whole piece, so whoever has rows there has a say: a former run of the same
+  // instance too.
+  const all = streams.filter((each) => hasRows(writer, each));
+  const pieces = new Set(await piecesWith(writer, rivals, near, 'true'));
+  // What was marked beside the former times of the rows is not any more.
+  if (isMoved)
+    for (const piece of await piecesWith(writer, all, near, `NOT ${NOT_MARKED}`)) pieces.add(piece);
+  for (const piece of pieces) {
+    const fromUs = piece * PIECE_US - reachUs;
+    await markPiece(writer, {
+      streams: all,
+      span: { fromUs, toUs: fromUs + PIECE_US + 2 * reachUs },
+      reachUs,
+    });
+  }
+}
+
+/** Numbers of the pieces of time in which streams have rows. */
+async function piecesWith(
+  writer: PostgresWriter,
+  streams: readonly StreamRow[],
+  span: Span,
+  filter: string,
+): Promise<number[]> {
+  const rows = await writer.session.query(
+    `SELECT DISTINCT floor(extract(epoch FROM source_time) * 1000000 / ${PIECE_US})::bigint AS piece
+     FROM ${SAMPLES} r WHERE ${WITHIN} AND ${filter}`,
+    within(streams, span),
+  );
+  return rows.map((row) => integerOf(row, 'piece'));
+}
+
+async function markPiece(
+  writer: PostgresWriter,
+  { streams, span, reachUs }: Pick<Surroundings, 'streams' | 'span' | 'reachUs'>,
+): Promise<void> {
+  const read = wider(span, reachUs);
+  const there = streams.filter(({ id }) => touches(rowSpanOf(writer, id), read));
+  const rows = await writer.session.query(
+    `SELECT tag, ${timeUs('source_time')} AS source_us, flags, quality, stream, sequence, ${VALUE_COLUMNS}
+     FROM ${SAMPLES} r WHERE ${WITHIN} ORDER BY tag, source_time, stream, sequence`,
+    within(there, read),
+  );
+  const changed = changedFlags(
+    writer,
+    rows.map(
+      (row): ArchivedRow => ({
+        ...{ tag: integerOf(row, 'tag'), sourceTimeUs: integerOf(row, 'source_us') },
+        ...{ flags: integerOf(row, 'flags'), quality: integerOf(row, 'quality'), value: sampleValueOf(row) },
+        ...{ stream: integerOf(row, 'stream'), sequence: integerOf(row, 'sequence') },
+      }),
+    ),
+    span,
+  );
+  if (changed.length === 0) return;
+  await writer.session.query(
+    `UPDATE ${SAMPLES} r SET flags = m.flags
+     FROM unnest($1::integer[], $2::bigint[], $3::smallint[]) AS m (stream, sequence, flags)
+     WHERE r.stream = m.stream AND r.sequence = m.sequence AND r.source_time BETWEEN $4 AND $5`,
+    [
+      changed.map(({ stream }) => stream),
+      changed.map(({ sequence }) => sequence),
+      changed.map(({ flags }) => flags),
+      ...[timeText(span.fromUs), timeText(span.toUs)],
+    ],
+  );
+}
+
+const WITHIN = 'stream = ANY ($1::integer[]) AND source_time BETWEEN $2 AND $3';
+
+function within(streams: readonly StreamRow[], span: Span): [number[], string, string] {
+  return [streams.map(({ id }) => id), timeText(span.fromUs), timeText(span.toUs)];
+}
+
+function wider({ fromUs, toUs }: Span, byUs: number): Span {
+  return { fromUs: fromUs - byUs, toUs: toUs + byUs };
+}
+
+function touches(span: Span | undefined, other: Span): boolean {
+  return span !== undefined && span.fromUs <= other.toUs && span.toUs >= other.fromUs;
+}

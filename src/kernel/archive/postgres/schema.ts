@@ -1,0 +1,202 @@
+import { ENTRY_CAUSE_SHIFT } from '../../../domain/block/block.ts';
+import { OVERLAP_MARKS } from '../../../domain/overlap.ts';
+import { SAMPLE_CAUSES } from '../../../domain/sample.ts';
+import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from '../sample-flags.ts';
+import { identifier, literal } from './connection.ts';
+
+/** Version of the tables; those of an older version are brought up to it at the start of a Kernel. */
+export const SCHEMA_VERSION = 1;
+
+/** The table of all samples; `samples` is the view that people ask. */
+export const SAMPLES = 'sample_rows';
+
+/** Of the rows that the default view shows: no other instance tells them better. */
+export const NOT_MARKED = `(r.flags & ${OVERLAP_MARKS << FLAGS_MARKS_SHIFT}) = 0`;
+
+/** Columns of a row of samples in the order of COPY. */
+export const SAMPLE_COLUMNS = [
+  'tag',
+  'source_time',
+  'received_time',
+  'quality',
+  'sequence',
+  'stream',
+  'flags',
+  'device_time',
+  'value_bool',
+  'value_int',
+  'value_float',
+  'value_text',
+  'value_bytes',
+] as const;
+
+/** Tables that a Kernel writes, and those that it only reads. */
+const WRITTEN = [
+  SAMPLES,
+  ...['tags', 'dictionaries', 'dictionary_tags', 'streams', 'stream_dictionaries', 'coverage'],
+  ...['time_gaps', 'sequence_gaps', 'sequence_values', 'late_ranges', 'terms', 'archive_state'],
+];
+const READ = ['archive_format', 'samples', 'samples_with_marked', 'latest_values'];
+
+/** Makes everything of version 1, in the schema of the search path. */
+export function createTables(): string {
+  return `
+CREATE TABLE archive_format (version integer NOT NULL, is_hypertable boolean NOT NULL);
+CREATE TABLE archive_state (
+  generation bigint NOT NULL, writer_pid integer, writer_started timestamptz, kernel_epoch bigint NOT NULL);
+INSERT INTO archive_state VALUES (0, NULL, NULL, 0);
+CREATE TABLE tags (
+  id integer PRIMARY KEY, site text NOT NULL, name text NOT NULL, process text NOT NULL,
+  station text NOT NULL, class text NOT NULL, type text NOT NULL, unit text NOT NULL,
+  formerly text[] NOT NULL, scan_ms double precision);
+CREATE TABLE dictionaries (
+  id integer PRIMARY KEY, hash text NOT NULL, content text NOT NULL, bytes bytea NOT NULL);
+CREATE TABLE dictionary_tags (
+  dictionary integer NOT NULL, tag_index integer NOT NULL, tag integer NOT NULL,
+  PRIMARY KEY (dictionary, tag_index));
+CREATE INDEX ON dictionary_tags (tag);
+CREATE TABLE streams (
+  id integer PRIMARY KEY, stream_id text COLLATE "C" NOT NULL, boot_id text NOT NULL,
+  started_time timestamptz NOT NULL, previous jsonb, site text NOT NULL, process text NOT NULL,
+  instance integer NOT NULL, observed_until timestamptz NOT NULL, ended_time timestamptz,
+  ended_sequence bigint, rows_from timestamptz, rows_to timestamptz);
+CREATE TABLE stream_dictionaries (
+  stream integer NOT NULL, dictionary integer NOT NULL, PRIMARY KEY (stream, dictionary));
+CREATE TABLE coverage (
+  stream integer NOT NULL, first_sequence bigint NOT NULL, last_sequence bigint NOT NULL,
+  state text NOT NULL, PRIMARY KEY (stream, first_sequence)) WITH (fillfactor = 50);
+CREATE TABLE time_gaps (
+  stream integer NOT NULL, sequence bigint NOT NULL, received_time timestamptz NOT NULL, station text,
+  tags text[] NOT NULL, from_time timestamptz NOT NULL, to_time timestamptz NOT NULL, reason text NOT NULL,
+  count bigint, raw_from_time timestamptz NOT NULL, raw_to_time timestamptz NOT NULL,
+  is_one_clock boolean NOT NULL);
+CREATE INDEX ON time_gaps (stream, to_time);
+CREATE TABLE sequence_gaps (
+  stream integer NOT NULL, received_time timestamptz NOT NULL, first_sequence bigint NOT NULL,
+  last_sequence bigint NOT NULL, reason text NOT NULL, from_time timestamptz NOT NULL,
+  to_time timestamptz NOT NULL, count_at_most bigint NOT NULL);
+CREATE INDEX ON sequence_gaps (stream, to_time);
+CREATE TABLE sequence_values (
+  stream integer NOT NULL, name text NOT NULL, first_sequence bigint NOT NULL,
+  last_sequence bigint NOT NULL, value bigint NOT NULL, PRIMARY KEY (stream, name, first_sequence));
+CREATE TABLE late_ranges (
+  id bigint PRIMARY KEY, site text NOT NULL, process text NOT NULL, station text NOT NULL,
+  from_time timestamptz NOT NULL, to_time timestamptz NOT NULL, since timestamptz NOT NULL,
+  completed_time timestamptz NOT NULL, is_announced boolean NOT NULL);
+CREATE TABLE terms (
+  site text NOT NULL, process text NOT NULL, term bigint NOT NULL, holder integer NOT NULL,
+  PRIMARY KEY (site, process));`;
+}
+
+/**
+ * The samples: one typed column for each type of value, of which at most one is set; without a unique index,
+ * because the coverage of the streams already tells what is new. The first index is for questions about a
+ * tag. The second one is a few pages and finds rows by their stream, which clock fixes and comparisons of
+ * instances need. `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot hold. `timescale`: the
+ * schema of TimescaleDB where the database has it.
+ */
+export function createSamples(timescale: string | null): string {
+  const partitioned = timescale === null ? ' PARTITION BY RANGE (source_time)' : '';
+  const hypertable = `
+SELECT ${identifier(timescale ?? '')}.create_hypertable('${SAMPLES}', 'source_time',
+  chunk_time_interval => interval '7 days', create_default_indexes => false);`;
+  return `
+CREATE TABLE ${SAMPLES} (
+  source_time timestamptz NOT NULL, received_time timestamptz NOT NULL, quality bigint NOT NULL,
+  sequence bigint NOT NULL, tag integer NOT NULL, stream integer NOT NULL, value_float double precision,
+  value_int bigint, device_time timestamptz, flags smallint NOT NULL, value_bool boolean, value_text text,
+  value_bytes bytea)${partitioned};
+CREATE INDEX ON ${SAMPLES} (tag, source_time);
+CREATE INDEX ON ${SAMPLES} USING brin (stream, source_time) WITH (pages_per_range = 32);
+${timescale === null ? '' : hypertable}`;
+}
+
+/** What only the owner may do, for whoever may write: months are made and dropped. */
+export function createFunctions(schema: string, timescale: string | null): string {
+  const setting = `LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${identifier(schema)}, pg_temp`;
+  const month = `${SAMPLES}_`;
+  const bounds = `date_trunc('month', moment AT TIME ZONE 'UTC')`;
+  return `
+CREATE OR REPLACE FUNCTION add_samples_month(moment timestamptz) RETURNS void ${setting} AS $body$
+DECLARE
+  first timestamp := ${bounds};
+  name text := '${month}' || to_char(first, 'YYYY_MM');
+BEGIN
+  IF ${timescale !== null} OR to_regclass(quote_ident(name)) IS NOT NULL THEN RETURN; END IF;
+  EXECUTE format('CREATE TABLE %I (LIKE ${SAMPLES})', name);
+  EXECUTE format('ALTER TABLE ${SAMPLES} ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
+    first AT TIME ZONE 'UTC', (first + interval '1 month') AT TIME ZONE 'UTC');
+END $body$;
+CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz) RETURNS integer ${setting} AS $body$
+DECLARE
+  month text;
+  dropped integer := 0;
+BEGIN
+  ${timescale === null ? dropMonths(month, bounds) : dropChunks(timescale)}
+  RETURN dropped;
+END $body$;
+REVOKE ALL ON FUNCTION add_samples_month(timestamptz), drop_samples_before(timestamptz) FROM PUBLIC;`;
+}
+
+function dropMonths(month: string, bounds: string): string {
+  return `FOR month IN
+    SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = '${SAMPLES}'::regclass
+      AND to_date(substr(c.relname, ${month.length + 1}), 'YYYY_MM') < ${bounds} ORDER BY 1
+  LOOP
+    EXECUTE format('DROP TABLE %I', month);
+    dropped := dropped + 1;
+  END LOOP;`;
+}
+
+function dropChunks(timescale: string): string {
+  return `SELECT count(*) INTO dropped
+    FROM ${identifier(timescale)}.drop_chunks('${SAMPLES}', older_than => moment);`;
+}
+
+/** What a Kernel needs that is not the owner, and no more. */
+export function grantTo(schema: string, user: string): string {
+  const name = identifier(user);
+  return `
+GRANT USAGE ON SCHEMA ${identifier(schema)} TO ${name};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ${WRITTEN.join(', ')} TO ${name};
+GRANT SELECT ON ${READ.join(', ')} TO ${name};
+GRANT EXECUTE ON FUNCTION add_samples_month(timestamptz), drop_samples_before(timestamptz) TO ${name};`;
+}
+
+/**
+ * The views for people who write SQL: names instead of numbers. `samples` has what there is to see,
+ * `samples_with_marked` also the rows that another instance tells better, `latest_values` of each tag the
+ * newest row by source time. A column that is not asked for costs nothing.
+ */
+export function createViews(): string {
+  const shown = `WHERE ${NOT_MARKED}`;
+  const former = 'SELECT 1 FROM tags n WHERE n.site = t.site AND t.name = ANY (n.formerly)';
+  const newest = `SELECT * FROM ${SAMPLES} r WHERE r.tag = t.id AND ${NOT_MARKED}
+    ORDER BY r.source_time DESC, r.stream DESC, r.sequence DESC LIMIT 1`;
+  const from = `${SAMPLES} r JOIN tags t ON t.id = r.tag JOIN streams s ON s.id = r.stream`;
+  return `
+CREATE OR REPLACE VIEW samples AS SELECT ${viewColumns()} FROM ${from} ${shown};
+CREATE OR REPLACE VIEW samples_with_marked AS SELECT ${viewColumns()} FROM ${from};
+CREATE OR REPLACE VIEW latest_values AS SELECT ${viewColumns()}
+FROM tags t CROSS JOIN LATERAL (${newest}) r JOIN streams s ON s.id = r.stream WHERE NOT EXISTS (${former});`;
+}
+
+function viewColumns(): string {
+  const causes = `ARRAY[${SAMPLE_CAUSES.map(literal).join(', ')}]`;
+  const isDeviceTimed = `r.flags & ${FLAGS_DEVICE_TIMED} <> 0`;
+  const step = (name: string): string => `coalesce((SELECT v.value FROM sequence_values v
+    WHERE v.stream = r.stream AND v.name = '${name}'
+      AND r.sequence BETWEEN v.first_sequence AND v.last_sequence), 0)`;
+  return `t.site, t.process, t.station, t.name AS tag, r.source_time,
+  r.value_bool, r.value_int, r.value_float, r.value_text,
+  CASE WHEN r.quality < 1073741824 THEN 'good' WHEN r.quality < 2147483648 THEN 'uncertain' ELSE 'bad' END
+    AS severity,
+  r.quality AS quality_code,
+  (${causes})[((r.flags >> ${ENTRY_CAUSE_SHIFT}) & ${CAUSE_MASK}) + 1] AS cause,
+  r.received_time, CASE WHEN ${isDeviceTimed} THEN r.source_time ELSE r.device_time END AS device_time,
+  CASE WHEN ${isDeviceTimed} THEN r.source_time
+    ELSE r.source_time - ${step('clock-offset')} * interval '1 microsecond' END AS raw_time,
+  s.stream_id AS stream, r.sequence, ${step('term')} AS term,
+  (r.flags >> ${FLAGS_MARKS_SHIFT})::integer AS marks`;
+}

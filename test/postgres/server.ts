@@ -1,0 +1,189 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import { freePort, sleep, until } from '../integration/support/until.ts';
+
+/** Where Debian puts the programs of each version. */
+const VERSIONS = '/usr/lib/postgresql';
+
+/** Who runs the server: it refuses root. */
+const USER = 'nobody';
+const GROUP = 'nogroup';
+
+const START_MAX_MS = 60_000;
+
+/** Directory of the programs of the newest PostgreSQL here, or why there is none. */
+function programs(): { readonly directory: string } | { readonly missing: string } {
+  const versions = existsSync(VERSIONS) ? readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a)) : [];
+  const found = versions
+    .map((version) => join(VERSIONS, version, 'bin'))
+    .find((each) => existsSync(join(each, 'initdb')));
+  if (found === undefined) return { missing: 'the Debian package postgresql is not installed' };
+  if (process.getuid?.() !== 0) return { directory: found };
+  return spawnSync('setpriv', ['--version']).status === 0
+    ? { directory: found }
+    : { missing: 'root cannot run PostgreSQL, and setpriv is not here' };
+}
+
+/** Why no server can be started here; `null`: one can. */
+export const NO_POSTGRES: string | null = (() => {
+  const found = programs();
+  return 'missing' in found ? found.missing : null;
+})();
+
+export interface ServerOptions {
+  /** Lines of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+  /** Directory of the data; a temporary one if not given. Must belong to whoever runs the server. */
+  readonly directory?: string;
+}
+
+/** A PostgreSQL server of its own, on a socket and a port of the loopback; `postgres` may do everything. */
+export class PostgresServer implements AsyncDisposable {
+  readonly directory: string;
+  readonly port: number;
+  readonly #bin: string;
+  readonly #isOwnDirectory: boolean;
+  #child: ChildProcess | null = null;
+  #output = '';
+
+  private constructor(parts: { bin: string; directory: string; port: number; isOwnDirectory: boolean }) {
+    this.#bin = parts.bin;
+    this.directory = parts.directory;
+    this.port = parts.port;
+    this.#isOwnDirectory = parts.isOwnDirectory;
+  }
+
+  /** Makes the data and starts. */
+  static async start({ settings = {}, directory }: ServerOptions = {}): Promise<PostgresServer> {
+    const found = programs();
+    if ('missing' in found) throw new Error(found.missing);
+    const place = directory ?? ownedDirectory();
+    const server = new PostgresServer({
+      ...{ bin: found.directory, directory: place, port: await freePort() },
+      isOwnDirectory: directory === undefined,
+    });
+    asServer(join(found.directory, 'initdb'), [
+      ...['-D', server.#data, '-U', 'postgres', '--no-sync', '-E', 'UTF8', '--locale', 'C.UTF-8'],
+      ...['--auth-local=trust', '--auth-host=scram-sha-256'],
+    ]);
+    const lines = Object.entries({ shared_buffers: '32MB', max_connections: 40, ...settings });
+    writeFileSync(
+      join(server.#data, 'postgresql.auto.conf'),
+      lines.map(([name, value]) => `${name} = '${value}'\n`).join(''),
+    );
+    await server.restart();
+    return server;
+  }
+
+  get #data(): string {
+    return join(this.directory, 'data');
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** What the server wrote to its log. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Starts it again after `kill`. */
+  async restart(): Promise<void> {
+    // What a killed server left behind: its children end by themselves, a moment later.
+    const args = ['-D', this.#data, '-k', this.directory, '-p', String(this.port)];
+    const endMs = performance.now() + START_MAX_MS;
+    for (;;) {
+      const child = spawnServer(join(this.#bin, 'postgres'), [...args, '-c', 'listen_addresses=127.0.0.1']);
+      let isOver = false;
+      child.once('close', () => {
+        isOver = true;
+      });
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        this.#output += text;
+      });
+      this.#child = child;
+      await until('the server to start', () => isOver || this.isReady(), START_MAX_MS);
+      if (!isOver) return;
+      if (performance.now() > endMs) throw new Error(`PostgreSQL does not start: ${this.#output}`);
+      await sleep(200);
+    }
+  }
+
+  isReady(): boolean {
+    return spawnSync(join(this.#bin, 'pg_isready'), ['-q', ...this.#place]).status === 0;
+  }
+
+  /** SIGTERM waits for clients, SIGINT ends them, SIGKILL is a crash. Resolves when it is gone. */
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null) return;
+    const over = new Promise((resolve) => child.once('close', resolve));
+    child.kill(signal);
+    await over;
+  }
+
+  /** Rows of statements as a superuser, columns parted by |. */
+  sql(text: string, database = 'postgres', user = 'postgres'): string[] {
+    const done = spawnSync(
+      join(this.#bin, 'psql'),
+      [...this.#place, '-U', user, '-d', database, '-v', 'ON_ERROR_STOP=1', '-qAtX'],
+      { input: text, encoding: 'utf8' },
+    );
+    if (done.status !== 0) throw new Error(done.stderr);
+    return done.stdout.split('\n').filter((line) => line !== '');
+  }
+
+  /** What a Kernel needs to work here as a superuser, over the socket. */
+  config(more: Partial<PostgresArchiveConfig> = {}): PostgresArchiveConfig {
+    return {
+      ...{ kind: 'postgres', directory: this.directory, database: 'postgres', schema: 'kom' },
+      hosts: [{ host: this.directory, port: this.port }],
+      login: { user: 'postgres', password: null },
+      ...{ owner: null, tls: null, connectTimeoutMs: 5000, answerTimeoutMs: 30_000, retentionMs: null },
+      ...more,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill('SIGINT');
+    if (this.#isOwnDirectory) rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  get #place(): string[] {
+    return ['-h', this.directory, '-p', String(this.port)];
+  }
+}
+
+/** A temporary directory that whoever runs the server may use. */
+export function ownedDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'kom-pg-'));
+  own(directory);
+  return directory;
+}
+
+/** Gives a directory to whoever runs the server; everybody may pass through to its socket. */
+export function own(directory: string): void {
+  chmodSync(directory, 0o755);
+  if (process.getuid?.() === 0) execFileSync('chown', [`${USER}:${GROUP}`, directory]);
+}
+
+function command(program: string, args: readonly string[]): [string, string[]] {
+  return process.getuid?.() === 0
+    ? ['setpriv', [`--reuid=${USER}`, `--regid=${GROUP}`, '--clear-groups', program, ...args]]
+    : [program, [...args]];
+}
+
+function asServer(program: string, args: readonly string[]): void {
+  const [file, all] = command(program, args);
+  execFileSync(file, all, { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+function spawnServer(program: string, args: readonly string[]): ChildProcess {
+  const [file, all] = command(program, args);
+  return spawn(file, all, { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
+}
