@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { realWorld } from '../../src/cli/world.ts';
+import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';
+import {
+  allOf,
+  blockOf,
+  DICTIONARY,
+  gapOf,
+  HASH,
+  STREAM,
+  sampleOf,
+  streamOf,
+  T0,
+  transactionOf,
+} from '../../src/world/archive.fixture.ts';
+import type { Archive, ArchiveTransaction } from '../../src/world/archive.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { until } from '../integration/support/until.ts';
+import { CommitCutter, type Cut } from '../postgres/cutter.ts';
+import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
+
+if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
+
+const { clock } = realWorld({ level: 'silent', name: 'test' });
+const UNAVAILABLE = { code: 'KOM_ARCHIVE_UNAVAILABLE' };
+
+describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
+  let server: PostgresServer;
+  let schemas = 0;
+  let config: PostgresArchiveConfig;
+  beforeAll(async () => {
+    server = await PostgresServer.start({ settings: { synchronous_commit: 'off', wal_writer_delay: '10s' } });
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+  beforeEach(() => {
+    config = server.config({ schema: `kom_${++schemas}` });
+  });
+
+  const open = async (more: Partial<PostgresArchiveConfig> = {}): Promise<Archive> => {
+    const archive = await openPostgresArchive({ config: { ...config, ...more }, clock, log: silentLog });
+    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
+    return archive;
+  };
+  const samples = (first: number, count: number): ArchiveTransaction =>
+    transactionOf({
+      streams: [streamOf()],
+      blocks: [
+        blockOf(
+          first,
+          Array.from({ length: count }, (_, i) => sampleOf((first + i) * 1000, first + i)),
+        ),
+      ],
+      observed: [{ streamId: STREAM, untilUs: T0 + first }],
+    });
+  const everything = async (archive: Archive): Promise<number[]> =>
+    (await archive.samples(allOf('P1.a'))).map(({ sequence }) => sequence);
+  const numbers = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
+  /** As the Kernel does: the same transaction again until it is taken. */
+  const persist = async (archive: Archive, transaction: ArchiveTransaction): Promise<number> => {
+    for (let refused = 0; ; refused++) {
+      try {
+        await archive.commit(transaction);
+        return refused;
+      } catch (error) {
+        expect(error).toMatchObject(UNAVAILABLE);
+        await clock.sleep(100);
+      }
+    }
+  };
+
+  test.each<Cut>(['before', 'after', 'freeze'])(
+    'a connection cut %s its COMMIT: what became of it is found out, and nothing is in twice',
+    async (cut) => {
+      await using cutter = await CommitCutter.start(`${server.directory}/.s.PGSQL.${server.port}`);
+      const hosts = [{ host: '127.0.0.1', port: cutter.port }];
+      const archive = await open({ hosts, answerTimeoutMs: 1500 });
+      await archive.commit(samples(1, 10));
+      for (const [first, gap] of [
+        [11, 100],
+        [21, 200],
+      ] as const) {
+        const transaction = { ...samples(first, 10), gaps: [gapOf(gap, gap + 5)] };
+        cutter.next(cut);
+        const error = await archive.commit(transaction).catch((thrown: unknown) => thrown);
+        expect(error).toMatchObject(UNAVAILABLE);
+        const after = (await archive.coverage(STREAM))[0]?.last;
+        expect(after, 'coverage tells').toBe(cut === 'after' ? first + 9 : first - 1);
+        await archive.commit(transaction);
+      }
+      expect(cutter.made).toBe(2);
+      expect(await everything(archive)).toEqual(numbers(30));
+      expect((await archive.stat()).samples).toBe(30);
+      expect(await archive.gaps(allOf('P1.a'))).toHaveLength(2);
+      await archive.close();
+    },
+  );
+
+  test.each([
+    ['one role, which may end its own sessions', 'postgres'],
+    ['two roles', 'other_kernel'],
+  ])('two Kernels that write into one archive by mistake double nothing: %s', async (_, user) => {
+    if (user !== 'postgres') server.sql(`CREATE ROLE ${user} LOGIN SUPERUSER`);
+    const [one, other] = [await open(), await open({ login: { user, password: null } })];
+    for (let first = 1; first < 200; first += 10) {
+      const both = [persist(one, samples(first, 15)), persist(other, samples(first + 5, 15))];
+      await Promise.all(both);
+    }
+    await Promise.all([one.close(), other.close()]);
+    const again = await open();
+    expect((await again.coverage(STREAM)).map(({ first, last }) => [first, last])).toEqual([[1, 210]]);
+    expect(await everything(again)).toEqual(numbers(210));
+    expect((await again.stat()).samples).toBe(210);
+    await again.close();
+  });
+
+  test('a server that is killed: what was committed is there, though its own default is not to wait', async () => {
+    const archive = await open();
+    let last = 0;
+    for (let round = 0; round < 3; round++) {
+      await archive.commit(samples(last + 1, 100));
+      last += 100;
+      await server.kill('SIGKILL');
+      const waiting = persist(archive, samples(last + 1, 50));
+      await expect(archive.samples(allOf('P1.a'))).rejects.toMatchObject(UNAVAILABLE);
+      await server.restart();
+      expect(await waiting).toBeGreaterThan(0);
+      last += 50;
+      expect(await everything(archive)).toEqual(numbers(last));
+    }
+    await archive.close();
+  });
+
+  test('a server that takes no writes: questions are answered, and it goes on by itself', async () => {
+    const archive = await open();
+    await archive.commit(samples(1, 10));
+    const readOnly = (value: string): void => {
+      server.sql(`ALTER SYSTEM SET default_transaction_read_only = ${value}`);
+      server.sql('SELECT pg_reload_conf()');
+    };
+    readOnly('on');
+    await until('a refusal', () =>
+      archive.raiseKernelEpoch(1).then(
+        () => false,
+        () => true,
+      ),
+    );
+    await expect(archive.commit(samples(11, 10))).rejects.toMatchObject(UNAVAILABLE);
+    expect(archive.lastError).toContain('takes no writes');
+    expect(await everything(archive)).toEqual(numbers(10));
+    expect(await archive.tags()).toHaveLength(3);
+    readOnly('off');
+    await persist(archive, samples(11, 10));
+    expect(archive.lastError).toBeNull();
+    expect(await everything(archive)).toEqual(numbers(20));
+    await archive.close();
+  });
+
+  test('a refusal in the middle of a COPY leaves nothing, and the session goes on', async () => {
+    const archive = await open();
+    await archive.commit(samples(1, 10));
+    const [pid] = server.sql(`SELECT writer_pid FROM ${config.schema}.archive_state`);
+    server.sql(`ALTER TABLE ${config.schema}.sample_rows ADD CONSTRAINT few CHECK (sequence < 15)`);
+    await expect(archive.commit(samples(11, 10))).rejects.toMatchObject(UNAVAILABLE);
+    expect((await archive.coverage(STREAM))[0]?.last).toBe(10);
+    server.sql(`ALTER TABLE ${config.schema}.sample_rows DROP CONSTRAINT few`);
+    await archive.commit(samples(11, 10));
+    expect(await everything(archive)).toEqual(numbers(20));
+    expect(server.sql(`SELECT writer_pid FROM ${config.schema}.archive_state`)).toEqual([pid]);
+    await archive.close();
+  });
+
+  test('a Kernel starts before its database does', async () => {
+    await server.kill('SIGINT');
+    const archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await expect(archive.kernelEpoch()).rejects.toMatchObject(UNAVAILABLE);
+    await expect(archive.coverage(STREAM)).rejects.toMatchObject(UNAVAILABLE);
+    expect(archive.lastError).toContain('.s.PGSQL');
+    await server.restart();
+    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
+    await archive.commit(samples(1, 5));
+    expect(await everything(archive)).toEqual(numbers(5));
+    expect(archive.lastError).toBeNull();
+    await archive.close();
+  });
+});
