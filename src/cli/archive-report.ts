@@ -1,7 +1,9 @@
 import type { KernelConfig } from '../config/model.ts';
-import { formatDuration, formatSize } from '../domain/units.ts';
+import { formatSize } from '../domain/units.ts';
 import { FAILOVER_FINDING } from '../kernel/archive/postgres/durability.ts';
 import { formatAddress } from '../world/transport.ts';
+
+const DAY_MS = 86_400_000;
 
 /** What `kom check` says of the archive of a Kernel. */
 export function* archiveLines(archive: KernelConfig['archive']): Generator<string> {
@@ -17,7 +19,7 @@ export function* archiveLines(archive: KernelConfig['archive']): Generator<strin
   yield `  as ${login.user}, ${maker}`;
   yield retentionMs === null
     ? '  nothing is ever dropped'
-    : `  months older than ${formatDuration(retentionMs)} are dropped`;
+    : `  months older than ${Math.floor(retentionMs / DAY_MS)} d are dropped`;
 }
 
 /** What a person should know who has only the file; the Kernel asks the server when it starts. */

@@ -116,6 +116,26 @@ describe('kom check', () => {
     expect((await run('check', '--kernel', 'examples/site-small.json')).code).toBe(2);
   });
 
+  it('of a Kernel with a database says what a failover can cost, and no secret', async () => {
+    const { code, lines, notes } = await run('check', '--kernel', 'examples/kernel-postgres.json');
+    expect(code).toBe(0);
+    const place = 'archive postgres: database kom, schema kom at db1.plant:5432, then db2.plant:5432, TLS';
+    expect(lines).toContain(place);
+    expect(lines).toContain('  as kom_writer, tables made by kom_owner');
+    expect(lines).toContain('  months older than 366 d are dropped');
+    expect(notes).toContainEqual(expect.stringContaining('can lose what agents were told is archived'));
+    expect(notes).toContainEqual(expect.stringContaining('KOM_DATABASE_PASSWORD is not set'));
+    const file = join(directory, 'kernel.json');
+    const password = { file: join(directory, 'password') };
+    writeFileSync(password.file, 'geheim');
+    const postgres = { hosts: ['localhost'], user: 'kom', password };
+    writeFileSync(file, JSON.stringify({ archive: { kind: 'postgres', postgres } }));
+    const json = await run('check', '--kernel', file, '--json');
+    expect(json.lines.join()).toContain('"password":"(hidden)"');
+    expect(json.lines.join()).not.toContain('geheim');
+    expect(JSON.parse(json.lines.join())).toMatchObject({ ok: true, warnings: [] });
+  });
+
   it('warns of a line that has too much to do', async () => {
     const site = join(directory, 'site.json');
     const tags = { a: { address: 0, type: 'float32', scan: '10ms' } };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveKernelConfig } from './load.ts';
+import { loadKernelConfig, resolveKernelConfig } from './load.ts';
 
 describe('the Kernel file', () => {
   it('has defaults for everything', () => {
@@ -30,5 +30,69 @@ describe('the Kernel file', () => {
   it('has all its mistakes named', () => {
     const raw = { listen: 'nowhere:x', archive: { kind: 'oracle', memoryLimit: '1' }, extra: 1 };
     expect(() => resolveKernelConfig(raw, { directory: '/' })).toThrow('4 problems');
+  });
+
+  describe('with a database', () => {
+    const postgres = { hosts: ['/run/postgresql', 'db1', '[fd00::5]:5433'], user: 'kom', insecure: true };
+    const load = (more: object, archive: object = {}, secretsOptional = false) =>
+      resolveKernelConfig(
+        { archive: { kind: 'postgres', ...archive, postgres: { ...postgres, ...more } } },
+        {
+          ...{ directory: '/etc/kom', secretsOptional },
+          environment: (name) => (name === 'PW' ? 'secret' : undefined),
+          readFile: (path) => `of ${path}\n`,
+        },
+      );
+
+    it('has hosts in their order, secrets from elsewhere, and defaults', () => {
+      const owner = { user: 'owner', password: { file: './pw' } };
+      const { config, problems } = load({ password: { env: 'PW' }, owner, retention: '400d' });
+      expect(config.archive).toEqual({
+        ...{ kind: 'postgres', directory: '/etc/kom/data/kernel', database: 'kom', schema: 'kom' },
+        hosts: [
+          { host: '/run/postgresql', port: 5432 },
+          { host: 'db1', port: 5432 },
+          { host: 'fd00::5', port: 5433 },
+        ],
+        login: { user: 'kom', password: 'secret' },
+        owner: { user: 'owner', password: 'of /etc/kom/pw' },
+        ...{ tls: null, connectTimeoutMs: 5000, answerTimeoutMs: 30_000, retentionMs: 400 * 86_400_000 },
+      });
+      expect(problems.map(({ path }) => path)).toEqual([
+        '$.archive.postgres.hosts[1]',
+        '$.archive.postgres.hosts[2]',
+      ]);
+    });
+
+    it('needs TLS or a word where others can read the link', () => {
+      expect(() => load({ insecure: false })).toThrow('2 problems');
+      const { config, problems } = load({ insecure: false, tls: { ca: './ca.pem' } });
+      expect(problems).toEqual([]);
+      expect(config.archive).toMatchObject({ tls: { ca: '/etc/kom/ca.pem', certificate: null, key: null } });
+      expect(() => load({ tls: { key: './key.pem' } })).toThrow('go together');
+    });
+
+    it('has its mistakes named; a missing secret is one only when it is needed', () => {
+      expect(() => load({ password: { env: 'NONE' } })).toThrow('NONE is not set');
+      expect(load({ password: { env: 'NONE' } }, {}, true).problems).toContainEqual({
+        path: '$.archive.postgres.password',
+        message: 'the environment variable NONE is not set',
+      });
+      expect(() => load({ password: 'secret' })).toThrow('never the secret itself');
+      expect(() => load({}, { memoryLimit: '64MB' })).toThrow('is of the embedded archive');
+      expect(() => load({}, { kind: 'embedded' })).toThrow('the archive is embedded');
+      expect(() => load({ hosts: ['a b'] })).toThrow('host:port');
+      expect(() => resolveKernelConfig({ archive: { kind: 'postgres' } }, { directory: '/' })).toThrow(
+        'hosts and user',
+      );
+    });
+
+    it('is that of the example', async () => {
+      const { config, problems } = await loadKernelConfig('examples/kernel-postgres.json', {
+        secretsOptional: true,
+      });
+      expect(config.archive).toMatchObject({ kind: 'postgres', owner: { user: 'kom_owner' } });
+      expect(problems).toHaveLength(2);
+    });
   });
 });

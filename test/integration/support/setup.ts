@@ -39,6 +39,8 @@ export interface SetupOptions {
   /** Clocks of the machine of an agent in this process. */
   readonly agentClock?: Clock;
   readonly clock?: ClockMode;
+  /** `archive` of the Kernel file, in place of the embedded one. */
+  readonly archive?: unknown;
   /** Other Kernels of the site file, before the one of the cable. */
   readonly kernels?: readonly Address[];
 }
@@ -94,7 +96,7 @@ export class Setup implements AsyncDisposable {
     const { site } = await loadSite(
       writeSiteFile(directory, { store, clock, kernels, modbusPort, opcuaPort }),
     );
-    writeKernelFile(directory, kernelAddress);
+    writeKernelFile(directory, kernelAddress, options.archive);
     return new Setup(options, { directory, site, cable, kernelAddress });
   }
 
@@ -175,8 +177,8 @@ export class Setup implements AsyncDisposable {
   }
 
   /** `kom kernel` of the Kernel file. */
-  async spawnKernel(startMaxMs?: number): Promise<Kom> {
-    const kernel = this.#spawn(['kernel', this.file('kernel.json')]);
+  async spawnKernel(startMaxMs?: number, env: Readonly<Record<string, string>> = {}): Promise<Kom> {
+    const kernel = this.#spawn(['kernel', this.file('kernel.json')], env);
     await kernel.untilLog('Kernel listens', startMaxMs);
     return kernel;
   }

@@ -108,12 +108,16 @@ export function writeSiteFile(directory: string, options: SmallSiteOptions): str
   return file;
 }
 
-/** Writes the file of a Kernel that listens on an address. */
-export function writeKernelFile(directory: string, listen: Address): string {
+/** Writes the file of a Kernel that listens on an address, with the embedded archive or another one. */
+export function writeKernelFile(
+  directory: string,
+  listen: Address,
+  archive: unknown = { kind: 'embedded', directory: './archive', memoryLimit: '128MB' },
+): string {
   const file = join(directory, 'kernel.json');
   const config = {
     listen: formatAddress(listen),
-    archive: { kind: 'embedded', directory: './archive', memoryLimit: '128MB' },
+    archive,
     controlSocket: './kernel.sock',
   };
   writeFileSync(file, JSON.stringify(config, null, 2));

@@ -1,0 +1,312 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { realWorld } from '../../src/cli/world.ts';
+import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
+import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';
+import {
+  allOf,
+  blockOf,
+  DICTIONARY,
+  gapOf,
+  HASH,
+  sampleOf,
+  streamOf,
+  T0,
+  transactionOf,
+} from '../../src/world/archive.fixture.ts';
+import type { Archive } from '../../src/world/archive.ts';
+import { silentLog } from '../../src/world/log.ts';
+import { keptLog } from '../integration/support/log.ts';
+import { until } from '../integration/support/until.ts';
+import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
+
+if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
+
+const { clock } = realWorld({ level: 'silent', name: 'test' });
+const MANUAL = readFileSync(join(import.meta.dirname, '../../docs/POSTGRESQL.md'), 'utf8');
+const DAY_US = 86_400_000_000;
+
+/** The statements behind a mark of the manual. */
+function manualSql(mark: string): string {
+  const found = new RegExp(`<!-- ${mark} -->\\n\`\`\`sql\\n([^\`]+)\`\`\``).exec(MANUAL);
+  if (found?.[1] === undefined) throw new Error(`the manual has no ${mark}`);
+  return found[1];
+}
+
+describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
+  let server: PostgresServer;
+  let schemas = 0;
+  let config: PostgresArchiveConfig;
+  beforeAll(async () => {
+    server = await PostgresServer.start({ settings: { fsync: 'off' } });
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+  beforeEach(() => {
+    config = server.config({ schema: `kom_${++schemas}` });
+  });
+
+  const fill = async (archive: Archive): Promise<void> => {
+    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
+    const values = [
+      1.5,
+      -0,
+      Number.NaN,
+      true,
+      2n ** 63n - 1n,
+      'a "text",\nof two lines',
+      '',
+      'NUL \u0000',
+      null,
+    ];
+    await archive.commit(
+      transactionOf({
+        streams: [streamOf()],
+        blocks: [
+          blockOf(1, [
+            ...values.map((value, i) => sampleOf(i * 1000, value, { tagIndex: i % 2 })),
+            sampleOf(DAY_US * 20, 7, { quality: 0x80_00_00_00, deviceTimeUs: T0 }),
+          ]),
+        ],
+        gaps: [gapOf(50, 60)],
+      }),
+    );
+  };
+
+  test('the roles of the manual have the rights that the archive needs, and no more', async () => {
+    server.sql(manualSql('roles'));
+    server.sql(manualSql('schema'), 'kom');
+    const hosts = [{ host: '127.0.0.1', port: server.port }];
+    const login = { user: 'kom_writer', password: 'change me 2' };
+    const owner = { user: 'kom_owner', password: 'change me 1' };
+    const manual = { ...config, hosts, database: 'kom', schema: 'kom', login };
+    const open = (more: Partial<PostgresArchiveConfig> = {}) =>
+      openPostgresArchive({ config: { ...manual, ...more }, clock, log: silentLog });
+    // Who may only write rows cannot make the tables, and says so.
+    await expect(open()).rejects.toMatchObject({
+      code: 'KOM_ARCHIVE_UNAVAILABLE',
+      message: expect.stringContaining('permission denied'),
+    });
+    await (await open({ owner })).close();
+    const archive = await open({ retentionMs: 86_400_000 });
+    await fill(archive);
+    await archive.commit(
+      transactionOf({
+        clockFixes: [
+          { streamId: streamOf().streamId, firstSequence: 1, lastSequence: 3, offsetUs: DAY_US * 40 },
+        ],
+        blocks: [{ ...blockOf(4, [sampleOf(3000, false, { tagIndex: 1 })]), repair: true }],
+      }),
+    );
+    await archive.raiseKernelEpoch(3);
+    await archive.raiseTerm({ site: 'S', process: 'KomA', term: 5, holder: 1 });
+    expect((await archive.stat()).samples).toBe(10);
+    await archive.close();
+    const asRole = (role: string, sql: string) => server.sql(sql, 'kom', role);
+    for (const sql of [
+      'DROP TABLE kom.sample_rows',
+      'CREATE TABLE kom.mine (x integer)',
+      'CREATE TABLE public.mine (x integer)',
+      'ALTER TABLE kom.tags ADD COLUMN x integer',
+      'TRUNCATE kom.sample_rows',
+      'UPDATE kom.archive_format SET version = 9',
+      'CREATE SCHEMA mine',
+    ]) {
+      expect(() => asRole('kom_writer', sql), sql).toThrow(/permission denied|must be owner/);
+    }
+    expect(() => asRole('kom_reader', 'SELECT * FROM kom.samples')).toThrow('permission denied');
+    asRole('kom_owner', manualSql('reader'));
+    expect(asRole('kom_reader', 'SELECT count(*) FROM kom.samples')).toEqual(['10']);
+    expect(asRole('kom_reader', 'SELECT count(*) FROM kom.latest_values')).toEqual(['2']);
+    for (const sql of [
+      'SELECT * FROM kom.sample_rows',
+      'DELETE FROM kom.samples',
+      "SELECT kom.drop_samples_before('2100-01-01')",
+    ]) {
+      expect(() => asRole('kom_reader', sql), sql).toThrow(/permission denied|cannot delete from view/);
+    }
+    const wrong = open({ login: { ...login, password: 'wrong' } });
+    await expect(wrong).rejects.toThrow('password authentication failed');
+    const none = open({ login: { ...login, password: null } });
+    await expect(none).rejects.toThrow('asks for a password of kom_writer and the Kernel file names none');
+  });
+
+  test('views have the columns and types that a person expects, and the newest of each tag', async () => {
+    const archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await fill(archive);
+    const columns = (view: string): string[] =>
+      server.sql(`SELECT column_name || ' ' || data_type FROM information_schema.columns
+        WHERE table_schema = '${config.schema}' AND table_name = '${view}' ORDER BY ordinal_position`);
+    expect(columns('samples')).toEqual([
+      ...['site text', 'process text', 'station text', 'tag text', 'source_time timestamp with time zone'],
+      ...['value_bool boolean', 'value_int bigint', 'value_float double precision', 'value_text text'],
+      ...['severity text', 'quality_code bigint', 'cause text', 'received_time timestamp with time zone'],
+      ...['device_time timestamp with time zone', 'raw_time timestamp with time zone', 'stream text'],
+      ...['sequence bigint', 'term bigint', 'marks integer'],
+    ]);
+    expect(columns('samples_with_marked')).toEqual(columns('samples'));
+    expect(columns('latest_values')).toEqual(columns('samples'));
+    const of = (view: string) =>
+      server.sql(`SET timezone = 'UTC'; SELECT tag, source_time, value_float, value_text, severity, device_time
+        FROM ${config.schema}.${view} ORDER BY source_time, tag`);
+    expect(of('latest_values')).toEqual([
+      'P1.b|2026-11-22 12:00:00.007+00||NUL \ufffd|good|',
+      'P1.a|2026-12-12 12:00:00+00|7||bad|2026-11-22 12:00:00+00',
+    ]);
+    expect(of('samples')).toContain('P1.b|2026-11-22 12:00:00.007+00||NUL \ufffd|good|');
+    await archive.close();
+  });
+
+  test('who listens is told of a past range that was completed, once, also after a restart', async () => {
+    const told: unknown[] = [];
+    const listener = new Client({ host: server.directory, port: server.port, user: 'postgres' });
+    listener.on('notification', ({ payload }) => void told.push(JSON.parse(payload ?? '')));
+    await listener.connect();
+    await listener.query(`LISTEN ${config.schema}_late`);
+    let archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
+    const commit = (first: number, afterUs: number) =>
+      archive.commit({
+        ...transactionOf({ streams: [streamOf()], blocks: [blockOf(first, [sampleOf(first, 1)])] }),
+        receivedAtUs: T0 + afterUs,
+      });
+    const nothing = (afterUs: number) => archive.commit({ ...transactionOf({}), receivedAtUs: T0 + afterUs });
+    await commit(1, 3_600_000_000);
+    await commit(2, 3_601_000_000);
+    await archive.close();
+    archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await nothing(3_630_000_000);
+    await listener.query('SELECT 1');
+    expect(told).toEqual([]);
+    await commit(3, 3_700_000_000);
+    await nothing(3_800_000_000);
+    await nothing(3_900_000_000);
+    await until('two notifications', () => told.length === 2);
+    await listener.query('SELECT 1');
+    const range = { site: 'S', process: 'KomA', station: 'P1' };
+    expect(told).toEqual([
+      { ...range, from: '2026-11-22T12:00:00.000001Z', to: '2026-11-22T12:00:00.000003Z' },
+      { ...range, from: '2026-11-22T12:00:00.000003Z', to: '2026-11-22T12:00:00.000004Z' },
+    ]);
+    await listener.end();
+    await archive.close();
+  });
+
+  test('months that are wholly older than the retention are dropped, by the younger clock', async () => {
+    const nowUs = clock.wallUs();
+    const monthUs = 31 * DAY_US;
+    const retentionMs = (2 * monthUs) / 1000;
+    const bound = {
+      monotonicMs: () => clock.monotonicMs(),
+      sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms, signal),
+      schedule: (name: string, ms: number, run: () => void) => clock.schedule(name, ms, run),
+      repeat: (name: string, ms: number, run: () => void) => clock.repeat(name, ms, run),
+    };
+    const open = (ahead: number) => {
+      const wallUs = (): number => clock.wallUs() + ahead;
+      return openPostgresArchive({
+        config: { ...config, retentionMs },
+        clock: { ...bound, wallUs },
+        log: silentLog,
+      });
+    };
+    let archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
+    const ages = [5, 4, 3, 0];
+    const at = (age: number): number => nowUs - age * monthUs;
+    await archive.commit(
+      transactionOf({
+        streams: [streamOf()],
+        blocks: [
+          blockOf(
+            1,
+            ages.map((age) => sampleOf(at(age) - T0, age)),
+          ),
+        ],
+        gaps: [gapOf(50, 50, { fromUs: at(5), toUs: at(5) }), gapOf(60, 60, { fromUs: at(0), toUs: at(0) })],
+      }),
+    );
+    await archive.close();
+    const left = async () =>
+      (await archive.samples(allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 }))).map(({ value }) => value);
+    archive = await open(-4 * monthUs);
+    expect(await left(), 'the Kernel is behind').toEqual([5, 4, 3, 0]);
+    await archive.close();
+    archive = await open(1000 * monthUs);
+    expect(await left(), 'the Kernel is ahead').toEqual([0]);
+    expect(await archive.gaps(allOf('P1.a', { toUs: nowUs * 2 }))).toHaveLength(1);
+    const tables = server.sql(`SELECT count(*) FROM pg_inherits
+      WHERE inhparent = '${config.schema}.sample_rows'::regclass`);
+    expect(tables).toEqual(['1']);
+    // What was dropped is not asked for again, and its month can be made anew.
+    expect((await archive.coverage(streamOf().streamId))[0]).toMatchObject({
+      first: 1,
+      last: 4,
+      state: 'data',
+    });
+    await archive.commit(transactionOf({ blocks: [blockOf(5, [sampleOf(at(5) - T0, 55)])] }));
+    expect(await left()).toEqual([55, 0]);
+    await archive.close();
+  });
+
+  test('exports are those of the embedded archive, but for how a number is written', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kom-pg-export-'));
+    const archive = await openPostgresArchive({ config, clock, log: silentLog });
+    const embedded = await openDuckdbArchive({ directory, memoryLimitBytes: 128e6, log: silentLog });
+    for (const each of [archive, embedded]) await fill(each);
+    const asked = { fromUs: 0, toUs: T0 * 2, tags: ['P1.a', 'P1.b'] };
+    const csv = async (of: Archive, name: string) => {
+      const path = join(directory, name);
+      expect(await of.exportSamples({ ...asked, format: 'csv', path })).toBe(10);
+      await expect(of.exportSamples({ ...asked, format: 'csv', path })).rejects.toThrow('there already');
+      return readFileSync(path, 'utf8');
+    };
+    const parsed = (text: string) => text.replaceAll('"', '').replaceAll(/\.0(?=,)/g, '');
+    // A text with a NUL is the one value that PostgreSQL cannot show.
+    const expected = parsed(await csv(embedded, 'embedded.csv')).replace('\u0000', '\ufffd');
+    expect(parsed(await csv(archive, 'postgres.csv')).replaceAll('NaN', 'nan')).toBe(expected);
+    const path = join(directory, 'postgres.parquet');
+    expect(await archive.exportSamples({ ...asked, format: 'parquet', path })).toBe(10);
+    expect(readFileSync(path).subarray(0, 4).toString()).toBe('PAR1');
+    const nowhere = { ...asked, format: 'csv', path: '/nowhere/at/all.csv' } as const;
+    await expect(archive.exportSamples(nowhere)).rejects.toMatchObject({ code: 'KOM_USAGE' });
+    await expect(archive.exportSamples({ ...asked, format: 'csv', path, tags: ['x'] })).rejects.toMatchObject(
+      {
+        code: 'KOM_USAGE',
+      },
+    );
+    for (const each of [archive, embedded]) await each.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test('questions alone change nothing, and tables of a newer program are left alone', async () => {
+    const readOnly = () => openPostgresArchive({ config, clock, log: silentLog, readOnly: true });
+    await expect(readOnly()).rejects.toThrow('there are no tables');
+    const archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await fill(archive);
+    const beside = await readOnly();
+    expect(await beside.samples(allOf('P1.a'))).toEqual(await archive.samples(allOf('P1.a')));
+    expect(await beside.stat()).toMatchObject({ samples: 10, tags: 3, streams: 1, gaps: 1 });
+    await beside.close();
+    // Still the last that opened for writing.
+    await archive.raiseKernelEpoch(1);
+    await archive.close();
+    server.sql(`UPDATE ${config.schema}.archive_format SET version = 99`);
+    for (const open of [readOnly, () => openPostgresArchive({ config, clock, log: silentLog })]) {
+      await expect(open()).rejects.toThrow('are of another version');
+    }
+  });
+
+  test('what the settings of a server are worth is said at the start', async () => {
+    const { log, lines } = keptLog('kom-kernel');
+    const hosts = [...config.hosts, { host: '/nowhere', port: 1 }];
+    const archive = await openPostgresArchive({ config: { ...config, hosts }, clock, log });
+    await archive.close();
+    const said = lines.map(({ msg }) => msg);
+    expect(said).toContainEqual(expect.stringContaining('fsync of the database is off'));
+    expect(said).toContainEqual(expect.stringContaining('no standby of the database confirms a commit'));
+  });
+});
