@@ -150,7 +150,8 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     expect(columns('samples_with_marked')).toEqual(columns('samples'));
     expect(columns('latest_values')).toEqual(columns('samples'));
     const of = (view: string) =>
-      server.sql(`SET timezone = 'UTC'; SELECT tag, source_time, value_float, value_text, severity, device_time
+      server.sql(`SET timezone = 'UTC';
+        SELECT tag, source_time, value_float, value_text, severity, device_time
         FROM ${config.schema}.${view} ORDER BY source_time, tag`);
     expect(of('latest_values')).toEqual([
       'P1.b|2026-11-22 12:00:00.007+00||NUL \ufffd|good|',

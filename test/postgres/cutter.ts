@@ -1,8 +1,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * What happens to the connection that sends the next COMMIT: it is cut before the server hears of it, cut once
- * the server has answered, or nothing passes any more while both ends stay open.
+ * What happens to the connection that sends the next COMMIT: it is cut before the server hears of it, cut
+ * once the server has answered, or nothing passes any more while both ends stay open.
  */
 export type Cut = 'before' | 'after' | 'freeze';
 

@@ -1,5 +1,13 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PostgresArchiveConfig } from '../../src/config/model.ts';
@@ -76,6 +84,28 @@ export class PostgresServer implements AsyncDisposable {
     );
     await server.restart();
     return server;
+  }
+
+  /** A standby that follows this server, and whose name among those that confirm a commit is `standby`. */
+  async startStandby(): Promise<PostgresServer> {
+    const directory = ownedDirectory();
+    const parts = { bin: this.#bin, directory, port: await freePort(), isOwnDirectory: true };
+    const standby = new PostgresServer(parts);
+    asServer(join(this.#bin, 'pg_basebackup'), [
+      ...['-D', standby.#data, '-h', this.directory, '-p', String(this.port), '-U', 'postgres'],
+      ...['--write-recovery-conf', '--checkpoint=fast', '--wal-method=stream'],
+    ]);
+    appendFileSync(
+      join(standby.#data, 'postgresql.auto.conf'),
+      `primary_conninfo = 'host=${this.directory} port=${this.port} user=postgres application_name=standby'\n`,
+    );
+    await standby.restart();
+    return standby;
+  }
+
+  /** Makes a standby a server that takes writes. */
+  promote(): void {
+    this.sql('SELECT pg_promote()');
   }
 
   get #data(): string {
