@@ -1,6 +1,8 @@
 import type { ArchivedClockFix } from '../../../domain/clock-offsets.ts';
+import { CONCLUDED_REASONS } from '../../../domain/gap.ts';
 import { STARTED_BY_ANOTHER_CLOCK } from '../../../domain/sample.ts';
 import { type SequenceSteps, stepsWithin } from '../../../domain/sequence-steps.ts';
+import type { MovedStartOfStreams } from '../register-work.ts';
 import type { Span } from '../rival-plan.ts';
 import { FLAGS_DEVICE_TIMED } from '../sample-flags.ts';
 import { ensureMonths } from './append.ts';
@@ -51,6 +53,19 @@ export async function applyClockFix(
     [stream, range.first, range.last, fix.offsetUs],
   );
   return moved;
+}
+
+/** The gaps of earlier streams that ended at a start which a fix moved. */
+export async function applyMovedStart(
+  { session }: PostgresWriter,
+  { beforeUs, afterUs, streams }: MovedStartOfStreams,
+): Promise<void> {
+  const reasons = [...CONCLUDED_REASONS].map(literal).join(', ');
+  await session.query(
+    `UPDATE sequence_gaps SET to_time = greatest(from_time, $3)
+     WHERE stream = ANY($1) AND to_time = $2 AND reason IN (${reasons})`,
+    [streams, timeText(beforeUs), timeText(afterUs)],
+  );
 }
 
 interface Move {

@@ -8,10 +8,10 @@ import type { Clock } from '../../../world/clock.ts';
 import { arrivedTimeGaps } from '../arrived.ts';
 import { applyToRegister, changedSteps, changedStreams, coverageRows } from '../changed.ts';
 import { STEP_NAMES, type StreamRow } from '../register.ts';
-import { offsetsOf, streamNumber } from '../register-work.ts';
+import { offsetsOf, startMovedBy, streamNumber } from '../register-work.ts';
 import { writeSamples } from './append.ts';
 import type { PostgresCatalog } from './catalog.ts';
-import { applyClockFix } from './clock-fixes.ts';
+import { applyClockFix, applyMovedStart } from './clock-fixes.ts';
 import { timeText } from './columns.ts';
 import type { Value } from './connection.ts';
 import type { Column, WritingSession } from './database.ts';
@@ -151,6 +151,8 @@ async function writeClockFixes(writer: PostgresWriter): Promise<ReadonlySet<numb
     const before = offsets.get(fix.streamId) ?? NO_STEPS;
     const stream = streamNumber(writer, fix.streamId);
     await fixOne(writer, fix, { stream, before });
+    const start = startMovedBy(writer, fix, before);
+    if (start !== null) await applyMovedStart(writer, start);
     moved.add(stream);
     offsets.set(fix.streamId, withStep(before, clockStep(fix)));
   }
