@@ -84,7 +84,7 @@ describe('layers', () => {
     ['src/world/simulated/a.ts', '../real/clock.ts', 'let the caller pass the thing in'],
     ['src/drivers/modbus/a.ts', '../../config/load.ts', 'it may import domain, world, config/model'],
     ['src/buffer/a.ts', '../uplink/codec.ts', 'buffer imports uplink'],
-    ['src/kernel/a.ts', '../buffer/ring.ts', 'kernel imports buffer'],
+    ['src/kernel/a.ts', '../redundancy/mirror.ts', 'kernel imports redundancy'],
     ['src/agent/a.ts', '../kernel/server.ts', 'agent imports kernel'],
     ['src/agent/a.ts', '../world/real/clock.ts', 'take the interface of src/world'],
     ['src/ops/a.ts', '../cli/output.ts', 'ops imports cli'],

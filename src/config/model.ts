@@ -305,6 +305,26 @@ export interface OpcuaTag extends TagBase {
 }
 
 /** Configuration of a Kernel. */
+/** Several Kernels: which ones, and how they work together. */
+export interface KernelGroupSettings {
+  /** Name of this Kernel, as in its certificate. */
+  readonly name: string;
+  readonly kernels: readonly OtherKernel[];
+  /** What it is when it starts for the first time and no other Kernel tells it. */
+  readonly firstRole: 'hot' | 'standby';
+  readonly ackPolicy: 'in-sync' | 'hot';
+  readonly ring: { readonly directory: string; readonly capacityBytes: number };
+}
+
+/** Another Kernel of the group. */
+export interface OtherKernel {
+  readonly name: string;
+  /** The first one that works is used. */
+  readonly addresses: readonly Address[];
+  /** The file says that the link may run without TLS. */
+  readonly insecure: boolean;
+}
+
 export interface KernelConfig {
   readonly listen: Address;
   /** The file says that the listener may run without TLS on an address other than loopback. */

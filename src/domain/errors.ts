@@ -27,6 +27,7 @@ export const ERROR_TEXTS = {
   KOM_TLS_NO_CERTIFICATE: 'the other side shows no certificate',
   KOM_TLS_PLAINTEXT: 'one side speaks TLS and the other does not',
   KOM_TLS_HANDSHAKE: 'the TLS handshake failed',
+  KOM_KERNEL_STANDBY: 'this Kernel takes no sessions now',
   KOM_AGENT_UNKNOWN: 'this Kernel does not know the agent',
   KOM_STORE_OPEN: 'a store does not open',
   KOM_STORE_WRITE: 'a store does not take a write',

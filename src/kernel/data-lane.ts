@@ -1,3 +1,4 @@
+import type { Coverage } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { decodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, KomError } from '../domain/errors.ts';
@@ -49,6 +50,8 @@ export interface DataLaneOptions {
   readonly isMirrored: (streamId: string) => boolean;
   /** It is one of another process that has a session now. */
   readonly isForeign: (streamId: string) => boolean;
+  /** What of a coverage is not only here, and may be acknowledged. */
+  readonly acknowledgeable: (streamId: string, coverage: Coverage) => Coverage;
   readonly quota: SessionQuota;
   /** A dictionary came: live values may have waited for it. */
   readonly named: (hash: string, dictionary: Dictionary) => void;
@@ -73,6 +76,8 @@ export class DataLane {
   readonly #gapPace: GapPace;
   /** By stream, what this lane has told the archive. */
   readonly #observedSaid = new Map<string, Observed>();
+  /** Streams of which something was acknowledged, or could not be yet. */
+  readonly #told = new Set<string>();
   #uncommittedBytes = 0;
   #room: { promise: Promise<void>; resolve: () => void } | null = null;
   #failed: unknown = null;
@@ -159,6 +164,7 @@ export class DataLane {
         blocks: [
           { block: decoded.block, dictionary, marks, ...repair, ...(term === undefined ? {} : { term }) },
         ],
+        raw: [block],
         ...this.#observed(streamId),
         bytes: bytes.length,
       },
@@ -262,15 +268,28 @@ export class DataLane {
   }
 
   async #acknowledge({ streamId, confirm }: About): Promise<void> {
+    this.#told.add(streamId);
     const { archive, presence, channel, runningIds } = this.#options;
     const isOpen = runningIds.has(streamId) || this.#isMirrored(streamId);
-    const coverage = settledCoverage(await archive.coverage(streamId), isOpen);
-    presence.covered(streamId, coverage);
+    const archived = settledCoverage(await archive.coverage(streamId), isOpen);
+    presence.covered(streamId, archived);
+    const coverage = this.#options.acknowledgeable(streamId, archived);
     await channel.send({
       type: 'ack',
       coverage: toldCoverage([{ streamId, coverage }], RANGES_MAX),
       ...(confirm === undefined ? {} : { archived: [confirm] }),
     });
+  }
+
+  /** Other Kernels have more of these streams now; `null`: of all. */
+  acknowledgeAgain(streamIds: readonly string[] | null): void {
+    const { streamIds: own, log } = this.#options;
+    const named = streamIds ?? [...this.#told];
+    for (const streamId of named.filter((each) => own.has(each) || this.#isMirrored(each))) {
+      this.#acknowledge({ streamId }).catch((error: unknown) => {
+        log.debug({ error: describeError(error) }, 'an acknowledgement found nobody');
+      });
+    }
   }
 
   #untilRoom(): Promise<void> {

@@ -31,6 +31,12 @@ export class DictionaryShelf {
     return found;
   }
 
+  /** Those of these that the archive has. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
+  async known(hashes: readonly string[]): Promise<string[]> {
+    const found = await Promise.all(hashes.map((hash) => this.get(hash)));
+    return hashes.filter((_, at) => found[at] !== undefined);
+  }
+
   /** For values that are not archived: also one that is not durable yet; none if the archive fails. */
   async label(hash: string): Promise<Dictionary | undefined> {
     const found = this.#inMemory(hash) ?? (await this.get(hash).catch(undefinedIfUnavailable));

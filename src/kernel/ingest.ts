@@ -1,3 +1,4 @@
+import type { Block } from '../domain/block/block.ts';
 import { splitBlock } from '../domain/block/split.ts';
 import { isKomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
@@ -26,11 +27,21 @@ const GROUP_BYTES = 512 * 1024;
 export interface Contribution {
   readonly streams?: ArchiveTransaction['streams'];
   readonly blocks?: ArchiveTransaction['blocks'];
+  /** The blocks as they came, where other Kernels are to get them. */
+  readonly raw?: readonly Block[];
   readonly gaps?: readonly SequenceGap[];
   readonly observed?: ArchiveTransaction['observed'];
   readonly ended?: ArchiveTransaction['ended'];
   /** Bytes as received; for the bound of a transaction. */
   readonly bytes: number;
+}
+
+/** Who hands on what comes into the archive. */
+export interface IngestWatcher {
+  /** Durable before the transaction that stores it. @throws KomError KOM_ARCHIVE_UNAVAILABLE: later */
+  record(blocks: readonly Block[]): Promise<void>;
+  /** It is in the archive, and nobody has been told yet. */
+  committed(transaction: ArchiveTransaction): void;
 }
 
 interface Waiting {
@@ -48,13 +59,15 @@ export class Ingest {
   readonly #archive: Archive;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #watcher: IngestWatcher | undefined;
   #waiting: Waiting[] = [];
   #running: Promise<void> | null = null;
   #lastCommitMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
   #lastError: string | null = null;
 
-  constructor(options: { archive: Archive; clock: Clock; log: Log }) {
+  constructor(options: { archive: Archive; clock: Clock; log: Log; watcher?: IngestWatcher }) {
+    this.#watcher = options.watcher;
     this.#archive = options.archive;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -63,6 +76,11 @@ export class Ingest {
   /** Why the archive takes nothing now; `null` while it does. */
   get lastError(): string | null {
     return this.#lastError;
+  }
+
+  /** Nothing waits and nothing is under way. */
+  get isIdle(): boolean {
+    return this.#running === null;
   }
 
   /**
@@ -147,7 +165,12 @@ export class Ingest {
       ended: all.flatMap((each) => each.ended ?? []),
       receivedAtUs: this.#clock.wallUs(),
     };
-    await withPatience(() => this.#archive.commit(transaction), {
+    const raw = all.flatMap((each) => each.raw ?? []);
+    const store = async (): Promise<void> => {
+      if (raw.length > 0) await this.#watcher?.record(raw);
+      await this.#archive.commit(transaction);
+    };
+    await withPatience(store, {
       clock: this.#clock,
       isOver: () => this.#isClosed,
       refused: ({ message: error }) => {
@@ -155,6 +178,7 @@ export class Ingest {
         this.#log.error({ error }, 'the archive takes nothing; agents wait and keep their backlog');
       },
     });
+    this.#watcher?.committed(transaction);
     this.#lastCommitMs = this.#clock.monotonicMs();
     this.#lastError = null;
   }
@@ -180,7 +204,7 @@ function cutContribution(
   const [first, rest] = splitBlock(only.block, count);
   const bytes = Math.round((others.bytes * restEntries) / only.block.header.count);
   return {
-    first: { blocks: [{ ...only, block: first }], bytes: others.bytes - bytes },
+    first: { blocks: [{ ...only, block: first }], raw: others.raw ?? [], bytes: others.bytes - bytes },
     rest: { ...others, blocks: [{ ...only, block: rest }], bytes },
   };
 }

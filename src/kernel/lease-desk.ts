@@ -99,6 +99,13 @@ export class LeaseDesk {
     this.#timer.cancel();
   }
 
+  /** It decides anew, from what the archive has: another Kernel may have decided meanwhile. */
+  restart(): void {
+    this.#desks.clear();
+    this.#terms = null;
+    this.#retryMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** A session began; a session of the same instance before it counts no more. */
   attach(options: SeatOptions): Seat {
     const desk = this.#deskOf(options);

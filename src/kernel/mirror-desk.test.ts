@@ -33,6 +33,7 @@ function makeDesk() {
   const unlisted: string[] = [];
   const desk = new MirrorDesk({
     ...{ archive, ingest, log: silentLog, count: () => {} },
+    acknowledgeable: (_, coverage) => coverage,
     isForeign: (streamId) => streamId === FOREIGN,
     unlisted: ({ process }) => unlisted.push(process),
   });

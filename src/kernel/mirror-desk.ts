@@ -1,3 +1,4 @@
+import type { Coverage } from '../domain/coverage.ts';
 import { describeError } from '../domain/errors.ts';
 import { RANGES_MAX } from '../uplink/limits.ts';
 import type { Hello, Message, StreamState } from '../uplink/messages.ts';
@@ -13,6 +14,8 @@ const SETTLED: ReadonlySet<string> = new Set(['data', 'rejected', 'dropped']);
 export interface MirrorDeskOptions {
   readonly archive: Archive;
   readonly ingest: Pick<Ingest, 'commit'>;
+  /** What of a coverage is not only here, and may be forgotten. */
+  readonly acknowledgeable: (streamId: string, coverage: Coverage) => Coverage;
   /** A process that has a session now made this stream. */
   readonly isForeign: (streamId: string, hello: Hello) => boolean;
   /** Streams of a process are not mirrored any more: what is missing of them may be lost. */
@@ -140,10 +143,10 @@ export class MirrorDesk {
    * may be where it still is.
    */
   async #tellCoverage(holder: Holder): Promise<void> {
-    const { archive } = this.#options;
+    const { archive, acknowledgeable } = this.#options;
     const covered = [];
     for (const streamId of holder.mirrored) {
-      const coverage = await archive.coverage(streamId);
+      const coverage = acknowledgeable(streamId, await archive.coverage(streamId));
       covered.push({ streamId, coverage: coverage.filter(({ state }) => SETTLED.has(state)) });
     }
     const told = toldCoverage(covered, RANGES_MAX).filter(isAny);

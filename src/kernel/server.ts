@@ -1,18 +1,19 @@
+import type { Coverage } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
-import type { Observed } from '../domain/observed.ts';
 import type { Audit } from '../ops/audit.ts';
 import { Admission } from '../uplink/admission.ts';
 import { Channel } from '../uplink/channel.ts';
 import { agreedProtocol, byeReason, checkIdentity, helloOf } from '../uplink/hello.ts';
 import { HELLO_TIMEOUT_MS, WELCOME_RANGES_MAX } from '../uplink/limits.ts';
 import { type Hello, type Message, PROTOCOL_WITH_ACTIVATION, type Welcome } from '../uplink/messages.ts';
-import { agreedPace, type Pace } from '../uplink/silence.ts';
+import { agreedPace } from '../uplink/silence.ts';
 import type { Archive } from '../world/archive.ts';
-import type { Clock, Timer } from '../world/clock.ts';
+import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
+import type { AgentSession } from './agent-session.ts';
 import { settledCoverage } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
@@ -20,21 +21,24 @@ import { ControlLane } from './control-lane.ts';
 import { DataLane } from './data-lane.ts';
 import { DictionaryShelf } from './dictionary-shelf.ts';
 import { KernelEpoch } from './epoch.ts';
-import { Ingest } from './ingest.ts';
+import { type GroupPlace, KernelGroup } from './group/group.ts';
+import { standby } from './group/group-status.ts';
+import { checkedKernel } from './group/kernel-link.ts';
+import { Ingest, type IngestWatcher } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { LeaseDesk, type Seat } from './lease-desk.ts';
 import { LiveLane } from './live-lane.ts';
-import { type Greeted, LostStores } from './lost-stores.ts';
+import { LostStores } from './lost-stores.ts';
 import { MirrorDesk } from './mirror-desk.ts';
-import { type InstancePresence, Presence } from './presence.ts';
+import { ObservedStore } from './observed-store.ts';
+import { Presence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
-import { greetingOf, isNamedByOther } from './stream-owners.ts';
+import { register } from './registration.ts';
+import { isNamedByOther } from './stream-owners.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
 /** So long the data lane of an agent that stops may go on. */
 const FAREWELL_MAX_MS = 5000;
-/** The observed time of idle streams is made durable at this pace. */
-const OBSERVED_STORE_MS = 10_000;
 
 export interface KernelServerOptions {
   readonly archive: Archive;
@@ -46,6 +50,8 @@ export interface KernelServerOptions {
   readonly accept?: readonly string[];
   /** Where commands are written down. */
   readonly audit?: Audit;
+  /** It is one of several Kernels. */
+  readonly group?: GroupPlace;
 }
 
 /** A connection that this Kernel dialled itself. */
@@ -56,21 +62,6 @@ export interface DialledConnection {
   readonly welcomed: () => void;
   /** It is over; `null`: without an error. */
   readonly over: (error: unknown) => void;
-}
-
-interface AgentSession extends Greeted {
-  readonly pace: Pace;
-  readonly control: Channel;
-  data: Channel | null;
-  isDataOver: boolean;
-  saidGoodbye: boolean;
-  /** Ends the data lane of an agent that said goodbye. */
-  farewell: Timer | null;
-  readonly instance: InstancePresence;
-  readonly live: LiveLane;
-  readonly streamIds: ReadonlySet<string>;
-  /** Those of them that the agent made. */
-  readonly ownIds: ReadonlySet<string>;
 }
 
 /** The receiving end of the uplink. `accept` takes each connection of the listener. */
@@ -89,18 +80,26 @@ export class KernelServer {
   readonly #mirrors: MirrorDesk;
   readonly #lost: LostStores;
   readonly #epoch: KernelEpoch;
-  readonly #observedStored = new Map<string, Observed>();
-  readonly #observedTimer: { cancel(): void };
+  readonly #observed: ObservedStore;
+  /** `null`: this Kernel is the only one. */
+  readonly group: KernelGroup | null;
+  readonly #groupStop = new AbortController();
+  readonly #groupRun: Promise<void>;
 
   constructor(options: KernelServerOptions) {
     this.#options = options;
-    this.#ingest = new Ingest(options);
+    const watcher: IngestWatcher = {
+      record: async (blocks) => await this.group?.record(blocks),
+      committed: (transaction) => this.group?.committed(transaction),
+    };
+    this.#ingest = new Ingest({ ...options, watcher });
     this.#dictionaries = new DictionaryShelf(options.archive);
     const ingest = this.#ingest;
     const isMirrored = (streamId: string): boolean => this.#mirrors.isListed(streamId);
     this.#lost = new LostStores({ ...options, ingest, isMirrored });
     this.#mirrors = new MirrorDesk({
       ...{ ...options, ingest },
+      acknowledgeable: (streamId, coverage) => this.#acknowledgeable(streamId, coverage),
       isForeign: (streamId, hello) => this.#isForeign(streamId, hello),
       unlisted: (hello) => this.#lost.lookAgain([...this.#sessions.values()], hello),
       count: (hello, streams) => this.#quotas.greet({ ...hello, streams }),
@@ -112,11 +111,9 @@ export class KernelServer {
       granted: ({ site, process }, grant) => this.presence.of(site, process).granted(grant),
     });
     this.#epoch = new KernelEpoch(options);
-    this.#observedTimer = options.clock.repeat(
-      'store observed',
-      OBSERVED_STORE_MS,
-      () => void this.storeObserved(),
-    );
+    this.#observed = new ObservedStore({ ...options, ingest, presence: this.presence });
+    this.group = options.group === undefined ? null : this.#makeGroup(options.group);
+    this.#groupRun = this.group?.run(this.#groupStop.signal) ?? Promise.resolve();
   }
 
   /** Why the archive takes nothing now; `null` while it does. */
@@ -153,7 +150,9 @@ export class KernelServer {
 
   /** Says goodbye to every agent and finishes the transaction under way. */
   async close(): Promise<void> {
-    this.#observedTimer.cancel();
+    this.#observed.close();
+    this.#groupStop.abort();
+    await this.#groupRun;
     this.leases.close();
     for (const channel of this.#channels) channel.bye('stopping', 'the Kernel stops');
     await this.#ingest.close();
@@ -166,6 +165,12 @@ export class KernelServer {
     if (message === null) return;
     const hello = helloOf(message, channel.remote);
     const protocol = agreedProtocol(hello);
+    if (hello.lane === 'kernel') {
+      const { pace, kernelEpoch } = checkedKernel(this.group, { channel, hello, protocol });
+      const sessionId = mintId(this.#options.random);
+      await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch, ...pace });
+      return await this.group?.serve(channel, pace);
+    }
     const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
     checkClaim(channel.peerCertificate, hello, { ...this.#options, control });
     this.#dialled.get(channel)?.check(hello);
@@ -173,15 +178,50 @@ export class KernelServer {
       throw new KomError('KOM_PROTOCOL_STATE', 'a peer link goes to another comm server, not to a Kernel');
     }
     channel.established();
-    if (hello.lane === 'probe') await this.#answerProbe(channel, protocol);
+    if (hello.lane === 'probe' || hello.lane === 'watch') await this.#answer(channel, hello, protocol);
     else if (hello.lane === 'data') await this.#serveData(channel, hello, protocol);
     else await this.#serveControl(channel, hello, protocol);
   }
 
-  /** Says that a session would be welcome; the agent then closes. */
-  async #answerProbe(channel: Channel, protocol: number): Promise<void> {
+  /**
+   * Says that a session would be welcome, and the agent then closes; or who is hot, for as long as it
+   * listens.
+   */
+  async #answer(channel: Channel, hello: Hello, protocol: number): Promise<void> {
+    const { group } = this;
+    const isWatch = hello.lane === 'watch';
+    if (!isWatch && group?.takesSessions === false) throw standby(group.reign.hot);
     const sessionId = mintId(this.#options.random);
-    await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch: 0 });
+    const pace = agreedPace(hello);
+    await this.#welcome(channel, {
+      protocol,
+      sessionId,
+      coverage: [],
+      kernelEpoch: 0,
+      ...(isWatch ? pace : {}),
+    });
+    if (isWatch) await group?.serveWatch(channel, pace);
+  }
+
+  #makeGroup(place: GroupPlace): KernelGroup {
+    return new KernelGroup({
+      ...{ ...this.#options, ...place, presence: this.presence },
+      ...{ ingest: this.#ingest, dictionaries: this.#dictionaries },
+      dismiss: (why) => {
+        for (const { control, data } of this.#sessions.values()) {
+          for (const channel of [control, data]) channel?.bye('standby', why);
+        }
+      },
+      began: () => this.leases.restart(),
+      acknowledge: (streamIds) => {
+        for (const { lane } of this.#sessions.values()) lane?.acknowledgeAgain(streamIds);
+      },
+    });
+  }
+
+  /** What an agent may forget of a stream: several Kernels may have to have it. */
+  #acknowledgeable(streamId: string, coverage: Coverage): Coverage {
+    return this.group?.acknowledgeable(streamId, coverage) ?? coverage;
   }
 
   async #serveControl(channel: Channel, hello: Hello, protocol: number): Promise<void> {
@@ -190,15 +230,19 @@ export class KernelServer {
     checkIdentity(hello);
     this.#quotas.greet(hello);
     const aheadUs = clock.wallUs() - hello.wallUs;
-    const kernelEpoch = await this.#epoch.met(hello.highestKernelEpoch);
+    const kernelEpoch = await (this.group ?? this.#epoch).met(hello.highestKernelEpoch);
     const presence = this.presence.of(site, process);
     const own = presence.instance(instance);
     this.#replace(hello);
     const greeted = { hello, aheadUs, presence };
-    const ownIds = await this.#register(greeted);
+    const isForeign = (streamId: string): boolean => this.#isForeign(streamId, hello);
+    const ownIds = await register(greeted, { archive, ingest: this.#ingest, lost: this.#lost, isForeign });
+    // Meanwhile another Kernel may have become hot.
+    this.group?.checkTakes();
     const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
-      covered.push({ streamId, coverage: settledCoverage(await archive.coverage(streamId), running) });
+      const shared = this.#acknowledgeable(streamId, await archive.coverage(streamId));
+      covered.push({ streamId, coverage: settledCoverage(shared, running) });
     }
     const coverage = toldCoverage(covered, WELCOME_RANGES_MAX);
     const sessionId = mintId(random);
@@ -209,7 +253,7 @@ export class KernelServer {
       ...{ hello, aheadUs },
       pace: agreedPace(hello),
       control: channel,
-      data: null,
+      ...{ data: null, lane: null },
       ...{ isDataOver: false, saidGoodbye: false, farewell: null },
       presence,
       instance: own,
@@ -258,27 +302,6 @@ export class KernelServer {
     }
   }
 
-  /**
-   * What a chain tells goes into the archive; resolves to those of its streams that are the agent's.
-   * @throws KomError KOM_ARCHIVE_UNAVAILABLE
-   */
-  async #register(greeted: Greeted): Promise<ReadonlySet<string>> {
-    const { hello, presence } = greeted;
-    if (hello.streams.some(({ ownerInstance }) => ownerInstance !== undefined)) {
-      throw new KomError('KOM_PROTOCOL_STATE', 'a Hello names own streams only, MirrorStreams the others');
-    }
-    const { archive } = this.#options;
-    const { contribution, ownIds } = greetingOf(greeted, {
-      known: await archive.streams(hello.site, hello.process),
-      observedUntilUs: (streamId, storedUs) => presence.observedUntilUs(streamId, storedUs),
-      isForeign: (streamId) => this.#isForeign(streamId, hello),
-    });
-    await this.#ingest.commit(contribution);
-    // Only now: an earlier Hello of the same instance may have been waiting for the archive as well.
-    await this.#lost.declare(greeted);
-    return ownIds;
-  }
-
   async #serveData(channel: Channel, hello: Hello, protocol: number): Promise<void> {
     const session = this.#sessions.get(hello.sessionId);
     if (session === undefined || session.data !== null) {
@@ -287,7 +310,7 @@ export class KernelServer {
     session.data = channel;
     const { site, process } = session.hello;
     const { archive, clock, log } = this.#options;
-    const knownDictionaries = await this.#known(hello.dictionaryHashes);
+    const knownDictionaries = await this.#dictionaries.known(hello.dictionaryHashes);
     const { sessionId } = hello;
     await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch: 0, knownDictionaries });
     const quota = this.#quotas.session(site, process);
@@ -305,11 +328,14 @@ export class KernelServer {
       dictionaries: this.#dictionaries,
       named: (hash: string, dictionary: Dictionary) => session.live.named(hash, dictionary),
       isMirrored: (streamId: string) => this.#mirrors.accepts(sessionId, streamId),
+      acknowledgeable: (id: string, coverage: Coverage) => this.#acknowledgeable(id, coverage),
     };
     const watch = new LaneWatch({ channel, pace: session.pace, clock, log });
     try {
-      await new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log }).run();
+      session.lane = new DataLane({ ...lane, channel, archive, ingest: this.#ingest, clock, log });
+      await session.lane.run();
     } finally {
+      session.lane = null;
       watch.cancel();
       session.isDataOver = true;
       session.farewell?.cancel();
@@ -330,11 +356,6 @@ export class KernelServer {
     else {
       session.farewell = this.#options.clock.schedule('last blocks', FAREWELL_MAX_MS, () => data.destroy());
     }
-  }
-
-  async #known(hashes: readonly string[]): Promise<string[]> {
-    const found = await Promise.all(hashes.map((hash) => this.#dictionaries.get(hash)));
-    return hashes.filter((_, at) => found[at] !== undefined);
   }
 
   #welcome(
@@ -365,21 +386,8 @@ export class KernelServer {
   }
 
   /** Makes durable how far the streams of connected agents are observed; gives up quietly if it cannot. */
-  async storeObserved(): Promise<void> {
-    const observed = this.presence
-      .all()
-      .flatMap((process) =>
-        // Also of instances that are gone: how far they came is told nowhere else.
-        [...process.observed.values()],
-      )
-      .filter((said) => said !== this.#observedStored.get(said.streamId));
-    if (observed.length === 0 || this.#ingest.lastError !== null) return;
-    try {
-      await this.#ingest.commit({ observed, bytes: 16 * observed.length });
-      for (const said of observed) this.#observedStored.set(said.streamId, said);
-    } catch (error) {
-      this.#options.log.debug({ error: describeError(error) }, 'observed times not stored');
-    }
+  storeObserved(): Promise<void> {
+    return this.#observed.store();
   }
 
   #end(channel: Channel, error: unknown): void {

@@ -14,6 +14,7 @@ import {
 } from './answer-codec.ts';
 import { commandFromWire, commandToWire, resultFromWire, resultToWire } from './command-codec.ts';
 import { frame } from './frame.ts';
+import { kernelsFromWire, kernelsToWire } from './kernels-codec.ts';
 import {
   LIVE_TEXT_BYTES_MAX,
   LIVE_VALUES_MAX,
@@ -97,6 +98,10 @@ function toWire(message: Message): Wire {
       return { command: commandToWire(message.command) };
     case 'commandResult':
       return { commandResult: resultToWire(message.result) };
+    case 'kernelWord':
+    case 'forwardStreams':
+    case 'forwardCoverage':
+      return kernelsToWire(message);
     default:
       return redundancyToWire(message);
   }
@@ -146,7 +151,7 @@ function fromWire(wire: WireReader): Message {
   if (wire.has('command')) return { type: 'command', command: commandFromWire(wire.message('command')) };
   if (wire.has('commandResult'))
     return { type: 'commandResult', result: resultFromWire(wire.message('commandResult')) };
-  const message = redundancyFromWire(wire);
+  const message = redundancyFromWire(wire) ?? kernelsFromWire(wire);
   if (message === null) throw invalid('it holds no message that this version knows');
   return message;
 }
@@ -184,6 +189,7 @@ function helloToWire(hello: Hello): Wire {
 
 function helloFromWire(wire: WireReader): Hello {
   if (wire.number('magic') !== HELLO_MAGIC) throw invalid('the Hello does not carry the magic number');
+  const kernelName = wire.name('kernelName');
   return {
     protocolMin: wire.number('protocolMin'),
     protocolMax: wire.number('protocolMax'),
@@ -202,6 +208,7 @@ function helloFromWire(wire: WireReader): Hello {
     highestTerm: wire.number('highestTerm'),
     highestKernelEpoch: wire.number('highestKernelEpoch'),
     ...(wire.bool('isPartial') ? { isPartial: true as const } : {}),
+    ...(kernelName === '' ? {} : { kernelName }),
   };
 }
 

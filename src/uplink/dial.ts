@@ -1,13 +1,15 @@
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
 import { backoffDelaysMs } from '../domain/backoff.ts';
-import { isKomError, type KomError } from '../domain/errors.ts';
+import { isKomError, KomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
+import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { type Connection, formatAddress, type TlsOptions, type Transport } from '../world/transport.ts';
 import { AddressChoice } from './address-choice.ts';
 import { Channel } from './channel.ts';
 import { greet, type Lanes } from './greet.ts';
-import type { Hello, Lane } from './messages.ts';
+import { KernelWatch } from './kernel-watch.ts';
+import type { Hello, KernelWord, Lane } from './messages.ts';
 import { type FirstConnection, nextConnection } from './race.ts';
 
 /** Makes the Hello of a lane. */
@@ -21,6 +23,8 @@ export interface LaneMaker {
   ended(end: { readonly error: KomError | null; readonly isStable: boolean }): void;
   /** Beside a session: resolves to why it should give way to better lanes. @throws the signal's reason */
   better(signal: AbortSignal): Promise<string>;
+  /** Beside everything, until the signal: hears from other Kernels that they are hot. */
+  watch(signal: AbortSignal): Promise<void>;
   /** State of every path. */
   readonly paths: readonly PathStatus[];
 }
@@ -47,13 +51,26 @@ export interface DialOptions {
   readonly random: Random;
   /** Told of each try that failed. */
   readonly failed: (kernel: string, error: KomError) => void;
+  /** Another Kernel says that it is hot, in this epoch. @throws KomError for an epoch that was overtaken */
+  readonly heard?: (epoch: number) => Promise<void>;
+  readonly log: Log;
 }
+
+/** The same Kernel is not gone to again within this time: it takes a moment to get there. */
+const CALL_AGAIN_MS = 2000;
 
 /** Dials the Kernels of the site file: the preferred address if it works, else the next. */
 export class KernelDialler implements LaneMaker {
   readonly #options: DialOptions;
   readonly #choice: AddressChoice;
+  readonly #watch: KernelWatch;
   #present: number | null = null;
+  /** Of the session. */
+  #epoch = 0;
+  /** The Kernel that said last that it is hot. */
+  #hot = { index: -1, epoch: 0, atMs: Number.NEGATIVE_INFINITY };
+  /** Aborted when another Kernel is hot: whatever goes on gives way. */
+  #call = new AbortController();
 
   constructor(options: DialOptions) {
     this.#options = options;
@@ -68,6 +85,20 @@ export class KernelDialler implements LaneMaker {
           fraction: () => random.fraction(),
         }),
     });
+    this.#watch = new KernelWatch({
+      count: kernels.length,
+      present: () => this.#present,
+      connect: (index, signal) => this.#connect(index, signal),
+      hello: () => options.hello('watch', ''),
+      name: (index) => formatAddress(this.#address(index)),
+      timeoutMs: settings.connectTimeoutMs,
+      told: (index, word) => this.#told(index, word),
+      ...{ clock: options.clock, log: options.log },
+    });
+  }
+
+  get #isAlone(): boolean {
+    return this.#options.kernels.length < 2;
   }
 
   get paths(): readonly PathStatus[] {
@@ -84,24 +115,42 @@ export class KernelDialler implements LaneMaker {
   }
 
   async open(signal: AbortSignal): Promise<Lanes> {
-    const { clock } = this.#options;
     while (true) {
+      signal.throwIfAborted();
+      this.#call = new AbortController();
+      const call = this.#call.signal;
+      const lanes = await this.#open(AbortSignal.any([signal, call]), call);
+      if (lanes !== null) return lanes;
+    }
+  }
+
+  /** `null`: it did not come to a session, or another Kernel is hot. */
+  async #open(either: AbortSignal, call: AbortSignal): Promise<Lanes | null> {
+    const { clock } = this.#options;
+    let dialled: number | null = null;
+    try {
       const first = await nextConnection(this.#choice, {
         connect: (index, cancel) => this.#connect(index, cancel),
         failed: (index, error) => this.#failed(index, error),
-        clock,
-        signal,
+        ...{ clock, signal: either },
       });
-      try {
-        const lanes = await this.#lanes(first, signal);
-        this.#choice.works(first.index, clock.monotonicMs());
-        this.#present = first.index;
-        return lanes;
-      } catch (error) {
-        signal.throwIfAborted();
-        this.#failed(first.index, error);
-      }
+      dialled = first.index;
+      const lanes = await this.#lanes(first, either);
+      this.#choice.works(first.index, clock.monotonicMs());
+      this.#present = first.index;
+      this.#epoch = lanes.welcome.kernelEpoch;
+      return lanes;
+    } catch (error) {
+      if (either.aborted && !call.aborted) throw error;
+      if (dialled === null && !call.aborted) throw error;
+      const why = new KomError('KOM_CONNECTION_REFUSED', 'another Kernel is hot');
+      if (dialled !== null) this.#failed(dialled, call.aborted ? why : error);
+      return null;
     }
+  }
+
+  watch(signal: AbortSignal): Promise<void> {
+    return this.#isAlone ? Promise.resolve() : this.#watch.run(signal);
   }
 
   ended({ error, isStable }: { readonly error: KomError | null; readonly isStable: boolean }): void {
@@ -123,6 +172,20 @@ export class KernelDialler implements LaneMaker {
   }
 
   async better(signal: AbortSignal): Promise<string> {
+    const called = Promise.withResolvers<string>();
+    const call = this.#call.signal;
+    const tell = (): void => called.resolve('another Kernel is hot');
+    call.addEventListener('abort', tell, { once: true });
+    if (call.aborted) tell();
+    try {
+      return await Promise.race([called.promise, this.#preferred(signal)]);
+    } finally {
+      call.removeEventListener('abort', tell);
+    }
+  }
+
+  /** Until a better address than the present one answers for long enough. */
+  async #preferred(signal: AbortSignal): Promise<string> {
     const { clock, settings } = this.#options;
     while (true) {
       await clock.sleep(settings.probeIntervalMs, signal);
@@ -138,11 +201,31 @@ export class KernelDialler implements LaneMaker {
     }
   }
 
+  /** Another Kernel is hot: there, at once. */
+  #told(index: number, { takesSessions, reign: { epoch } }: KernelWord): void {
+    const { clock, heard } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const isSame = this.#hot.index === index && this.#hot.epoch === epoch;
+    if (!takesSessions || epoch < this.#hot.epoch) return;
+    if (this.#present !== null && epoch <= this.#epoch) return;
+    if (isSame && nowMs - this.#hot.atMs < CALL_AGAIN_MS) return;
+    this.#hot = { index, epoch, atMs: nowMs };
+    const go = async (): Promise<void> => {
+      await heard?.(epoch);
+      this.#choice.chosen(index);
+      this.#call.abort();
+    };
+    go().catch((error: unknown) => this.#failed(index, error));
+  }
+
   async #lanes({ index, connection }: FirstConnection, signal: AbortSignal): Promise<Lanes> {
     const { clock } = this.#options;
     const control = new Channel(connection, clock);
     const welcome = await this.#greet(index, control, { lane: 'control', sessionId: '', signal });
     try {
+      if (welcome.kernelEpoch < this.#hot.epoch) {
+        throw new KomError('KOM_CONNECTION_REFUSED', 'the Kernel was overtaken by another one');
+      }
       const data = new Channel(await this.#connect(index, signal), clock);
       const { sessionId } = welcome;
       const { knownDictionaries } = await this.#greet(index, data, { lane: 'data', sessionId, signal });

@@ -55,6 +55,11 @@ export const GREETINGS_PER_ADDRESS_MAX = 32;
 /** Numbers of instances are 1 to this. */
 export const INSTANCES_MAX = 15;
 
+/** Kernels of one group. */
+export const KERNELS_MAX = 64;
+/** Ranges of a stream in one ForwardCoverage. */
+export const FORWARDED_RANGES_MAX = 10_000;
+
 /** Processes that a Kernel hears of, and streams of each, since it started. */
 export const PROCESSES_MAX = 10_000;
 export const STREAMS_PER_PROCESS_MAX = 100_000;

@@ -91,6 +91,9 @@ export class KernelListener implements LaneMaker {
     return 'the Kernel dialled anew';
   }
 
+  /** The Kernel that is hot dials. */
+  async watch(): Promise<void> {}
+
   async #listen(signal: AbortSignal): Promise<void> {
     const { transport, address, clock, log, tls } = this.#options;
     try {

@@ -1,9 +1,10 @@
-import type { SequenceRange } from '../domain/coverage.ts';
+import type { Coverage, SequenceRange } from '../domain/coverage.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { HandoverRequest, LeaseAnswer, LeaseClaim } from '../domain/lease.ts';
 import type { PeerState } from '../domain/peer-state.ts';
+import type { Reign } from '../domain/reign.ts';
 import type { SampleValue } from '../domain/sample.ts';
-import type { PreviousStream } from '../domain/stream.ts';
+import type { PreviousStream, StreamInfo } from '../domain/stream.ts';
 
 /** The messages of `kernel.proto` as values of this program: identities are hexadecimal, int64 is bigint. */
 export type Message =
@@ -34,6 +35,7 @@ export type Message =
       readonly endedAtUs: number;
     }
   | RedundancyMessage
+  | KernelsMessage
   | { readonly type: 'command'; readonly command: Command }
   | { readonly type: 'commandResult'; readonly result: CommandResult };
 
@@ -49,13 +51,21 @@ export type RedundancyMessage =
   | { readonly type: 'mirrorAck'; readonly coverage: readonly StreamCoverage[] }
   | { readonly type: 'deliveryRight'; readonly streamIds: readonly string[] };
 
+/** Between Kernels, and to agents that watch them; never sent to a side that agreed on an older version. */
+export type KernelsMessage =
+  | { readonly type: 'kernelWord'; readonly word: KernelWord }
+  | { readonly type: 'forwardStreams'; readonly streams: readonly ForwardStream[] }
+  | { readonly type: 'forwardCoverage'; readonly streams: readonly ForwardedStream[] };
+
 export const PROTOCOL_VERSION_MIN = 1;
-export const PROTOCOL_VERSION_MAX = 2;
+export const PROTOCOL_VERSION_MAX = 3;
 /** The first version with activation: leases, the peer link and mirrors. */
 export const PROTOCOL_WITH_ACTIVATION = 2;
+/** The first version with several Kernels. */
+export const PROTOCOL_WITH_KERNELS = 3;
 export const HELLO_MAGIC = 0x314d_4f4b;
 
-export const LANES = ['control', 'data', 'probe', 'peer'] as const;
+export const LANES = ['control', 'data', 'probe', 'peer', 'watch', 'kernel'] as const;
 export type Lane = (typeof LANES)[number];
 
 export interface Hello {
@@ -81,6 +91,8 @@ export interface Hello {
   /** Seen durably; 0 for none. */
   readonly highestTerm: number;
   readonly highestKernelEpoch: number;
+  /** Lane `kernel`: the Kernel that dials. */
+  readonly kernelName?: string;
 }
 
 export interface StreamState {
@@ -137,6 +149,7 @@ export const BYE_REASONS = [
   'replaced',
   'forbidden',
   'timeout',
+  'standby',
 ] as const;
 export type ByeReason = (typeof BYE_REASONS)[number];
 
@@ -194,6 +207,34 @@ export interface PeerWord extends Omit<PeerState, 'instance'> {
   readonly echoUs: number;
   /** Bytes of this connection that it has read. */
   readonly receivedBytes: number;
+}
+
+/** What a Kernel says of the group. */
+export interface KernelWord {
+  readonly name: string;
+  readonly reign: Reign;
+  /** It is hot and takes sessions now. */
+  readonly takesSessions: boolean;
+  /** Bytes of this connection that it has read. */
+  readonly receivedBytes: number;
+}
+
+/** A stream of a giver's archive. */
+export interface ForwardStream extends StreamInfo {
+  readonly site: string;
+  readonly process: string;
+  readonly instance: number;
+  /** Everything that was observed up to here has a number up to `observedSequence`. */
+  readonly observedUntilUs: number;
+  readonly observedSequence: number;
+  /** Of a stream that ended cleanly. */
+  readonly ended: { readonly atUs: number; readonly lastSequence: number } | null;
+}
+
+/** What a taker's archive has of a stream. */
+export interface ForwardedStream {
+  readonly streamId: string;
+  readonly coverage: Coverage;
 }
 
 export interface Command {

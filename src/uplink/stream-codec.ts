@@ -32,11 +32,11 @@ export function streamFromWire(wire: WireReader): StreamState {
   };
 }
 
-function previousToWire(previous: PreviousStream): Wire {
+export function previousToWire(previous: PreviousStream): Wire {
   return { ...previous, streamId: id(previous.streamId) };
 }
 
-function previousFromWire(wire: WireReader): PreviousStream {
+export function previousFromWire(wire: WireReader): PreviousStream {
   return {
     streamId: wire.id('streamId'),
     lastDurableSequence: wire.sequence('lastDurableSequence'),

@@ -111,6 +111,7 @@ export class Uplink implements LeasePort {
       ...options,
       hello: (lane: Lane, sessionId: string) => this.#hello(lane, sessionId),
       failed: (kernel: string, error: KomError) => this.#failed(kernel, error),
+      heard: async (epoch: number) => await options.epochs?.met(epoch),
     };
     this.#lanes =
       listen === undefined
@@ -135,6 +136,10 @@ export class Uplink implements LeasePort {
 
   /** Resolves after the signal, when the connections are closed. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#run(signal), this.#lanes.watch(signal)]);
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         await this.#converse(await this.#lanes.open(signal), signal);

@@ -93,6 +93,14 @@ export class WireReader {
     return items.map((item) => new WireReader({ [name]: item }).id(name));
   }
 
+  /** Names, as `name` takes them. */
+  names(name: string, max: number): string[] {
+    const value = this.#fields[name];
+    const items = Array.isArray(value) ? (value as unknown[]) : [];
+    if (items.length > max) throw invalid(`field ${name} has more than ${max} entries`);
+    return items.map((item) => new WireReader({ [name]: item }).name(name));
+  }
+
   message(name: string): WireReader {
     return new WireReader((this.#fields[name] ?? {}) as Wire);
   }

@@ -16,7 +16,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   buffer: ['domain', 'world', 'config/model'],
   uplink: ['domain', 'world', 'config/model', 'buffer'],
   redundancy: ['domain', 'world', 'config/model', 'buffer', 'uplink'],
-  kernel: ['domain', 'world', 'config/model', 'uplink', 'ops', 'pki'],
+  kernel: ['domain', 'world', 'config/model', 'buffer', 'uplink', 'ops', 'pki'],
   sim: ['domain', 'world', 'config/model'],
   pki: ['domain', 'world', 'config/model'],
   ops: ['domain', 'world', 'config/model', 'config', 'drivers'],

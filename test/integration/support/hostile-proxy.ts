@@ -32,7 +32,14 @@ export class HostileProxy implements AsyncDisposable {
   readonly #recordings: Buffer[] = [];
   target: Address = { host: '127.0.0.1', port: 0 };
   /** Taken in order by the connections of each lane; without a plan they pass. */
-  readonly plans: Record<Lane, Behaviour[]> = { control: [], data: [], probe: [], peer: [] };
+  readonly plans: Record<Lane, Behaviour[]> = {
+    control: [],
+    data: [],
+    probe: [],
+    peer: [],
+    watch: [],
+    kernel: [],
+  };
   /** How often each kind came about. */
   readonly done = new Map<string, number>();
 

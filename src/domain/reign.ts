@@ -1,0 +1,38 @@
+/**
+ * Who is hot, and which Kernels have all that was ever acknowledged; each Kernel keeps the newest it knows.
+ */
+export interface Reign {
+  /** Raised by each switch; 0: there was none yet. */
+  readonly epoch: number;
+  /** Name of the hot Kernel; empty: all that is known is that somebody raised the epoch. */
+  readonly hot: string;
+  /** Counts the changes of the in-sync set within the epoch; only the hot Kernel makes them. */
+  readonly revision: number;
+  /** Kernels without which nothing is acknowledged, the hot one among them. */
+  readonly inSync: readonly string[];
+}
+
+export const NO_REIGN: Reign = { epoch: 0, hot: '', revision: 0, inSync: [] };
+
+/**
+ * Which of two reigns holds. Two Kernels that were forced at once, without each other, have one epoch: then
+ * the name decides, the same everywhere, and one of them steps down.
+ */
+export function isNewerReign(one: Reign, than: Reign): boolean {
+  if (one.epoch !== than.epoch) return one.epoch > than.epoch;
+  if (one.hot !== than.hot) return than.hot === '' || (one.hot !== '' && one.hot < than.hot);
+  return one.revision > than.revision;
+}
+
+/** A Kernel begins to rule, above everything that it knows. */
+export function nextReign(
+  above: number,
+  { hot, inSync }: { readonly hot: string; readonly inSync: readonly string[] },
+): Reign {
+  return { epoch: above + 1, hot, revision: 0, inSync };
+}
+
+/** The same reign with another in-sync set. */
+export function withInSync(reign: Reign, inSync: readonly string[]): Reign {
+  return { ...reign, revision: reign.revision + 1, inSync };
+}
