@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
 import { openArchive } from '../kernel/archive/open.ts';
 import { kernelCommandHandlers } from '../kernel/command-handlers.ts';
+import { groupHandlers } from '../kernel/group/group-handlers.ts';
 import { Kernel } from '../kernel/kernel.ts';
 import { leaseHandlers } from '../kernel/lease-handlers.ts';
 import { queryHandlers } from '../kernel/queries.ts';
@@ -11,6 +12,7 @@ import { Audit } from '../ops/audit.ts';
 import type { Archive } from '../world/archive.ts';
 import { openLevelDisk } from '../world/real/level-disk.ts';
 import { SideStore } from '../world/side-store.ts';
+import { kernelStatusCommand, kernelSwitchCommand } from './kernel-group.ts';
 import type { CommandContext } from './program.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
@@ -19,8 +21,8 @@ interface KernelCommandOptions {
 }
 
 /** `kom kernel`: a Kernel with its archive, until SIGTERM or SIGINT. */
-export function kernelCommand(_context: CommandContext): Command {
-  return new Command('kernel')
+export function kernelCommand(context: CommandContext): Command {
+  const command = new Command('kernel')
     .description('Runs a Kernel with its archive until SIGTERM; logs JSON lines to standard output.')
     .argument('<kernel.json>', 'the configuration of the Kernel')
     .addOption(
@@ -37,9 +39,10 @@ export function kernelCommand(_context: CommandContext): Command {
         ...queryHandlers(archive, server, world.clock),
         ...kernelCommandHandlers(server.commands, audit),
         ...leaseHandlers({ ...world, leases: server.leases, commands: server.commands, audit }),
+        ...groupHandlers({ ...world, group: server.group, audit }),
       });
       const kernel = await Kernel.start({
-        ...{ ...world, config, handlers, audit },
+        ...{ ...world, config, handlers, audit, openGroupDisk: openLevelDisk },
         openArchive: () => openArchive(config.archive, world),
       });
       const signal = await untilSignal();
@@ -47,4 +50,7 @@ export function kernelCommand(_context: CommandContext): Command {
       await kernel.stop();
       world.log.info({}, 'stopped');
     });
+  command.addCommand(kernelSwitchCommand(context));
+  command.addCommand(kernelStatusCommand(context));
+  return command;
 }

@@ -96,3 +96,38 @@ describe('the Kernel file', () => {
     });
   });
 });
+
+describe('several Kernels', () => {
+  const redundancy = {
+    name: 'KernelA',
+    kernels: [{ name: 'KernelB', addresses: ['10.1.0.6', '10.2.0.6:4000'] }],
+  };
+
+  it('has a name, the others, and defaults for everything else', () => {
+    const { config, problems } = resolveKernelConfig({ tls: {}, redundancy }, { directory: '/etc/kom' });
+    expect(problems).toEqual([]);
+    expect(config.redundancy).toEqual({
+      name: 'KernelA',
+      kernels: [
+        {
+          name: 'KernelB',
+          addresses: [
+            { host: '10.1.0.6', port: 3119 },
+            { host: '10.2.0.6', port: 4000 },
+          ],
+          insecure: false,
+        },
+      ],
+      ...{ firstRole: 'standby', ackPolicy: 'in-sync' },
+      ring: { directory: '/etc/kom/data/kernel-ring', capacityBytes: 8e9 },
+    });
+  });
+
+  it('links in the open are allowed in the file, and names are unique', () => {
+    expect(() => resolveKernelConfig({ redundancy }, { directory: '/' })).toThrow('"insecure": true');
+    const twice = { ...redundancy, name: 'KernelB' };
+    expect(() => resolveKernelConfig({ tls: {}, redundancy: twice }, { directory: '/' })).toThrow(
+      'another Kernel has this name',
+    );
+  });
+});

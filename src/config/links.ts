@@ -6,7 +6,8 @@ import { isLoopback, milliseconds, parseAddress, parseByteRate } from './schema-
 import { checkLink } from './tls.ts';
 
 /** Where problems and warnings of links go. */
-interface LinkScope {
+/** Where mistakes and doubts about links go. */
+export interface LinkScope {
   readonly problems: ProblemList;
   readonly warnings: ProblemList;
 }

@@ -4,6 +4,7 @@ import { describeError, KomError } from '../domain/errors.ts';
 import { makeArchive } from './archive.ts';
 import { type FileAccess, mergeIncludes, realFiles, splitPath } from './files.ts';
 import { isObject, parseJson, withoutComments } from './json.ts';
+import { makeKernelGroup } from './kernel-group.ts';
 import { makeDialledAgents } from './links.ts';
 import type { KernelConfig, Site } from './model.ts';
 import { ConfigProblems, formatPath, type JsonPath, type Problem, ProblemList } from './problems.ts';
@@ -141,6 +142,8 @@ export function resolveKernelConfig(
           },
           ...{ problems, warnings, secretsOptional: options.secretsOptional === true },
         });
+  const group =
+    input === undefined ? undefined : makeKernelGroup(input, options.directory, { problems, warnings });
   if (input === undefined || listen === null || archive === null || problems.all.length > 0) {
     throw new ConfigProblems(options.file ?? 'Kernel file', problems.all);
   }
@@ -151,6 +154,7 @@ export function resolveKernelConfig(
     ...(input.accept === undefined ? {} : { accept: input.accept }),
     agents,
     archive,
+    ...(group === undefined ? {} : { redundancy: group }),
     controlSocket:
       input.controlSocket === undefined
         ? resolve(archive.directory, 'kom-kernel.sock')

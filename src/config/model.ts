@@ -334,6 +334,8 @@ export interface KernelConfig {
   /** Sites and, as `site/process`, processes that are welcome; all if not given. */
   readonly accept?: readonly string[];
   readonly archive: EmbeddedArchiveConfig | PostgresArchiveConfig;
+  /** It is one of several Kernels. */
+  readonly redundancy?: KernelGroupSettings;
   /** Agents that wait to be dialled: reverse connections. */
   readonly agents: readonly DialledAgent[];
   /** Absolute path of the control socket. */

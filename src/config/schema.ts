@@ -3,6 +3,7 @@ import { CLOCK_MODES } from '../domain/clock-discipline.ts';
 import { COMMAND_NAMES, COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
 import { isIpRange } from '../domain/ip-range.ts';
 import { archiveSchema } from './archive.ts';
+import { kernelGroupSchema } from './schema-kernel-group.ts';
 import { linesSchema } from './schema-line.ts';
 import { address, byteRate, duration, plainName, size, strict } from './schema-parts.ts';
 import { processRedundancyShape, serverPeerSchema, sitePeerSchema } from './schema-redundancy.ts';
@@ -250,6 +251,9 @@ export const kernelSchema = strict({
     .default([])
     .describe('Agents that this Kernel dials, because they open no connection themselves.'),
   archive: archiveSchema.prefault({}).describe('The archive.'),
+  redundancy: kernelGroupSchema
+    .optional()
+    .describe('Other Kernels, each with an archive of its own. Without it: this is the only one.'),
   controlSocket: z
     .string()
     .min(1)

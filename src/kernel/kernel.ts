@@ -1,6 +1,6 @@
 import type { KernelConfig } from '../config/model.ts';
 import type { PassedMoment } from '../domain/clock-doubt.ts';
-import { describeError, invariant } from '../domain/errors.ts';
+import { describeError, invariant, KomError } from '../domain/errors.ts';
 import { valueToJson } from '../domain/sample.ts';
 import type { Audit } from '../ops/audit.ts';
 import { type ControlHandler, serveControl } from '../ops/control.ts';
@@ -10,6 +10,7 @@ import type { Archive } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import type { Disk } from '../world/store.ts';
 import type { TlsFileAccess } from '../world/tls-files.ts';
 import {
   type Address,
@@ -19,6 +20,8 @@ import {
   type Transport,
 } from '../world/transport.ts';
 import { AgentDialler, type DialledStatus } from './agent-dialler.ts';
+import { type GroupAlarm, type GroupStatus, groupAlarms } from './group/group-status.ts';
+import { openGroup } from './group/open-group.ts';
 import type { LeaseStatus } from './lease-desk.ts';
 import type { PresenceStatus, ProcessPresence } from './presence.ts';
 import { KernelServer } from './server.ts';
@@ -37,6 +40,8 @@ export interface KernelOptions {
   readonly passed?: readonly PassedMoment[];
   /** Where commands are written down. */
   readonly audit?: Audit;
+  /** The disk of the forwarding ring; needed where there are several Kernels. */
+  readonly openGroupDisk?: (directory: string) => Promise<Disk>;
   /** Further methods of the control socket, made over the open archive. */
   readonly handlers: (archive: Archive, server: KernelServer) => Readonly<Record<string, ControlHandler>>;
 }
@@ -44,6 +49,9 @@ export interface KernelOptions {
 export interface KernelStatus {
   readonly version: string;
   readonly archiveError: string | null;
+  /** `null`: it is the only Kernel. */
+  readonly group: GroupStatus | null;
+  readonly alarms: readonly GroupAlarm[];
   /** The own certificate; `null` without TLS. */
   readonly certificate: CertificateStatus | null;
   /** Agents that this Kernel dials. */
@@ -67,11 +75,22 @@ export interface KernelStatus {
   }[];
 }
 
+type GroupStores = Awaited<ReturnType<typeof openGroup>>;
+
+async function openStores(options: KernelOptions): Promise<GroupStores | null> {
+  const { config, openGroupDisk } = options;
+  const { redundancy } = config;
+  if (redundancy === undefined) return null;
+  invariant(openGroupDisk !== undefined, 'one of several Kernels has a disk for its forwarding ring');
+  return await openGroup(await openGroupDisk(redundancy.ring.directory), redundancy, options);
+}
+
 /** A running Kernel: the archive, the listener for agents, and the control socket. */
 export class Kernel {
   readonly #options: KernelOptions;
   readonly #archive: Archive;
   readonly #server: KernelServer;
+  readonly #ring: GroupStores['ring'] | null;
   #listener: Listener | null = null;
   #control: Listener | null = null;
   #certificates: CertificateKeeper | null = null;
@@ -79,12 +98,19 @@ export class Kernel {
   readonly #dialStop = new AbortController();
   #dialRuns: readonly Promise<void>[] = [];
 
-  private constructor(options: KernelOptions, archive: Archive) {
+  private constructor(options: KernelOptions, archive: Archive, stores: GroupStores | null) {
     this.#options = options;
     this.#archive = archive;
+    this.#ring = stores?.ring ?? null;
+    const { redundancy: settings, tls } = options.config;
+    const secured = tls === null ? {} : { tls: { material: () => this.#material() } };
+    const { transport } = options;
     this.#server = new KernelServer({
       ...options,
       archive,
+      ...(settings === undefined || stores === null
+        ? {}
+        : { group: { settings, ...stores, transport, ...secured } }),
       ...(options.config.accept === undefined ? {} : { accept: options.config.accept }),
     });
     this.#diallers = options.config.agents.map(
@@ -102,7 +128,8 @@ export class Kernel {
 
   /** @throws KomError KOM_ALREADY_RUNNING, KOM_CONNECTION_REFUSED, KOM_ARCHIVE_UNAVAILABLE, KOM_TLS_… */
   static async start(options: KernelOptions): Promise<Kernel> {
-    const kernel = new Kernel(options, await options.openArchive());
+    const archive = await options.openArchive();
+    const kernel = new Kernel(options, archive, await openStores(options));
     const { transport, config, clock, log, handlers } = options;
     try {
       await kernel.#openCertificates();
@@ -135,9 +162,12 @@ export class Kernel {
   }
 
   get status(): KernelStatus {
+    const group = this.#server.group?.status ?? null;
     return {
       version: this.#options.programVersion,
       archiveError: this.#server.archiveError ?? this.#archive.lastError ?? null,
+      group,
+      alarms: group === null ? [] : groupAlarms(group),
       certificate: this.#certificates?.status ?? null,
       agents: this.#diallers.map(({ status }) => status),
       processes: this.#server.presence.all().map((presence) => this.#processStatus(presence)),
@@ -165,6 +195,7 @@ export class Kernel {
     await Promise.all(this.#dialRuns);
     await this.#control?.close();
     await this.#server.close();
+    await this.#ring?.close();
     await this.#archive.close().catch((error: unknown) => {
       this.#options.log.error({ error: describeError(error) }, 'the archive did not close');
     });
@@ -182,7 +213,7 @@ export class Kernel {
 
   /** @throws KomError KOM_TLS_… */
   #material(): TlsMaterial {
-    invariant(this.#certificates !== null, 'certificates are opened before anybody is dialled');
+    if (this.#certificates === null) throw new KomError('KOM_TLS_FILE', 'certificates are not open yet');
     return this.#certificates.material();
   }
 

@@ -1,0 +1,98 @@
+import { afterEach, expect, test } from 'vitest';
+import { GREEN } from '../integration/support/setup.ts';
+import { sleep } from '../integration/support/until.ts';
+import { RealKernels } from '../kernels/real-kernels.ts';
+
+/** Real Kernels that fail and are switched under load; both archives are proved, each by itself. */
+
+const running: RealKernels[] = [];
+
+afterEach(async () => {
+  for (const kernels of running.splice(0)) await kernels[Symbol.asyncDispose]();
+});
+
+async function started(): Promise<RealKernels> {
+  const kernels = await RealKernels.start();
+  running.push(kernels);
+  await sleep(2000);
+  return kernels;
+}
+
+async function expectBothGreen(kernels: RealKernels): Promise<void> {
+  const { KernelA, KernelB } = await kernels.prove();
+  expect(KernelA).toMatchObject(GREEN);
+  expect(KernelB).toMatchObject(GREEN);
+  // The same run of the same plant is in both.
+  expect(KernelB.archived).toBe(KernelA.archived);
+}
+
+test('kill -9 of the hot one under load, the other one forced, and the first back as standby', async () => {
+  const kernels = await started();
+  await kernels.kill('KernelA');
+  const refused = await kernels.switch('KernelB', 'KernelB');
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain('--force');
+  const forced = await kernels.switch('KernelB', 'KernelB', '--force');
+  expect(forced.code).toBe(0);
+  expect(forced.stdout).toContain('was in the last in-sync set');
+  expect(await kernels.untilAt('KernelB')).toBeLessThan(2000);
+  await sleep(3000);
+  await kernels.startKernel('KernelA');
+  await kernels.untilInSync('KernelB');
+  expect((await kernels.kernelStatus('KernelA')).group).toMatchObject({ role: 'standby', hot: 'KernelB' });
+  await expectBothGreen(kernels);
+}, 120_000);
+
+test('switch and switch back under load: agents follow within 2 s', async () => {
+  const kernels = await started();
+  for (const [from, to] of [
+    ['KernelA', 'KernelB'],
+    ['KernelB', 'KernelA'],
+  ] as const) {
+    const { code, stderr } = await kernels.switch(from, to);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(await kernels.untilAt(to)).toBeLessThan(2000);
+    await sleep(2000);
+    expect((await kernels.kernelStatus(from)).group).toMatchObject({ role: 'standby', overtakenBy: null });
+  }
+  await expectBothGreen(kernels);
+}, 120_000);
+
+test('a standby is killed, away for a while, and catches up by itself', async () => {
+  const kernels = await started();
+  await kernels.kill('KernelB');
+  await sleep(12_000);
+  const alone = await kernels.kernelStatus('KernelA');
+  expect(alone.group?.inSync).toEqual(['KernelA']);
+  expect(alone.alarms.map(({ code }) => code)).toEqual(['kernel-behind']);
+  await kernels.startKernel('KernelB');
+  await kernels.untilInSync('KernelA');
+  await expectBothGreen(kernels);
+  expect((await kernels.kernelStatus('KernelA')).alarms).toEqual([]);
+}, 120_000);
+
+test('a standby is replaced by a machine with an empty disk, then becomes hot', async () => {
+  const kernels = await started();
+  await kernels.kill('KernelB');
+  kernels.emptyDisk('KernelB');
+  await sleep(3000);
+  await kernels.startKernel('KernelB');
+  await kernels.untilInSync('KernelB');
+  await sleep(1000);
+  expect((await kernels.switch('KernelA', 'KernelB')).code).toBe(0);
+  await kernels.untilAt('KernelB');
+  await sleep(2000);
+  await expectBothGreen(kernels);
+}, 120_000);
+
+test('the hot one is replaced by a machine with an empty disk: it comes back as standby', async () => {
+  const kernels = await started();
+  await kernels.kill('KernelA');
+  kernels.emptyDisk('KernelA');
+  expect((await kernels.switch('KernelB', 'KernelB', '--force')).code).toBe(0);
+  await kernels.untilAt('KernelB');
+  await kernels.startKernel('KernelA');
+  await kernels.untilInSync('KernelB');
+  expect((await kernels.kernelStatus('KernelA')).group).toMatchObject({ role: 'standby', epoch: 2 });
+  await expectBothGreen(kernels);
+}, 120_000);
