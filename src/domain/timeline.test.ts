@@ -52,9 +52,13 @@ const TABLE: readonly [name: string, input: Partial<TimelineInput>, segments: re
   ],
   [
     'of two instances the one that was active knows why nothing was observed',
-    { streams: [S1, OTHER], gaps: [takeover(300, 700, 'o'), timeGap(350, 400)] },
+    {
+      streams: [{ ...OTHER, startedAtUs: 50 }, S1],
+      gaps: [takeover(50, 700, 'o'), timeGap(350, 400)],
+    },
     [
-      ...['unknown 0-110', 'data 110-350', 'gap:station-down 350-400'],
+      ...['unknown 0-50', 'gap:takeover 50-100', 'unknown 100-110', 'data 110-350'],
+      'gap:station-down 350-400',
       ...['data 400-500', 'gap:takeover 500-700', 'unknown 700-1000'],
     ],
   ],

@@ -162,6 +162,8 @@ function backlogSpan({ presence, streams }: TimelineInput): Span[] {
   });
 }
 
+/** Reasons of an instance that did not try. */
+const ABSENT: ReadonlySet<string | null> = new Set(['agent-stopped', 'takeover']);
 const WITHIN_INSTANCE = ['time-gap', 'sequence-gap', 'observed', 'pending'] as const;
 const BETWEEN_INSTANCES = ['observed', 'pending', 'time-gap', 'sequence-gap'] as const;
 
@@ -176,8 +178,8 @@ function strongest(open: readonly Span[]): Claim | undefined {
 function first(claims: readonly Claim[], order: readonly Claim['state'][]): Claim | undefined {
   for (const state of order) {
     const found = claims.filter((claim) => claim.state === state);
-    // Who stood by knows less of why nothing was observed than who was active.
-    if (found.length > 0) return found.find(({ reason }) => reason !== 'takeover') ?? found[0];
+    // Who was there knows more of why nothing was observed than who was not.
+    if (found.length > 0) return found.find(({ reason }) => !ABSENT.has(reason)) ?? found[0];
   }
   return undefined;
 }
