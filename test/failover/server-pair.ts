@@ -129,8 +129,13 @@ export class ServerPair implements AsyncDisposable {
     return this.#kernel;
   }
 
-  async startServer(instance: InstanceNumber, env: Readonly<Record<string, string>> = {}): Promise<Kom> {
-    const server = new Kom(['run', this.file('site.json'), '--server', `ServerKom${instance}`], { env });
+  async startServer(
+    instance: InstanceNumber,
+    env: Readonly<Record<string, string>> = {},
+    options: readonly string[] = [],
+  ): Promise<Kom> {
+    const args = ['run', this.file('site.json'), '--server', `ServerKom${instance}`, ...options];
+    const server = new Kom(args, { env });
     this.#servers.set(instance, server);
     await server.untilLog('running');
     return server;

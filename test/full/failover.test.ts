@@ -1,8 +1,9 @@
-import { existsSync, globSync, rmSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { FAULTLESS, type Judgement, judge, type Span } from '../failover/judge.ts';
 import { LOCAL } from '../failover/pair-site.ts';
 import { type InstanceNumber, type PairOptions, ServerPair } from '../failover/server-pair.ts';
+import { kom } from '../integration/support/kom.ts';
 import { sleep, until } from '../integration/support/until.ts';
 
 /** Real comm servers that fail, one way after the other. What is measured is printed. */
@@ -225,6 +226,37 @@ test('kom switch is refused with a reason while the other one is not there', asy
     );
   }
   expect((await pair.member(1)).role).toBe('active');
+});
+
+test('kom run --process: one process alone pairs as ever, and a second one beside it is refused', async () => {
+  const pair = await ServerPair.make({ standby: 'hot' });
+  pairs.push(pair);
+  const file = pair.file('site.json');
+  const site = JSON.parse(readFileSync(file, 'utf8'));
+  const { pumps } = site.processes.KomA.lines;
+  const valves = { ...pumps, stations: { P2: pumps.stations.P1 } };
+  site.processes.KomB = { ...site.processes.KomA, preferredInstance: 2, lines: { valves } };
+  writeFileSync(file, JSON.stringify(site));
+  await pair.startKernel();
+  await pair.startServer(1, {}, ['--process', 'KomA']);
+  await pair.untilRole(1, 'active');
+  await pair.startServer(2);
+  await pair.untilReady(2);
+  // The control socket and the peer port are the server's, for all of its processes.
+  const second = await kom(['run', file, '--server', 'ServerKom1', '--process', 'KomB']);
+  expect(second.code).not.toBe(0);
+  expect(second.stdout + second.stderr).toMatch(/KOM_ALREADY_RUNNING/);
+  const sinceUs = pair.nowUs;
+  await sleep(3000);
+  expect(await roles(pair)).toEqual(['active', 'standby']);
+  for (const instance of [1, 2] as const) expect(await changes(pair, instance, sinceUs)).toEqual([]);
+  // Of KomB the other server has the only instance.
+  const { stdout } = await kom(['status', '--config', file, '--server', 'ServerKom2', '--json']);
+  const [, komB] = JSON.parse(stdout).instances;
+  expect(komB).toMatchObject({ process: 'KomB', member: { role: 'active', peer: null } });
+  const killedUs = pair.nowUs;
+  await pair.server(1).kill('SIGKILL');
+  expect((await pair.untilActive(2, killedUs)) - killedUs).toBeLessThan(1_000_000);
 });
 
 test('clocks three seconds apart, hot polling: the overlap is marked', async (context) => {
