@@ -64,12 +64,16 @@ export class MirrorIndex {
     this.#segments.set(segment.facts.number, segment);
   }
 
-  /** Nobody needs these numbers any more. Returns the segments of which nothing is left. */
-  forget(streamId: string, ranges: readonly SequenceRange[]): number[] {
+  /** Nobody needs these numbers any more. */
+  forget(streamId: string, ranges: readonly SequenceRange[]): void {
     const held = this.#held.get(streamId);
-    if (held === undefined) return [];
+    if (held === undefined) return;
     for (const range of ranges) held.remove(range);
     if (held.ranges.length === 0) this.#held.delete(streamId);
+  }
+
+  /** Segments of which nobody needs anything. */
+  get useless(): number[] {
     return this.segments.filter((segment) => !this.#isNeeded(segment)).map(({ facts }) => facts.number);
   }
 

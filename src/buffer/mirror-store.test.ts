@@ -73,6 +73,20 @@ describe('a mirror store', () => {
     expect(store.streams).toEqual([stream()]);
   });
 
+  it('keeps what is on its way into a segment of which all that was there is forgotten', async () => {
+    const store = await new Place().open();
+    await store.append(foreigns(1, 2));
+    const writing = store.append(foreigns(3, 4));
+    store.forget(STREAM, [{ first: 1, last: 20 }]);
+    await writing;
+    await store.trim();
+    expect(store.held(STREAM)).toEqual([{ first: 21, last: 40 }]);
+    await expectGiven(store, 3, 4);
+    store.forget(STREAM, [{ first: 21, last: 40 }]);
+    await store.close();
+    expect(store.diskBytes).toBe(0);
+  });
+
   it('takes blocks in any order, of several streams, and each one once', async () => {
     const store = await new Place().open();
     const other = 'c'.repeat(32);

@@ -156,8 +156,10 @@ export class MirrorStore {
   /** Nobody needs these numbers any more. What the disk does not delete now goes at the next start. */
   forget(streamId: string, ranges: readonly SequenceRange[]): void {
     if (this.#index.held(streamId).length === 0) return;
-    const empty = this.#index.forget(streamId, ranges);
-    if (empty.length > 0) void this.#queue.run(() => this.#drop(empty));
+    this.#index.forget(streamId, ranges);
+    if (this.#index.useless.length === 0) return;
+    // Looked for when it is due: what is written meanwhile may go to one of them.
+    void this.#queue.run(() => this.#drop(this.#index.useless));
   }
 
   /** Gives way to what else needs the room. */
