@@ -1,3 +1,4 @@
+import type { AgeLimit } from '../buffer/age.ts';
 import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
 import { Backlog, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
 import type { BacklogStat } from '../buffer/backlog-stat.ts';
@@ -97,6 +98,7 @@ export class ClassStore {
       capacityBytes: Math.floor(buffer.capacityBytes * share),
       ...(options.hasMirror ? { historyBytesMax: Math.floor((buffer.capacityBytes * share) / 2) } : {}),
       freeDiskFloorBytes: buffer.freeDiskFloorBytes,
+      ...(buffer.maxAgeUnackedMs === undefined ? {} : { age: ageLimitOf(buffer.maxAgeUnackedMs, options) }),
       ...(buffer.segmentBytesMax === undefined ? {} : { segmentBytesMax: buffer.segmentBytesMax }),
       policy: buffer.store,
       whenFull: buffer.whenFull,
@@ -338,4 +340,8 @@ function isToldByQuality({ reason, fromUs, toUs }: TimeGap): boolean {
 /** The earlier of two times of which each may be missing. */
 export function earlier(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}
+
+function ageLimitOf(maxAgeMs: number, { isClockUncertain }: ClassStoreOptions): AgeLimit {
+  return { maxAgeMs, isClockUncertain: isClockUncertain ?? (() => false) };
 }

@@ -5,6 +5,7 @@ import { describeError, invariant, isKomError, KomError } from '../domain/errors
 import type { SequenceGap } from '../domain/gap.ts';
 import type { StreamInfo } from '../domain/stream.ts';
 import type { StoreRecord } from '../world/store.ts';
+import { Ageing } from './age.ts';
 import { SegmentAhead } from './ahead.ts';
 import { Appender } from './append.ts';
 import { type RingCore, withGaps } from './core.ts';
@@ -37,6 +38,7 @@ export class DurableRing implements Ring {
   readonly #reblocker: Reblocker;
   readonly #appender: Appender;
   readonly #ahead: SegmentAhead;
+  readonly #ageing: Ageing | null;
   readonly #reader: Reader;
   readonly #queue = new SerialQueue();
   #isClosed = false;
@@ -48,6 +50,8 @@ export class DurableRing implements Ring {
     this.#appender = new Appender(core, this.#reblocker);
     this.#ahead = new SegmentAhead(core, this.#appender, (job) => this.#job(job));
     this.#reader = new Reader(core);
+    const { age } = core.setup.options;
+    this.#ageing = age === undefined ? null : new Ageing(core, this.#appender, age);
   }
 
   streams(): readonly RingStream[] {
@@ -118,7 +122,8 @@ export class DurableRing implements Ring {
       };
       return core.writing(async () => {
         await core.checkPresent();
-        await core.commit();
+        await core.commit((state) => this.#ageing?.counted(state) ?? state);
+        await this.#ageing?.letGo();
         await core.sweep();
       });
     });

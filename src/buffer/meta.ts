@@ -31,6 +31,8 @@ export interface Totals {
   readonly lost: LostByReason;
   /** Not given before the first start that writes it. */
   readonly ledger?: LedgerSpan;
+  /** Run time of the store, where data has a greatest age: while it ran and knew the time, milliseconds. */
+  readonly runMs?: number;
   /** At least these are free; segments that are listed may have used more. */
   readonly nextNumber: number;
   readonly nextPosition: number;

@@ -9,6 +9,7 @@ import type { StreamInfo } from '../domain/stream.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { StoreRecord } from '../world/store.ts';
+import type { AgeLimit } from './age.ts';
 import type { RingFacts } from './facts.ts';
 
 /** Place of a block in the ring: ascending over all streams and segments, from 1, never used twice. */
@@ -22,6 +23,8 @@ export interface RingOptions {
    * does not need it. Default: the capacity.
    */
   readonly historyBytesMax?: number;
+  /** What no Kernel acknowledged for longer goes; not given: only room counts. */
+  readonly age?: AgeLimit;
   /** A segment is a tenth of the ring and at most this: also the size of LevelDB's buffers. Default 8 MB. */
   readonly segmentBytesMax?: number;
   /** With less than this free on the file system the ring does not grow: a new segment costs the oldest. */

@@ -33,6 +33,10 @@ export interface SegmentFacts {
   readonly bytes: number;
   /** Hashes of the dictionaries that are in it. */
   readonly dictionaries: readonly string[];
+  /** In run time of the store, where data has a greatest age: since when it has a block, */
+  readonly filledFromRunMs?: number;
+  /** and since when it is sealed, as of the alive mark that saw it first. */
+  readonly sealedAtRunMs?: number;
 }
 
 /** More holes in a run than this and the narrowest is counted as held, which costs nothing but precision. */

@@ -122,6 +122,16 @@ describe('expanding', () => {
     });
     const buffer = load(raw).site.processes[0]?.buffer;
     expect(buffer).toMatchObject({ blockAgeMs, spillAgeMs, aliveMarkMs });
+    expect(buffer?.maxAgeUnackedMs, 'only room counts').toBeUndefined();
+  });
+
+  it('takes maxAgeUnacked where it is given, and not one that is too short to be meant', () => {
+    const withAge = (maxAgeUnacked: string): Json =>
+      site((open) => {
+        ((open['processes'] as Json)['KomA'] as Json)['buffer'] = { maxAgeUnacked };
+      });
+    expect(load(withAge('30d')).site.processes[0]?.buffer.maxAgeUnackedMs).toBe(30 * 86_400_000);
+    expect(problemsOf(withAge('30s'))[0]?.path).toContain('maxAgeUnacked');
   });
 });
 

@@ -98,6 +98,8 @@ export interface BufferSettings {
   /** Share of capacity and window of the alarms' own store; 0: one store for all tags. */
   readonly alarmShare: number;
   readonly whenFull: 'drop-oldest' | 'refuse-newest';
+  /** Of what no Kernel acknowledged, in run time; not given: it stays as long as there is room. */
+  readonly maxAgeUnackedMs?: number;
   /** The configured bound on what a power cut may lose. */
   readonly powerCutLossMaxMs: number;
   /** Derived from it: a block is sealed at this age, */

@@ -50,6 +50,12 @@ const bufferSchema = strict({
     .enum(['drop-oldest', 'refuse-newest'])
     .default('drop-oldest')
     .describe('What a full ring loses; it becomes a gap record either way.'),
+  maxAgeUnacked: duration(
+    'What no Kernel has acknowledged for longer goes, as a gap record. Time counts while the agent runs ' +
+      'and knows the time; a whole segment goes at once, when the newest of it is that old. Without it: ' +
+      'only room counts.',
+    { min: 60_000 },
+  ).optional(),
   alarmShare: z
     .number()
     .min(0)

@@ -13,6 +13,7 @@ import { POWER_CUT } from './power-cut.ts';
 import { type ProblemList, suggestion } from './problems.ts';
 import { checkPeerAddresses, makePeers, makeRedundancy } from './redundancy.ts';
 import type { ProcessInput, ServerInput, SiteInput } from './schema.ts';
+import { milliseconds } from './schema-parts.ts';
 import type { Explained } from './tags.ts';
 import { attempt, prepareTemplates } from './templates.ts';
 import { makeTlsFiles } from './tls.ts';
@@ -196,6 +197,7 @@ function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: Fil
     freeDiskFloorBytes: bytes(buffer.freeDiskFloor),
     alarmShare: buffer.alarmShare,
     whenFull: buffer.whenFull,
+    ...(buffer.maxAgeUnacked === undefined ? {} : { maxAgeUnackedMs: milliseconds(buffer.maxAgeUnacked) }),
     powerCutLossMaxMs: lossMaxMs,
     ...ages,
     windowBytes,
