@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   failover: async () => (await import('./failover.ts')).failoverBench,
   line: async () => (await import('./line.ts')).lineBench,
   memory: async () => (await import('./memory.ts')).memoryBench,
+  postgres: async () => (await import('./postgres.ts')).postgresBench,
   ring: async () => (await import('./ring.ts')).ringBench,
 };
 

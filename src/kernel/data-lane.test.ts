@@ -61,7 +61,8 @@ async function hears(...messages: readonly Message[]) {
   const lane = new DataLane({
     ...{ channel, archive, presence, instance: presence.instance(2), site: 'S', process: 'KomA' },
     ...{ dictionaries: new DictionaryShelf(archive), ingest },
-    ...{ streamIds: new Set([OWN]), runningIds: new Set([OWN]), clock, log: silentLog },
+    ...{ streamIds: new Set([OWN]), namedIds: new Set([OWN]), ownIds: new Set([OWN]) },
+    ...{ runningIds: new Set([OWN]), acknowledgeable: (_, coverage) => coverage, clock, log: silentLog },
     ...{ isMirrored: (streamId) => streamId === MIRRORED, isForeign: () => false, named: () => {} },
     quota: { newDictionary: () => {} } as never,
   });

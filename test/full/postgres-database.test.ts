@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { realWorld } from '../../src/cli/world.ts';
 import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
 import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';
 import {
@@ -16,6 +17,7 @@ import {
   sampleOf,
   streamOf,
   T0,
+  tagOf,
   transactionOf,
 } from '../../src/world/archive.fixture.ts';
 import type { Archive } from '../../src/world/archive.ts';
@@ -299,6 +301,45 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     for (const open of [readOnly, () => openPostgresArchive({ config, clock, log: silentLog })]) {
       await expect(open()).rejects.toThrow('are of another version');
     }
+  });
+
+  test('names that PostgreSQL cannot hold spoil nothing, also after a restart', async () => {
+    const named = (name: string, unit = '') => tagOf(name, { station: 'P\u0000', unit });
+    const strange: Dictionary = {
+      ...DICTIONARY,
+      tags: [named('a\u0000b', 'm\u0000'), named('a\ufffdb'), named('lone \ud800')],
+    };
+    const hash = '7'.repeat(32);
+    let archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await fill(archive);
+    const put = async (first: number): Promise<void> => {
+      await archive.putDictionary(hash, new Uint8Array([2]), strange);
+      const gap = {
+        station: 'P\u0000',
+        tags: ['a\u0000b'],
+        fromUs: T0,
+        toUs: T0 + 5,
+        reason: 'overload',
+      } as const;
+      const samples = [0, 1, 2].map((tagIndex) => sampleOf(tagIndex, `${tagIndex}`, { tagIndex }));
+      const block = blockOf(first, [...samples, gap], { hash, dictionary: strange });
+      await archive.commit(transactionOf({ blocks: [block] }));
+    };
+    await put(20);
+    await archive.close();
+    archive = await openPostgresArchive({ config, clock, log: silentLog });
+    expect(await archive.dictionary(hash)).toEqual(strange);
+    await put(30);
+    const later: Dictionary = { ...DICTIONARY, tags: [tagOf('P9.new')] };
+    await archive.putDictionary('8'.repeat(32), new Uint8Array([3]), later);
+    await archive.close();
+    archive = await openPostgresArchive({ config, clock, log: silentLog });
+    // Nobody's row was taken by another one's.
+    const names = ['P1.a', 'P1.b', 'P2.c', 'P9.new', 'a\ufffdb', 'lone \ufffd'];
+    expect((await archive.tags()).map(({ name }) => name)).toEqual(names);
+    expect(await archive.samples(allOf('P1.a'))).toHaveLength(6);
+    expect((await archive.stat()).samples).toBe(16);
+    await archive.close();
   });
 
   test('what the settings of a server are worth is said at the start', async () => {

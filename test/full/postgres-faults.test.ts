@@ -114,7 +114,7 @@ describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
     await again.close();
   });
 
-  test('a server that is killed: what was committed is there, though its default is not to wait', async () => {
+  test('a server that is killed: what was committed is there, whatever its default', async () => {
     const archive = await open();
     let last = 0;
     for (let round = 0; round < 3; round++) {

@@ -97,7 +97,8 @@ export class PostgresServer implements AsyncDisposable {
     ]);
     appendFileSync(
       join(standby.#data, 'postgresql.auto.conf'),
-      `primary_conninfo = 'host=${this.directory} port=${this.port} user=postgres application_name=standby'\n`,
+      `primary_conninfo = 'host=${this.directory} port=${this.port} user=postgres` +
+        ` application_name=standby'\n`,
     );
     await standby.restart();
     return standby;

@@ -7,7 +7,8 @@ export function tagRowsOf(
   register: Register,
   { site, process, tags }: Dictionary,
 ): { readonly rows: readonly TagRow[]; readonly changed: readonly TagRow[] } {
-  let nextId = register.tags.size + 1;
+  // Not of the names: a database may not tell two of them apart that nobody made in good faith.
+  let nextId = register.tagsById.size + 1;
   const fresh = new Map<string, number>();
   const rows = tags.map((tag): TagRow => {
     const known = register.tags.get(tagKey(site, tag.name));

@@ -48,6 +48,7 @@ export class Connection {
   #isUsable = true;
   /** Why it was given up. */
   #givenUp: string | null = null;
+  #hasTimedOut = false;
   #warning: string | null = null;
 
   constructor(parts: {
@@ -73,6 +74,11 @@ export class Connection {
   /** False once it is lost or was given up. */
   get isUsable(): boolean {
     return this.#isUsable;
+  }
+
+  /** It was given up because no answer came in time. */
+  get hasTimedOut(): boolean {
+    return this.#hasTimedOut;
   }
 
   /** Rows of the last statement of `sql`; with values it must be only one. @throws DatabaseError */
@@ -146,9 +152,10 @@ export class Connection {
     const timer =
       answerMaxMs === undefined
         ? null
-        : this.#clock.schedule('answer of the database', answerMaxMs, () =>
-            this.giveUp(`no answer within ${Math.round(answerMaxMs)} ms`),
-          );
+        : this.#clock.schedule('answer of the database', answerMaxMs, () => {
+            this.#hasTimedOut = true;
+            this.giveUp(`no answer within ${Math.round(answerMaxMs)} ms`);
+          });
     try {
       return await work();
     } catch (error) {

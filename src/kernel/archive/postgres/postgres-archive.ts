@@ -265,7 +265,7 @@ class PostgresArchive implements Archive {
     // SQLSTATE class 25 is a host that has become read-only, 57 one that is told to stop.
     const isOver = connection?.isUsable !== true || /^(25|57)/.test(state ?? '');
     if (!(error instanceof DatabaseError) || isOver) {
-      if (error instanceof DatabaseError && state === null) {
+      if (connection?.hasTimedOut === true) {
         this.#patience = Math.min(PATIENCE_MAX, this.#patience * 2);
       }
       connection?.giveUp(what);

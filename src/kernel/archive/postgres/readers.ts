@@ -16,7 +16,7 @@ export class Readers {
 
   /** Works on a connection of its own. @throws KomError KOM_ARCHIVE_UNAVAILABLE; DatabaseError */
   async use<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    if (this.#count === READERS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#count === READERS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#count += 1;
     try {
       const connection = this.#takeIdle() ?? (await connect(this.#options, true));
