@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -22,6 +22,7 @@ import {
 } from '../../src/world/archive.fixture.ts';
 import type { Archive } from '../../src/world/archive.ts';
 import { silentLog } from '../../src/world/log.ts';
+import { kernel, TestAuthority } from '../integration/support/certificates.ts';
 import { keptLog } from '../integration/support/log.ts';
 import { until } from '../integration/support/until.ts';
 import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
@@ -340,6 +341,51 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     expect(await archive.samples(allOf('P1.a'))).toHaveLength(6);
     expect((await archive.stat()).samples).toBe(16);
     await archive.close();
+  });
+
+  test('TLS: the certificate must be of a known authority and of the host that was dialled', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kom-pg-tls-'));
+    const [authority, other] = [await TestAuthority.make(), await TestAuthority.make('Other')];
+    const { certificate, key } = await authority.material([kernel()]);
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(directory, name), text);
+      return join(directory, name);
+    };
+    const ca = file('ca.pem', authority.certificate);
+    server.install('server.key', key);
+    server.install('server.crt', certificate);
+    const rules = [
+      'local all all trust',
+      'hostssl all all 127.0.0.1/32 trust',
+      'hostssl all all ::1/128 trust',
+    ];
+    server.install('pg_hba.conf', `${rules.join('\n')}\n`);
+    server.sql('ALTER SYSTEM SET ssl = on');
+    server.sql('SELECT pg_reload_conf()');
+    await until('TLS', () => server.sql('SHOW ssl')[0] === 'on');
+    const open = (tls: PostgresArchiveConfig['tls'], host = '127.0.0.1') =>
+      openPostgresArchive({
+        ...{ clock, log: silentLog },
+        config: { ...config, hosts: [{ host, port: server.port }], tls },
+      });
+    const none = { certificate: null, key: null };
+    const archive = await open({ ca, ...none });
+    await fill(archive);
+    const isEncrypted = `SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+      WHERE application_name = 'kom-archive'`;
+    expect(server.sql(isEncrypted)).toEqual(['t']);
+    await archive.close();
+    await expect(open(null)).rejects.toThrow('no encryption');
+    for (const [tls, host] of [
+      [{ ca: file('other.pem', other.certificate), ...none }, '127.0.0.1'],
+      [{ ca, ...none }, 'localhost'],
+    ] as const) {
+      // Not a wrong password: such a thing may be put right at the server, so a Kernel starts and waits.
+      const waiting = await open(tls, host);
+      await expect(waiting.kernelEpoch()).rejects.toThrow(/certificate|altnames/);
+      await waiting.close();
+    }
+    rmSync(directory, { recursive: true });
   });
 
   test('what the settings of a server are worth is said at the start', async () => {

@@ -86,6 +86,13 @@ export class PostgresServer implements AsyncDisposable {
     return server;
   }
 
+  /** Puts a file among its data, readable for it only. */
+  install(name: string, text: string): void {
+    const path = join(this.#data, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    own(path, 0o600);
+  }
+
   /** A standby that follows this server, and whose name among those that confirm a commit is `standby`. */
   async startStandby(): Promise<PostgresServer> {
     const directory = ownedDirectory();
@@ -197,10 +204,10 @@ export function ownedDirectory(): string {
   return directory;
 }
 
-/** Gives a directory to whoever runs the server; everybody may pass through to its socket. */
-export function own(directory: string): void {
-  chmodSync(directory, 0o755);
-  if (process.getuid?.() === 0) execFileSync('chown', [`${USER}:${GROUP}`, directory]);
+/** Gives a place to whoever runs the server; everybody may pass through a directory to its socket. */
+export function own(path: string, mode = 0o755): void {
+  chmodSync(path, mode);
+  if (process.getuid?.() === 0) execFileSync('chown', [`${USER}:${GROUP}`, path]);
 }
 
 function command(program: string, args: readonly string[]): [string, string[]] {

@@ -261,7 +261,7 @@ async function connectTo(
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     types: { getTypeParser: () => (text: string) => text },
-    ...sslOf(config),
+    ...sslOf(config, host),
   });
   const connection = new Connection({ host, client, modules, clock });
   try {
@@ -297,16 +297,16 @@ function passwordOf({ user, password }: DatabaseLogin): string {
   throw new DatabaseError(`it asks for a password of ${user} and the Kernel file names none`, REFUSED);
 }
 
-function sslOf({ tls }: PostgresArchiveConfig): Pick<ClientConfig, 'ssl'> {
+function sslOf({ tls }: PostgresArchiveConfig, { host }: DatabaseHost): Pick<ClientConfig, 'ssl'> {
   if (tls === null) return {};
   const read = (path: string | null): { readonly text?: string } =>
     path === null ? {} : { text: readFileSync(path, 'utf8') };
   const { text: ca } = read(tls.ca);
   const { text: cert } = read(tls.certificate);
   const { text: key } = read(tls.key);
-  return {
-    ssl: { rejectUnauthorized: true, minVersion: 'TLSv1.2', ...(ca && { ca }), ...(cert && { cert, key }) },
-  };
+  // The host is who the certificate must speak for, also where it is an address.
+  const required = { host, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+  return { ssl: { ...required, ...(ca && { ca }), ...(cert && { cert, key }) } };
 }
 
 /** PostgreSQL's text has no NUL; only a dictionary that nobody made in good faith has one in a name. */

@@ -28,7 +28,7 @@ import type { Register } from '../register.ts';
 import { presentTags, streamsOfProcess } from '../register-reads.ts';
 import type { Query } from './catalog.ts';
 import { commitTransaction } from './commit.ts';
-import { type Connection, DatabaseError, isRefusedFor } from './connection.ts';
+import { type Connection, DatabaseError, formatHost, isRefusedFor } from './connection.ts';
 import { putDictionary, readDictionary } from './dictionaries.ts';
 import { exportSamples } from './export.ts';
 import { readLate } from './late.ts';
@@ -241,7 +241,8 @@ class PostgresArchive implements Archive {
     const isPrepared = this.#isPrepared;
     this.#parts = undefined;
     const parts = await openForWriting({ config, clock, log, login: config.login, isPrepared, answerMaxMs });
-    if (isPrepared) log.info({ host: parts.session.connection.host }, 'the database is open again');
+    if (isPrepared)
+      log.info({ host: formatHost(parts.session.connection.host) }, 'the database is open again');
     this.#isPrepared = true;
     this.#parts = parts;
     this.#register = parts.catalog;
