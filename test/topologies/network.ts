@@ -2,10 +2,12 @@ import { execFileSync } from 'node:child_process';
 
 /** What a host is plugged into, and what its firewall lets in. */
 export interface HostPlan {
-  /** The last number of its address, by name of network. */
-  readonly at: Readonly<Record<string, number>>;
+  /** The last number of its address, or of each of them, by name of network. */
+  readonly at: Readonly<Record<string, number | readonly number[]>>;
   /** TCP ports that others may open connections to; not given: there is no firewall. */
   readonly opens?: readonly number[];
+  /** Its cables carry no more than this, bits a second each way. */
+  readonly bitsPerS?: number;
 }
 
 /** Networks and hosts of an architecture. */
@@ -25,6 +27,8 @@ export interface Network extends Disposable {
   placed(text: string): string;
   /** Pulls the cable between a host and a network, or plugs it in. */
   cable(host: string, network: string, state: 'up' | 'down'): void;
+  /** Gives a host one more address in a network, or takes it away: the one that a cluster is reached by. */
+  address(host: string, network: string, last: number, what: 'add' | 'del'): void;
 }
 
 /** Ports below 1024 need privileges; on the loopback they are moved up by so much. */
@@ -65,6 +69,10 @@ export class LoopbackNetwork implements Network {
     throw new Error('the loopback has no cables');
   }
 
+  address(): void {
+    // They are all there.
+  }
+
   [Symbol.dispose](): void {
     // There is nothing to take down.
   }
@@ -86,9 +94,12 @@ export class NamespaceNetwork implements Network {
         ip('-n', this.#switchOf(network), 'link', 'add', 'bridge', 'type', 'bridge');
         ip('-n', this.#switchOf(network), 'link', 'set', 'bridge', 'up');
       }
-      for (const [host, { at, opens }] of Object.entries(plan.hosts)) {
+      for (const [host, { at, opens, bitsPerS }] of Object.entries(plan.hosts)) {
         this.#add(this.namespaceOf(host));
-        for (const [network, last] of Object.entries(at)) this.#plug(host, network, last);
+        for (const [network, last] of Object.entries(at)) {
+          this.#plug(host, network, [last].flat());
+          if (bitsPerS !== undefined) this.#slow(host, network, bitsPerS);
+        }
         if (opens !== undefined) close(this.namespaceOf(host), opens);
       }
     } catch (error) {
@@ -110,6 +121,11 @@ export class NamespaceNetwork implements Network {
     ip('-n', this.#switchOf(network), 'link', 'set', this.#portOf(host), state);
   }
 
+  address(host: string, network: string, last: number, what: 'add' | 'del'): void {
+    const address = `${this.#plan.networks[network]}.${last}/24`;
+    ip('-n', this.namespaceOf(host), 'address', what, address, 'dev', deviceOf(network));
+  }
+
   [Symbol.dispose](): void {
     for (const name of this.#made.splice(0)) ip('netns', 'del', name);
   }
@@ -120,34 +136,19 @@ export class NamespaceNetwork implements Network {
     ip('-n', name, 'link', 'set', 'lo', 'up');
   }
 
-  #plug(host: string, network: string, last: number): void {
+  #plug(host: string, network: string, addresses: readonly number[]): void {
     const [near, far] = [this.namespaceOf(host), this.#switchOf(network)];
-    const port = this.#portOf(host);
-    ip(
-      'link',
-      'add',
-      network.slice(0, 15),
-      'netns',
-      near,
-      'type',
-      'veth',
-      'peer',
-      'name',
-      port,
-      'netns',
-      far,
-    );
-    ip(
-      '-n',
-      near,
-      'address',
-      'add',
-      `${this.#plan.networks[network]}.${last}/24`,
-      'dev',
-      network.slice(0, 15),
-    );
-    ip('-n', near, 'link', 'set', network.slice(0, 15), 'up');
+    const [device, port] = [deviceOf(network), this.#portOf(host)];
+    ip('link', 'add', device, 'netns', near, 'type', 'veth', 'peer', 'name', port, 'netns', far);
+    for (const last of addresses) this.address(host, network, last, 'add');
+    ip('-n', near, 'link', 'set', device, 'up');
     ip('-n', far, 'link', 'set', port, 'master', 'bridge', 'up');
+  }
+
+  #slow(host: string, network: string, bitsPerS: number): void {
+    const limit = ['tbf', 'rate', `${bitsPerS}bit`, 'burst', '4kb', 'latency', '500ms'];
+    tc(this.namespaceOf(host), deviceOf(network), limit);
+    tc(this.#switchOf(network), this.#portOf(host), limit);
   }
 
   #switchOf(network: string): string {
@@ -171,6 +172,15 @@ function close(namespace: string, ports: readonly number[]): void {
   }
   `;
   execFileSync('ip', ['netns', 'exec', namespace, 'nft', '-f', '-'], { input: rules });
+}
+
+/** Names of devices have 15 characters at most. */
+function deviceOf(network: string): string {
+  return network.slice(0, 15);
+}
+
+function tc(namespace: string, device: string, limit: readonly string[]): void {
+  ip('netns', 'exec', namespace, 'tc', 'qdisc', 'add', 'dev', device, 'root', ...limit);
 }
 
 function ip(...args: readonly string[]): void {

@@ -2,12 +2,22 @@ import type { Proof } from '../../src/sim/proof.ts';
 import { until } from '../integration/support/until.ts';
 import type { Figure } from './figure.ts';
 import { dmz } from './figures/dmz.ts';
+import { redundantCommServers } from './figures/redundant-comm-servers.ts';
 import { singleNode } from './figures/single-node.ts';
 import { technologyNetwork } from './figures/technology-network.ts';
+import { threeNodes } from './figures/three-nodes.ts';
+import { twoNodes } from './figures/two-nodes.ts';
 import { LoopbackNetwork, NamespaceNetwork, type Network, noNamespaces } from './network.ts';
 import { Stage } from './stage.ts';
 
-export const FIGURES: readonly Figure[] = [singleNode, dmz, technologyNetwork];
+export const FIGURES: readonly Figure[] = [
+  singleNode,
+  twoNodes,
+  threeNodes,
+  dmz,
+  technologyNetwork,
+  redundantCommServers,
+];
 
 /** What became of a figure. */
 export interface Outcome {

@@ -7,6 +7,7 @@ import { proveSite } from '../../src/cli/demo/prove.ts';
 import { realWorld } from '../../src/cli/world.ts';
 import { loadKernelConfig, loadSite } from '../../src/config/load.ts';
 import type { Site } from '../../src/config/model.ts';
+import type { KernelStatus } from '../../src/kernel/kernel.ts';
 import { remoteQueries } from '../../src/kernel/queries.ts';
 import { callControl } from '../../src/ops/control.ts';
 import type { Proof } from '../../src/sim/proof.ts';
@@ -20,6 +21,7 @@ const EXAMPLES = join(import.meta.dirname, '../../examples/architectures');
 /** Blocks are sealed at 250 ms and committed within 100 ms more; on a busy machine it takes longer. */
 const SETTLE_MS = 1500;
 const START_MAX_MS = 30_000;
+const CATCH_UP_MAX_MS = 60_000;
 
 /**
  * The hosts of a figure, each with a folder of its own that holds what an engineer would copy there: the
@@ -83,6 +85,36 @@ export class Stage implements AsyncDisposable {
   /** Stops a process of a host as a service manager would. */
   async stop(host: string, what: 'kernel' | 'agent'): Promise<void> {
     await this.#processes.get(`${host} ${what}`)?.kill('SIGTERM');
+  }
+
+  /** `kom kernel switch` at the Kernel of a host. @throws what it prints, if it is refused */
+  async switchKernel(host: string, to: string, ...options: readonly string[]): Promise<void> {
+    const args = ['kernel', 'switch', this.#kernelFile(host), '--to', to, ...options];
+    const { code, stdout, stderr } = await kom(args);
+    if (code !== 0) throw new Error(`kom ${args.join(' ')}: ${stdout}${stderr}`);
+  }
+
+  /** All Kernels of the figure are in the in-sync set, as the hot one says. */
+  async untilInSync(host: string): Promise<void> {
+    const count = Object.keys(this.figure.kernels).length;
+    await until(
+      `${count} Kernels in sync`,
+      async () => (await this.#kernelStatus(host)).group?.inSync.length === count,
+      CATCH_UP_MAX_MS,
+    );
+  }
+
+  async #kernelStatus(host: string): Promise<KernelStatus> {
+    const { config } = await loadKernelConfig(this.#kernelFile(host));
+    const path = config.controlSocket;
+    for await (const item of callControl({ ...this.#world, path, method: 'status' }))
+      return item as KernelStatus;
+    throw new Error(`the Kernel of ${host} does not answer`);
+  }
+
+  async untilRole(server: string, process: string, role: 'active' | 'standby'): Promise<void> {
+    const holds = async (): Promise<boolean> => (await this.status(server, process)).member?.role === role;
+    await until(`${process} on ${server} to be ${role}`, holds, START_MAX_MS);
   }
 
   async status(server: string, process?: string, host = server): Promise<InstanceStatus> {
