@@ -46,31 +46,59 @@ export interface ServerOptions {
   readonly settings?: Readonly<Record<string, string | number>>;
   /** Directory of the data; a temporary one if not given. Must belong to whoever runs the server. */
   readonly directory?: string;
+  /** Where it listens, for other machines too; without it: a free port of the loopback. */
+  readonly place?: ServerPlace;
+}
+
+export interface ServerPlace {
+  /** Addresses, or `*`. */
+  readonly listen: string;
+  readonly port: number;
+  /** The network namespace that it runs in. */
+  readonly namespace?: string | undefined;
+}
+
+/** Whoever has the password, from anywhere; and other servers, which follow this one. */
+const OPEN_HBA = 'host all all all scram-sha-256\nhost replication postgres all trust\n';
+
+export interface StandbyOptions {
+  readonly place?: ServerPlace;
+  /** Address of the server that it follows; without it: its socket. */
+  readonly follows?: string;
 }
 
 /** A PostgreSQL server of its own, on a socket and a port of the loopback; `postgres` may do everything. */
 export class PostgresServer implements AsyncDisposable {
   readonly directory: string;
-  readonly port: number;
   readonly #bin: string;
   readonly #isOwnDirectory: boolean;
+  #listen: ServerPlace;
   #child: ChildProcess | null = null;
   #output = '';
 
-  private constructor(parts: { bin: string; directory: string; port: number; isOwnDirectory: boolean }) {
+  private constructor(parts: {
+    bin: string;
+    directory: string;
+    place: ServerPlace;
+    isOwnDirectory: boolean;
+  }) {
     this.#bin = parts.bin;
     this.directory = parts.directory;
-    this.port = parts.port;
+    this.#listen = parts.place;
     this.#isOwnDirectory = parts.isOwnDirectory;
   }
 
+  get port(): number {
+    return this.#listen.port;
+  }
+
   /** Makes the data and starts. */
-  static async start({ settings = {}, directory }: ServerOptions = {}): Promise<PostgresServer> {
+  static async start({ settings = {}, directory, place }: ServerOptions = {}): Promise<PostgresServer> {
     const found = programs();
     if ('missing' in found) throw new Error(found.missing);
-    const place = directory ?? ownedDirectory();
     const server = new PostgresServer({
-      ...{ bin: found.directory, directory: place, port: await freePort() },
+      ...{ bin: found.directory, directory: directory ?? ownedDirectory() },
+      place: place ?? (await ownPlace()),
       isOwnDirectory: directory === undefined,
     });
     asServer(join(found.directory, 'initdb'), [
@@ -82,6 +110,7 @@ export class PostgresServer implements AsyncDisposable {
       join(server.#data, 'postgresql.auto.conf'),
       lines.map(([name, value]) => `${name} = '${value}'\n`).join(''),
     );
+    if (place !== undefined) appendFileSync(join(server.#data, 'pg_hba.conf'), OPEN_HBA);
     await server.restart();
     return server;
   }
@@ -94,21 +123,28 @@ export class PostgresServer implements AsyncDisposable {
   }
 
   /** A standby that follows this server, and whose name among those that confirm a commit is `standby`. */
-  async startStandby(): Promise<PostgresServer> {
+  async startStandby(options: StandbyOptions = {}): Promise<PostgresServer> {
     const directory = ownedDirectory();
-    const parts = { bin: this.#bin, directory, port: await freePort(), isOwnDirectory: true };
-    const standby = new PostgresServer(parts);
+    const place = options.place ?? (await ownPlace());
+    const standby = new PostgresServer({ bin: this.#bin, directory, place, isOwnDirectory: true });
     asServer(join(this.#bin, 'pg_basebackup'), [
       ...['-D', standby.#data, '-h', this.directory, '-p', String(this.port), '-U', 'postgres'],
       ...['--write-recovery-conf', '--checkpoint=fast', '--wal-method=stream'],
     ]);
     appendFileSync(
       join(standby.#data, 'postgresql.auto.conf'),
-      `primary_conninfo = 'host=${this.directory} port=${this.port} user=postgres` +
+      `primary_conninfo = 'host=${options.follows ?? this.directory} port=${this.port} user=postgres` +
         ` application_name=standby'\n`,
     );
     await standby.restart();
     return standby;
+  }
+
+  /** Starts it again where it listens to other addresses. */
+  async moveTo(listen: string): Promise<void> {
+    this.#listen = { ...this.#listen, listen };
+    await this.kill('SIGINT');
+    await this.restart();
   }
 
   /** Makes a standby a server that takes writes. */
@@ -132,10 +168,15 @@ export class PostgresServer implements AsyncDisposable {
   /** Starts it again after `kill`. */
   async restart(): Promise<void> {
     // What a killed server left behind: its children end by themselves, a moment later.
-    const args = ['-D', this.#data, '-k', this.directory, '-p', String(this.port)];
+    const { listen, port, namespace } = this.#listen;
+    const args = ['-D', this.#data, '-k', this.directory, '-p', String(port)];
     const endMs = performance.now() + START_MAX_MS;
     for (;;) {
-      const child = spawnServer(join(this.#bin, 'postgres'), [...args, '-c', 'listen_addresses=127.0.0.1']);
+      const child = spawnServer(
+        join(this.#bin, 'postgres'),
+        [...args, '-c', `listen_addresses=${listen}`],
+        namespace,
+      );
       let isOver = false;
       child.once('close', () => {
         isOver = true;
@@ -197,6 +238,10 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
+async function ownPlace(): Promise<ServerPlace> {
+  return { listen: '127.0.0.1', port: await freePort() };
+}
+
 /** A temporary directory that whoever runs the server may use. */
 export function ownedDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'kom-pg-'));
@@ -221,7 +266,9 @@ function asServer(program: string, args: readonly string[]): void {
   execFileSync(file, all, { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-function spawnServer(program: string, args: readonly string[]): ChildProcess {
-  const [file, all] = command(program, args);
+function spawnServer(program: string, args: readonly string[], namespace?: string): ChildProcess {
+  const plain = command(program, args);
+  const within: [string, string[]] = ['ip', ['netns', 'exec', namespace ?? '', plain[0], ...plain[1]]];
+  const [file, all] = namespace === undefined ? plain : within;
   return spawn(file, all, { cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] });
 }

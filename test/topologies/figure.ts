@@ -17,6 +17,8 @@ export interface Figure {
   >;
   /** Runs it with what goes wrong in it; the proof comes behind. Returns what went wrong, for the table. */
   readonly story: (stage: Stage) => Promise<string>;
+  /** Its archives are in PostgreSQL. */
+  readonly needsDatabase?: true;
   /** Hosts of Kernels whose archives have to be complete, each by itself. */
   readonly complete: readonly string[];
 }

@@ -1,7 +1,11 @@
 import type { Proof } from '../../src/sim/proof.ts';
 import { until } from '../integration/support/until.ts';
 import type { Figure } from './figure.ts';
+import { combination } from './figures/combination.ts';
+import { databaseCluster } from './figures/database-cluster.ts';
+import { databaseServer } from './figures/database-server.ts';
 import { dmz } from './figures/dmz.ts';
+import { primaryAndReplica } from './figures/primary-and-replica.ts';
 import { redundantCommServers } from './figures/redundant-comm-servers.ts';
 import { singleNode } from './figures/single-node.ts';
 import { technologyNetwork } from './figures/technology-network.ts';
@@ -17,6 +21,10 @@ export const FIGURES: readonly Figure[] = [
   dmz,
   technologyNetwork,
   redundantCommServers,
+  databaseServer,
+  databaseCluster,
+  primaryAndReplica,
+  combination,
 ];
 
 /** What became of a figure. */

@@ -13,6 +13,7 @@ import { callControl } from '../../src/ops/control.ts';
 import type { Proof } from '../../src/sim/proof.ts';
 import { Kom, kom } from '../integration/support/kom.ts';
 import { sleep, until } from '../integration/support/until.ts';
+import { DATABASE_PASSWORD } from './database.ts';
 import { type Figure, PLANT } from './figure.ts';
 import type { Network } from './network.ts';
 import { readServed } from './served.ts';
@@ -34,6 +35,7 @@ export class Stage implements AsyncDisposable {
   readonly #directory: string;
   readonly #world = realWorld({ level: 'silent', name: 'topology' });
   readonly #processes = new Map<string, Kom>();
+  readonly #others = new AsyncDisposableStack();
 
   private constructor(figure: Figure, parts: { network: Network; directory: string; site: Site }) {
     this.figure = figure;
@@ -55,6 +57,11 @@ export class Stage implements AsyncDisposable {
       rmSync(directory, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  /** Something that ends with the stage. */
+  use<Thing extends AsyncDisposable>(thing: Thing): Thing {
+    return this.#others.use(thing);
   }
 
   /** A file of a host. */
@@ -158,6 +165,7 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const process of this.#processes.values()) await process[Symbol.asyncDispose]();
+    await this.#others[Symbol.asyncDispose]();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -204,6 +212,8 @@ function equip(host: string, { office, directory }: { office: string; directory:
   if (folders.includes(host)) copyFolder(join(office, 'pki', host), join(own, 'tls', host));
   if (folders.includes(`kernel.${host}`))
     copyFolder(join(office, 'pki', `kernel.${host}`), join(own, 'tls/kernel'));
+  mkdirSync(join(own, 'secrets'));
+  writeFileSync(join(own, 'secrets/database'), `${DATABASE_PASSWORD}\n`, { mode: 0o600 });
 }
 
 function copyFolder(from: string, to: string): void {
