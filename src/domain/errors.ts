@@ -14,6 +14,7 @@ export const ERROR_TEXTS = {
   KOM_PROTOCOL_VERSION: 'the other side speaks no protocol version of ours',
   KOM_PROTOCOL_STATE: 'a message came that is not allowed at this point of the session',
   KOM_CONNECTION_REFUSED: 'the connection was refused',
+  KOM_LISTEN: 'this address cannot be listened on',
   KOM_CONNECTION_UNREACHABLE: 'the other side cannot be reached',
   KOM_CONNECTION_LOST: 'the connection was lost',
   KOM_CONNECTION_TIMEOUT: 'the other side did not answer in time',

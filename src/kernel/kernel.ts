@@ -126,7 +126,7 @@ export class Kernel {
     );
   }
 
-  /** @throws KomError KOM_ALREADY_RUNNING, KOM_CONNECTION_REFUSED, KOM_ARCHIVE_UNAVAILABLE, KOM_TLS_… */
+  /** @throws KomError KOM_ALREADY_RUNNING, KOM_LISTEN, KOM_ARCHIVE_UNAVAILABLE, KOM_TLS_… */
   static async start(options: KernelOptions): Promise<Kernel> {
     const archive = await options.openArchive();
     const kernel = new Kernel(options, archive, await openStores(options));

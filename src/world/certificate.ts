@@ -25,6 +25,12 @@ export function readCertificate(content: string | Uint8Array): CertificateFacts 
   return certificateFacts(new X509Certificate(content));
 }
 
+/** One of the authorities in a PEM text signed it; their names alone may be those of another one. */
+export function isSignedBy(certificate: X509Certificate, authorities: string): boolean {
+  const texts = authorities.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return texts.some((text) => certificate.verify(new X509Certificate(text).publicKey));
+}
+
 /** What a parsed certificate says. */
 export function certificateFacts(certificate: X509Certificate): CertificateFacts {
   const names = alternativeNames(certificate.subjectAltName ?? '');

@@ -14,7 +14,7 @@ export interface Transport {
   /**
    * Listens on an address; `accept` is called for each connection, with `tls` once its handshake is over and
    * its certificate is one of ours.
-   * @throws KomError KOM_CONNECTION_REFUSED if the address is taken
+   * @throws KomError KOM_LISTEN if the address is taken
    */
   listen(
     address: Address,

@@ -175,7 +175,9 @@ describe('with a running agent and Kernel', () => {
     const taken = await kom(['kernel', file]);
     squatter.close();
     expect(taken.code).toBe(69);
-    expect(taken.stderr).toMatch(new RegExp(`127\\.0\\.0\\.1:${port}.*EADDRINUSE`));
+    expect(taken.stderr).toMatch(
+      new RegExp(`cannot be listened on: 127\\.0\\.0\\.1:${port}.*another program`),
+    );
     expect(taken.stderr).not.toContain('    at ');
   });
 

@@ -104,6 +104,11 @@ describe('TLS transport', () => {
     const foreign = { ...(await other.material([kernel()])), ca: authority.certificate, crl: theirs.crl! };
     const stranger = await listening(() => foreign);
     expect((await failure(stranger.dial(ours))).code).toBe('KOM_TLS_UNKNOWN_CA');
+    // Another run of kom pki init for the same site: an authority of the same name.
+    const namesake = await (await TestAuthority.make()).material([kernel()]);
+    const twice = await failure((await listening(() => namesake)).dial(ours));
+    expect(twice.code).toBe('KOM_TLS_UNKNOWN_CA');
+    expect(twice.message).toContain('both sides need certificates of one authority');
     const old = await authority.material([kernel()], { from: -50, to: -1 });
     const expired = await failure((await listening(() => old)).dial(ours));
     expect(expired.code).toBe('KOM_TLS_EXPIRED');

@@ -197,7 +197,7 @@ class Simulator implements ModbusLineSimulator {
 function listenOn(server: Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
-      reject(new KomError('KOM_CONNECTION_REFUSED', `cannot listen on ${formatAddress(address)}`, { cause }));
+      reject(new KomError('KOM_LISTEN', formatAddress(address), { cause }));
     });
     server.listen(address.port, address.host, () => resolve());
   });

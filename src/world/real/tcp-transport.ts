@@ -140,7 +140,7 @@ async function makeDirectory(path: string): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
   } catch (cause) {
-    throw new KomError('KOM_CONNECTION_REFUSED', path, { got: describeError(cause), cause });
+    throw new KomError('KOM_LISTEN', path, { got: describeError(cause), cause });
   }
 }
 
@@ -149,7 +149,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   const entry = await lstat(path).catch(() => undefined);
   if (entry === undefined) return;
   if (!entry.isSocket()) {
-    throw new KomError('KOM_CONNECTION_REFUSED', path, {
+    throw new KomError('KOM_LISTEN', path, {
       expected: 'a free path or a socket',
       got: 'another kind of file',
     });
@@ -184,8 +184,10 @@ function bound(
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => {
       const code = 'path' in options && error.code === 'EADDRINUSE' ? 'KOM_ALREADY_RUNNING' : undefined;
-      const detail = { got: describeError(error), cause: error };
-      reject(new KomError(code ?? 'KOM_CONNECTION_REFUSED', `listening on ${where}`, detail));
+      const isTaken = error.code === 'EADDRINUSE';
+      const hint = isTaken ? 'another program listens there; ss -ltnp shows which' : undefined;
+      const detail = { got: describeError(error), cause: error, ...(hint === undefined ? {} : { hint }) };
+      reject(new KomError(code ?? 'KOM_LISTEN', where, detail));
     };
     server.once('error', onError);
     server.listen(options, () => {

@@ -3,7 +3,7 @@ import { connect, createSecureContext, type SecureContext, type TLSSocket } from
 import { clockDoubt } from '../../domain/clock-doubt.ts';
 import { describeError, type ErrorCode, KomError } from '../../domain/errors.ts';
 import { formatTimeUs } from '../../domain/units.ts';
-import { type CertificateFacts, certificateFacts } from '../certificate.ts';
+import { type CertificateFacts, certificateFacts, isSignedBy } from '../certificate.ts';
 import type { Connection, TlsMaterial } from '../transport.ts';
 import { breakLater, SocketConnection } from './socket-connection.ts';
 
@@ -63,7 +63,13 @@ export function judge(socket: TLSSocket, where: string, material: TlsMaterial): 
   if (socket.authorized) return facts;
   // A text, though it is declared as an error.
   const verdict: unknown = socket.authorizationError;
-  return refusal({ where, facts, material, verdict: describeError(verdict) });
+  return refusal({
+    where,
+    facts,
+    material,
+    verdict: describeError(verdict),
+    isSigned: isSignedBy(certificate, material.ca),
+  });
 }
 
 interface Rejected {
@@ -72,10 +78,12 @@ interface Rejected {
   readonly material: TlsMaterial;
   /** Of OpenSSL. */
   readonly verdict: string;
+  /** One of our authorities signed it: OpenSSL looks for a revocation list by name before that. */
+  readonly isSigned: boolean;
 }
 
-function refusal({ where, facts, material, verdict }: Rejected): KomError {
-  const code = VERDICTS[verdict] ?? 'KOM_TLS_UNKNOWN_CA';
+function refusal({ where, facts, material, verdict, isSigned }: Rejected): KomError {
+  const code = (isSigned ? VERDICTS[verdict] : undefined) ?? 'KOM_TLS_UNKNOWN_CA';
   const nowUs = Date.now() * 1000;
   const isDate = code === 'KOM_TLS_EXPIRED' || code === 'KOM_TLS_NOT_YET_VALID';
   const validity = `valid ${formatTimeUs(facts.validFromUs)} to ${formatTimeUs(facts.validToUs)}`;

@@ -176,7 +176,7 @@ export class SimulatedNetwork {
     const port = address.port === 0 ? this.#nextPort++ : address.port;
     const name = key(host, String(port));
     if (this.#listeners.has(name)) {
-      throw new KomError('KOM_CONNECTION_REFUSED', `listening on ${formatAddress(address)}`, {
+      throw new KomError('KOM_LISTEN', formatAddress(address), {
         got: 'an address that is in use',
       });
     }
