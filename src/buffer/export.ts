@@ -1,5 +1,6 @@
 import { type Block, type DecodedBlock, lastSequence } from '../domain/block/block.ts';
 import { decodeBlock, entryAt, isClockFixAt } from '../domain/block/codec.ts';
+import { type SequenceRange, subtract } from '../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
@@ -32,11 +33,11 @@ export type ExportRow =
   | { readonly kind: 'time-gap'; readonly streamId: string; readonly sequence: number; readonly gap: TimeGap }
   /** Numbers that are lost, from the ledger; behind all that is held. */
   | { readonly kind: 'sequence-gap'; readonly gap: SequenceGap }
-  /** A block that cannot be exported, or all of a segment from a position on. */
+  /** What cannot be exported: a block, all of a segment from a position on, or (`null`) a whole database. */
   | {
       readonly kind: 'unreadable';
       readonly segment: string;
-      readonly position: number;
+      readonly position: number | null;
       readonly why: string;
     };
 
@@ -47,41 +48,76 @@ export async function* exportRing(
 ): AsyncGenerator<ExportRow> {
   const facts = await inspection.facts();
   const dictionaries = new Map<string, Dictionary>();
-  for (const segment of facts.segments) {
-    const runs = segment.runs.filter((run) => isWanted(run, filter));
+  for (const { place, what } of inspection.damages) {
+    yield { kind: 'unreadable', segment: place, position: null, why: what };
+  }
+  for (const { number, runs } of facts.segments) {
     for (const run of runs) {
-      let position = run.firstPosition;
-      let through = 0;
-      const unreadable = (error: unknown): ExportRow => {
-        if (!isKomError(error)) throw error;
-        return {
-          kind: 'unreadable',
-          segment: segmentName(segment.number),
-          position,
-          why: describeError(error),
-        };
-      };
-      try {
-        for await (const record of recordsOf(inspection, segment.number, run)) {
-          position = record.position;
-          try {
-            const block = blockOf(record.value);
-            if (!isWanted(block.header, filter)) continue;
-            const { dictionaryHash: hash } = block.header;
-            const dictionary = dictionaries.get(hash) ?? (await inspection.dictionary(hash));
-            dictionaries.set(hash, dictionary);
-            yield* rowsOf(decodeBlock(block), dictionary, { ...filter, through });
-            through = lastSequence(block.header);
-          } catch (error) {
-            yield unreadable(error);
-          }
-        }
-      } catch (error) {
-        yield unreadable(error);
-      }
+      if (isWanted(run, filter)) yield* rowsOfRun({ inspection, dictionaries, filter }, number, run);
     }
   }
   yield* lostRows(facts, filter);
+}
+
+interface Export {
+  readonly inspection: RingInspection;
+  readonly dictionaries: Map<string, Dictionary>;
+  readonly filter: ExportFilter;
+}
+
+async function* rowsOfRun(
+  { inspection, dictionaries, filter }: Export,
+  number: number,
+  run: Run,
+): AsyncGenerator<ExportRow> {
+  const segment = segmentName(number);
+  let position = run.firstPosition - 1;
+  /** The last number that was read, and the last one that was exported. */
+  let through = { read: 0, exported: 0 };
+  try {
+    for await (const record of recordsOf(inspection, number, run)) {
+      const before = position;
+      position = record.position;
+      try {
+        const block = record.value === null ? null : blockOf(record.value);
+        const next = block === null ? Number.MAX_SAFE_INTEGER : block.header.firstSequence;
+        const isSkipped = block === null || position > before + 1;
+        const missing = isSkipped ? rangesBetween(run, through.read, next) : [];
+        if (missing.length > 0) yield unreadable(segment, before + 1, whyMissing(missing));
+        if (block === null) return;
+        through = { ...through, read: lastSequence(block.header) };
+        if (!isWanted(block.header, filter)) continue;
+        const { dictionaryHash: hash } = block.header;
+        const dictionary = dictionaries.get(hash) ?? (await inspection.dictionary(hash));
+        dictionaries.set(hash, dictionary);
+        yield* rowsOf(decodeBlock(block), dictionary, { ...filter, through: through.exported });
+        through = { ...through, exported: through.read };
+      } catch (error) {
+        if (!isKomError(error)) throw error;
+        yield unreadable(segment, position, describeError(error));
+      }
+    }
+  } catch (error) {
+    if (!isKomError(error)) throw error;
+    yield unreadable(segment, position + 1, describeError(error));
+  }
+}
+
+function unreadable(segment: string, position: number, why: string): ExportRow {
+  return { kind: 'unreadable', segment, position, why };
+}
+
+/** What a run should hold between two numbers. */
+function rangesBetween(run: Run, before: number, next: number): SequenceRange[] {
+  const around = [
+    { first: 0, last: before },
+    { first: next, last: Number.MAX_SAFE_INTEGER },
+  ];
+  return run.ranges.flatMap((range) => subtract(range, around));
+}
+
+function whyMissing(ranges: readonly SequenceRange[]): string {
+  return `no block has the numbers ${ranges.map(({ first, last }) => `${first} to ${last}`).join(', ')}`;
 }
 
 function blockOf(value: Uint8Array): Block {
@@ -90,18 +126,25 @@ function blockOf(value: Uint8Array): Block {
   return block;
 }
 
-async function* recordsOf(inspection: RingInspection, segment: number, run: Run) {
+/** The values of a run; `null` behind them where the last ones are not there, though the segment is. */
+async function* recordsOf(
+  inspection: RingInspection,
+  segment: number,
+  run: Run,
+): AsyncGenerator<{ readonly position: number; readonly value: Uint8Array | null }> {
   let after = run.firstPosition - 1;
   while (after < run.lastPosition) {
     const records = await inspection.records(segment, after, READ_BYTES);
-    if (records === null || records.length === 0) return;
-    for (const { key, value } of records) {
-      const position = positionOf(key) ?? after + 1;
-      if (position > run.lastPosition) return;
-      after = position;
-      yield { position, value };
+    // Delivered or evicted meanwhile.
+    if (records === null) return;
+    const own = records.filter(({ key }) => (positionOf(key) ?? Infinity) <= run.lastPosition);
+    for (const { key, value } of own) {
+      after = positionOf(key) ?? after;
+      yield { position: after, value };
     }
+    if (own.length < records.length || records.length === 0) break;
   }
+  if (after < run.lastPosition) yield { position: run.lastPosition, value: null };
 }
 
 /** The numbers up to `through` were exported: blocks that are joined meanwhile hold some of them again. */

@@ -24,8 +24,17 @@ export interface RingFacts {
   readonly ledger: LedgerSpan | null;
 }
 
+/** Something of a ring at rest that cannot be looked at. */
+export interface RingDamage {
+  /** Name of a directory. */
+  readonly place: string;
+  readonly what: string;
+}
+
 /** A ring that is looked at and not changed: here, on a disk without an agent, or through an agent. */
 export interface RingInspection {
+  /** Beside what is met when segments are read. None where an agent runs: it has declared what it lost. */
+  readonly damages: readonly RingDamage[];
   facts(): Promise<RingFacts>;
   /** See `Ring.records`. */
   records(segment: number, after: RingPosition, limitBytes: number): Promise<readonly StoreRecord[] | null>;

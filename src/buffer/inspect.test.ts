@@ -8,6 +8,7 @@ import { createSimulatedRandom } from '../world/simulated/random.ts';
 import { type ExportFilter, type ExportRow, exportRing } from './export.ts';
 import type { RingInspection } from './facts.ts';
 import { inspectionOf, inspectRing } from './inspect.ts';
+import { positionKey } from './record.ts';
 import { openTestRing, START_US } from './ring.fixture.ts';
 import type { Ring } from './ring.ts';
 import { segmentName } from './segment.ts';
@@ -147,8 +148,25 @@ describe('verify', () => {
     ]);
     expect(found[0]?.what).toContain(`behind number 10 of ${ring.stream.streamId}`);
     const rows = await exported(inspection);
-    expect(rows.filter(({ kind }) => kind === 'unreadable')).toHaveLength(1);
+    expect(rows.filter(({ kind }) => kind === 'unreadable')).toMatchObject([
+      { position: 2, why: expect.stringContaining('CRC') },
+      { position: 3, why: 'no block has the numbers 11 to 30' },
+    ]);
     expect(rows.filter(({ kind }) => kind === 'sample')).toHaveLength(27);
+  });
+
+  it('finds that the last blocks of a segment are not there, and an export tells', async () => {
+    const world = setUp();
+    await (await filled(world, 5)).close();
+    const store = await world.disk.open(segmentName(1));
+    const last = [4, 5].map((at) => ({ type: 'delete' as const, key: positionKey(at) }));
+    await store.batch(last, { sync: true });
+    await store.close();
+    await using inspection = await inspectRing(world.disk);
+    expect((await verified(inspection)).found[0]).toMatchObject({ segment: segmentName(1), position: 4 });
+    const rows = await exported(inspection);
+    expect(rows).toHaveLength(31);
+    expect(rows.at(-1)).toMatchObject({ position: 4, why: 'no block has the numbers 31 to 50' });
   });
 
   it('finds a deleted segment, and not what was evicted and declared', async () => {

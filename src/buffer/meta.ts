@@ -138,12 +138,32 @@ export async function openMeta(
   throw new Error('not reached: the last attempt returns or throws');
 }
 
-/** What a meta database says, changing nothing; `null`: there is none. @throws KomError KOM_STORE_OPEN */
-export async function readMeta(disk: Disk): Promise<MetaState | null> {
-  if (!(await disk.list()).includes(META_NAME)) return null;
-  const store = await openStore(disk);
+/** A meta database as it was looked at. */
+export interface ReadMeta {
+  /** Empty where nothing of it reads. */
+  readonly state: MetaState;
+  /** Why `state` is not all that there was; `null`: it is, as far as the database can tell. */
+  readonly damage: string | null;
+}
+
+/**
+ * What a meta database says, changing nothing.
+ * @throws KomError KOM_STORE_LOCKED, or KOM_STORE_OPEN where its format is another
+ */
+export async function readMeta(disk: Disk): Promise<ReadMeta> {
+  const unread = (damage: string): ReadMeta => ({ state: stateOf(new Map()), damage });
+  if (!(await disk.list()).includes(META_NAME)) return unread('it is not there');
+  const store = await openStore(disk).catch((error: unknown) => {
+    if (isKomError(error, 'KOM_STORE_OPEN')) return error;
+    throw error;
+  });
+  if (isKomError(store)) return unread(store.message);
   try {
-    return stateOf((await readAll(store)).records);
+    const { records, isWhole } = await readAll(store);
+    return { state: stateOf(records), damage: isWhole ? null : 'some of its records do not pass their CRC' };
+  } catch (error) {
+    if (!isKomError(error, 'KOM_STORE_READ')) throw error;
+    return unread(error.message);
   } finally {
     await store.close();
   }

@@ -128,7 +128,8 @@ export async function scanWhole(store: Store, number: number): Promise<Scan> {
   return await scanSegment(store, emptySegment(number, position ?? FIRST_SEQUENCE));
 }
 
-function withScanned(state: MetaState, { facts, lost }: Scan): MetaState {
+/** The state with what a segment was found to hold. */
+export function withScanned(state: MetaState, { facts, lost }: Scan): MetaState {
   const segments = [...state.segments.filter((each) => each.number !== facts.number), facts].sort(
     (a, b) => a.number - b.number,
   );
@@ -141,7 +142,7 @@ function withScanned(state: MetaState, { facts, lost }: Scan): MetaState {
 }
 
 /** A damaged record of a stream leaves its blocks and gaps: whoever sends them must be able to name it. */
-function withNamedStreams(state: MetaState): MetaState {
+export function withNamedStreams(state: MetaState): MetaState {
   let { streams } = state;
   const isKnown = (streamId: string) => streams.some((record) => record.info.streamId === streamId);
   for (const segment of state.segments) {
@@ -219,7 +220,8 @@ function ackedIn(state: MetaState): (streamId: string) => number {
   return (streamId) => state.streams.find((each) => each.info.streamId === streamId)?.ackedThrough ?? 0;
 }
 
-function overlaps(state: MetaState, facts: SegmentFacts): boolean {
+/** Some of its positions are those of a segment that is listed. */
+export function overlaps(state: MetaState, facts: SegmentFacts): boolean {
   return state.segments.some(
     (each) =>
       each.blocks > 0 && each.firstPosition <= facts.lastPosition && facts.firstPosition <= each.lastPosition,
@@ -227,7 +229,7 @@ function overlaps(state: MetaState, facts: SegmentFacts): boolean {
 }
 
 /** Nothing was ever written to it: it was made ahead of need. */
-function isEmpty({ facts, lost }: Scan): boolean {
+export function isEmpty({ facts, lost }: Scan): boolean {
   return facts.lastPosition < facts.firstPosition && lost.length === 0 && facts.dictionaries.length === 0;
 }
 

@@ -11,7 +11,7 @@ const READ_BYTES = 1024 * 1024;
 
 /** Something in a ring that is not as it should be. */
 export interface RingProblem {
-  /** Name of the segment's directory; `null` for a matter of a whole stream. */
+  /** Name of the directory of a segment or of meta; `null` for a matter of a whole stream. */
   readonly segment: string | null;
   /** Ring position; `null` for a matter of a whole segment or stream. */
   readonly position: number | null;
@@ -42,6 +42,10 @@ export async function* verifyRing(inspection: RingInspection): AsyncGenerator<Ri
   const hold = (streamId: string, range: SequenceRange): void => {
     held.set(streamId, joinTouching([...(held.get(streamId) ?? []), range]));
   };
+  for (const { place, what } of inspection.damages) {
+    total.problems += 1;
+    yield { segment: place, position: null, streamId: null, what };
+  }
   for (const segment of facts.segments) {
     const check = new SegmentCheck(inspection, segment);
     for await (const found of check.run()) {

@@ -1,5 +1,5 @@
 import type { ClassStoreStatus } from '../agent/class-store.ts';
-import type { RingFacts } from '../buffer/facts.ts';
+import type { RingDamage, RingFacts, RingInspection } from '../buffer/facts.ts';
 import { type SegmentFacts, unacknowledgedSamples } from '../buffer/segment.ts';
 import { countOf, joinTouching, type SequenceRange } from '../domain/coverage.ts';
 import { type KnownLosses, knownCounts, knownEnd } from '../domain/gap.ts';
@@ -29,6 +29,8 @@ export interface BufferReport {
   /** All losses since the ring was made, told ones included; samples by reason, `null` for unknown. */
   readonly lostByReason: KnownLosses;
   readonly status: ClassStoreStatus | null;
+  /** At rest: what does not open, and so is in none of the figures. */
+  readonly damages: readonly RingDamage[];
 }
 
 interface StreamReport {
@@ -51,6 +53,7 @@ export function reportOf(
   facts: RingFacts,
   view: {
     readonly name: string;
+    readonly inspection: Pick<RingInspection, 'damages'>;
     readonly capacityBytes: number | null;
     readonly diskBytes: number | null;
     readonly status: ClassStoreStatus | null;
@@ -82,6 +85,7 @@ export function reportOf(
     ledger: facts.ledger,
     lostByReason: knownCounts(facts.lost),
     status: view.status,
+    damages: view.inspection.damages,
   };
 }
 
@@ -134,6 +138,7 @@ export function* reportLines(report: BufferReport, nowUs: number): Generator<str
   if (report.oldestUs !== null && report.newestUs !== null) {
     yield `  times        ${formatTimeUs(report.oldestUs)} to ${formatTimeUs(report.newestUs)}`;
   }
+  for (const { place, what } of report.damages) yield `  damaged      ${place}: ${what}`;
   if (status !== null) yield* paceLines(status);
   for (const stream of report.streams) yield* streamLines(stream, nowUs);
   yield* lossLines(report);

@@ -67,6 +67,15 @@ function typeOf(value: SampleValue): ValueType | undefined {
   return value === null ? undefined : 'text';
 }
 
+/** Where something does not read, and why. */
+export function unreadableText({
+  segment,
+  position,
+  why,
+}: Extract<ExportRow, { kind: 'unreadable' }>): string {
+  return `${segment}${position === null ? '' : `, position ${position}`}: ${why}`;
+}
+
 function cellsOf(row: ExportRow): Cells {
   if (row.kind === 'sample') {
     const { sample, tag, streamId: stream, sequence } = row;
@@ -82,8 +91,7 @@ function cellsOf(row: ExportRow): Cells {
       ...(sample.deviceTimeUs === undefined ? {} : { device_time: formatTimeUs(sample.deviceTimeUs) }),
     };
   }
-  if (row.kind === 'unreadable')
-    return { kind: row.kind, reason: `${row.segment} ${row.position}: ${row.why}` };
+  if (row.kind === 'unreadable') return { kind: row.kind, reason: unreadableText(row) };
   const span = {
     time: formatTimeUs(row.gap.fromUs),
     until: formatTimeUs(row.gap.toUs),

@@ -42,6 +42,7 @@ export interface BufferView {
  * rest only one is open at a time. @throws KomError KOM_USAGE, KOM_STORE_LOCKED, KOM_STORE_OPEN
  */
 export async function* openBuffers(source: BufferSource): AsyncGenerator<BufferView> {
+  checkSource(source);
   if (source.dir !== undefined)
     return yield* atRest({ name: source.dir, directory: source.dir, capacityBytes: null });
   if (source.socket !== undefined) return yield* running(source.socket, source.process);
@@ -72,6 +73,17 @@ export async function* openBuffers(source: BufferSource): AsyncGenerator<BufferV
     if (!existsSync(`${directory}.alarm`)) continue;
     const alarmBytes = isSplit ? Math.floor(capacityBytes * alarmShare) : null;
     yield* atRest({ name: `${name} alarms`, directory: `${directory}.alarm`, capacityBytes: alarmBytes });
+  }
+}
+
+/** Nothing that was said is passed over. @throws KomError KOM_USAGE */
+export function checkSource({ config, socket, dir, server, process }: BufferSource): void {
+  const places = [config, socket, dir].filter((place) => place !== undefined);
+  if (places.length > 1) throw new KomError('KOM_USAGE', '--config, --socket and --dir exclude each other');
+  if (server !== undefined && config === undefined)
+    throw new KomError('KOM_USAGE', '--server goes with --config');
+  if (process !== undefined && dir !== undefined) {
+    throw new KomError('KOM_USAGE', '--dir is one ring, of whatever process');
   }
 }
 
@@ -129,6 +141,7 @@ function remoteInspection(path: string, of: Pick<NamedStore, 'process' | 'part'>
   const one = async (method: string, params: object): Promise<unknown> =>
     (await call(path, method, { ...of, ...params }))[0];
   return {
+    damages: [],
     facts: async () => (await one('buffer.facts', {})) as RingFacts,
     records: async (segment, after, limitBytes) => {
       const records = (await one('buffer.records', { segment, after, limitBytes })) as RecordsItem;

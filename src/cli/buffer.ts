@@ -6,8 +6,8 @@ import { KomError } from '../domain/errors.ts';
 import { formatSize, formatTimeUs, parseTimeUs } from '../domain/units.ts';
 import { addBufferCommands, selectionOf } from './buffer-commands.ts';
 import { reportLines, reportOf } from './buffer-report.ts';
-import { CSV_HEADER, csvRow, jsonRow } from './buffer-rows.ts';
-import { type BufferSource, openBuffers } from './buffer-source.ts';
+import { CSV_HEADER, csvRow, jsonRow, unreadableText } from './buffer-rows.ts';
+import { type BufferSource, checkSource, openBuffers } from './buffer-source.ts';
 import { ExitCode } from './exit-codes.ts';
 import { printCommand } from './operator.ts';
 import type { Output } from './output.ts';
@@ -117,15 +117,18 @@ function exportCommand(command: Command, { output, exit }: CommandContext): void
         const format = options.jsonl === true ? jsonRow : csvRow;
         const lines = new LineBatch(output);
         if (options.jsonl !== true) lines.add(CSV_HEADER);
+        const without = new Set(filter.tags);
         for await (const { name, inspection } of openBuffers(options)) {
           for await (const row of exportRing(inspection, filter)) {
             lines.add(format(row));
+            if (row.kind === 'sample') without.delete(row.tag.name);
             if (row.kind !== 'unreadable') continue;
-            output.note(`${name}: ${row.segment}, position ${row.position}: ${row.why}`);
+            output.note(`${name}: ${unreadableText(row)}`);
             exit(ExitCode.failed);
           }
         }
         lines.flush();
+        for (const name of without) output.note(`no sample of ${name} is there`);
       },
     );
 }
@@ -169,6 +172,7 @@ function replayCommand(command: Command, context: CommandContext): void {
             expected: '--stream, or --from and --to',
           });
         }
+        checkSource(options);
         if (options.repair === true || options.kernel !== undefined) {
           const repair = options.repair === true ? { repair: true } : {};
           return await printCommand(context, options, {

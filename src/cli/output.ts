@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { describeError, KomError } from '../domain/errors.ts';
 
 /**
  * Where a subcommand prints. Data goes to standard output; everything said to a person besides goes to
@@ -28,7 +29,10 @@ export const processOutput: Output = {
   },
 };
 
-/** Writes all of `text`, waiting while a pipe is full. */
+/**
+ * Writes all of `text`, waiting while a pipe is full. What standard error does not take goes nowhere.
+ * @throws KomError KOM_OUTPUT if standard output does not take it: it may be a file on a full disk
+ */
 export function write(descriptor: 1 | 2, text: string): void {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
@@ -37,7 +41,10 @@ export function write(descriptor: 1 | 2, text: string): void {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'EPIPE') process.exit(0);
-      if (code !== 'EAGAIN') throw error;
+      if (code !== 'EAGAIN') {
+        if (descriptor === 2) return;
+        throw new KomError('KOM_OUTPUT', 'standard output', { got: describeError(error), cause: error });
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }

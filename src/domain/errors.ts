@@ -40,6 +40,7 @@ export const ERROR_TEXTS = {
   KOM_LINE_IN_USE: 'somebody else uses a line that takes one client',
   KOM_DEVICE_REJECTED: 'the device refused the request',
   KOM_ARCHIVE_UNAVAILABLE: 'the archive does not take a transaction',
+  KOM_OUTPUT: 'what is printed cannot be written',
   KOM_USAGE: 'the command line is not usable',
   KOM_NOT_RUNNING: 'no running process answers on the control socket',
   KOM_ALREADY_RUNNING: 'another process already does this job',

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -163,6 +164,64 @@ it('replays through the running agent only', async () => {
   await close(store);
   expect(await kom('replay', '--dir', join(directory, 'KomA'), '--stream', streamId)).toMatchObject({
     code: 69,
+  });
+});
+
+it('shows of a damaged directory what there is, and says what there is not', async () => {
+  const store = await openStore();
+  await fill(store);
+  await close(store);
+  const dir = join(directory, 'KomA');
+  const whole = await kom('export', '--dir', dir);
+  rmSync(join(dir, 'meta', 'CURRENT'));
+  const exported = await kom('export', '--dir', dir);
+  expect(exported).toMatchObject({ code: 1, notes: [expect.stringMatching(/: meta: .*CURRENT is missing/)] });
+  expect(exported.out.filter((line) => !line.startsWith('unreadable'))).toEqual(whole.out);
+  expect(await kom('verify', '--dir', dir)).toMatchObject({ code: 1 });
+  const { code, out } = await kom('stat', '--dir', dir);
+  expect(code).toBe(0);
+  expect(out.join('\n')).toMatch(/1001 samples.* {2}damaged {6}meta: .*CURRENT is missing/s);
+  for (const name of readdirSync(dir)) rmSync(join(dir, name, 'CURRENT'), { force: true });
+  expect(await kom('stat', '--dir', dir)).toMatchObject({ code: 69 });
+});
+
+it('says which tags it exported nothing of', async () => {
+  const store = await openStore();
+  await fill(store);
+  await close(store);
+  const dir = join(directory, 'KomA');
+  const { code, out, notes } = await kom('export', '--dir', dir, '--tag', 'P1.flow', 'P1.flwo');
+  expect({ code, rows: out.length, notes }).toEqual({
+    code: 0,
+    rows: 502,
+    notes: ['no sample of P1.flwo is there'],
+  });
+});
+
+it.each([
+  [['stat', '--dir', 'a', '--socket', 'b'], /exclude each other/],
+  [['verify', '--config', 'a', '--socket', 'b'], /exclude each other/],
+  [['export', '--socket', 'a', '--server', 'b'], /--server goes with --config/],
+  [['stat', '--dir', 'a', '--process', 'KomA'], /--dir is one ring/],
+  [['replay', '--dir', 'a', '--process', 'KomA', '--repair', '--from', '-1h'], /--dir is one ring/],
+])('kom buffer %j passes over nothing that was said', async (args, why) => {
+  expect(await kom(...args)).toMatchObject({ code: 2, notes: [expect.stringMatching(why)] });
+});
+
+it('says that what it prints does not fit on the disk', () => {
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [join(import.meta.dirname, '../../bin/kom.cjs'), '--help'],
+    {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    },
+  );
+  closeSync(full);
+  expect({ status, stderr }).toEqual({
+    status: 69,
+    stderr: expect.stringMatching(/ENOSPC.*\[KOM_OUTPUT\]\n$/),
   });
 });
 
