@@ -1,12 +1,13 @@
 import type { AgeLimit } from '../buffer/age.ts';
 import { Assembler, BLOCK_SEAL_ENTRIES } from '../buffer/assembler.ts';
-import { Backlog, WINDOW_SAMPLES_MAX } from '../buffer/backlog.ts';
+import { Backlog } from '../buffer/backlog.ts';
 import type { BacklogStat } from '../buffer/backlog-stat.ts';
 import { openRing } from '../buffer/open-ring.ts';
 import { Poison } from '../buffer/poison.ts';
 import { type PowerCutRisk, powerCutRisk } from '../buffer/power-cut.ts';
 import { ReplayNotes } from '../buffer/replay-notes.ts';
 import type { LastClock, Ring, StreamClock } from '../buffer/ring.ts';
+import { WINDOW_SAMPLES_MAX } from '../buffer/window.ts';
 import type { BufferSettings } from '../config/model.ts';
 import type { ClockFix } from '../domain/clock-fix.ts';
 import type { Dictionary } from '../domain/dictionary.ts';

@@ -5,8 +5,9 @@ import { SimulatedClock } from '../world/simulated/clock.ts';
 import { SimulatedDisk } from '../world/simulated/disk.ts';
 import { createSimulatedRandom } from '../world/simulated/random.ts';
 import { Assembler } from './assembler.ts';
-import { Backlog, WINDOW_SAMPLES_MAX } from './backlog.ts';
+import { Backlog } from './backlog.ts';
 import { openTestRing } from './ring.fixture.ts';
+import { WINDOW_SAMPLES_MAX } from './window.ts';
 
 it('always: samples that compress well do not fill the window once they are durable', async () => {
   const random = createSimulatedRandom(7);

@@ -11,15 +11,13 @@ import { Counters } from './counters.ts';
 import { GivenUpRanges } from './given-up.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
 import { Offers } from './offers.ts';
+import { ReadPause } from './read-pause.ts';
 import type { ReplayNotes } from './replay-notes.ts';
 import { type ReplayRequest, Replays } from './replays.ts';
 import type { Ring, RingPosition } from './ring.ts';
 import { SendGate, type SendMode } from './send-gate.ts';
 import { Spiller } from './spiller.ts';
 import { isBlockOf, Window, type WindowBlock } from './window.ts';
-
-/** Numbered entries in memory at most; so many can a crash lose at most. */
-export const WINDOW_SAMPLES_MAX = 500_000;
 
 export interface BacklogOptions {
   readonly ring: Ring;
@@ -47,7 +45,7 @@ export class Backlog {
   readonly gate = new SendGate();
   readonly #givenUp = new GivenUpRanges();
   readonly #options: BacklogOptions;
-  readonly #window = new Window();
+  readonly #window: Window;
   readonly #replays: Replays;
   readonly #counters: Counters;
   readonly #spiller: Spiller;
@@ -56,6 +54,9 @@ export class Backlog {
   #ringCursor: RingPosition | null = null;
   /** The ring may hold blocks that were not given out since the last rewind. */
   #ringHasUnsent = true;
+  readonly #readPause: ReadPause;
+  /** While the ring did not read, blocks were given out that come behind what it holds. */
+  #isAheadOfRing = false;
   /** Counts the rewinds: what was read before one is read again. */
   #rewinds = 0;
   /** Given out since the last rewind: blocks of the running stream up to this sequence. */
@@ -67,9 +68,11 @@ export class Backlog {
 
   constructor(options: BacklogOptions) {
     this.#options = options;
+    this.#window = new Window(options.windowBytes);
     this.#replays = new Replays(options.ring, options.replayNotes);
     this.offers = new Offers(options.ring, this.#replays, () => this.#signalMore());
     this.#counters = new Counters(options.ring);
+    this.#readPause = new ReadPause(options.clock, () => this.#signalMore());
     this.#spiller = new Spiller({
       ...options,
       window: this.#window,
@@ -80,7 +83,7 @@ export class Backlog {
 
   /** False: the window is at its bound, because neither the link nor the disk takes anything. */
   get hasRoom(): boolean {
-    return this.#window.bytes < this.#options.windowBytes && this.#window.samples < WINDOW_SAMPLES_MAX;
+    return this.#window.hasRoom;
   }
 
   /** What is held in memory of the running stream, by sequence. */
@@ -143,6 +146,7 @@ export class Backlog {
   /** What was given out and not acknowledged is given out again. */
   rewind(): void {
     this.#rewinds++;
+    this.#isAheadOfRing = false;
     this.#ringCursor = null;
     this.#sentThrough = this.#ackedThrough;
     this.#ringHasUnsent = true;
@@ -154,22 +158,12 @@ export class Backlog {
   /**
    * The next blocks to send, in order, about `limitBytes` of them; empty if there are none now.
    * With the policy `always` a block is given out only when it is durable; while the disk takes nothing,
-   * delivering is the only safety left, and blocks go out as with `on-outage`.
+   * delivering is the only safety left, and blocks go out as with `on-outage`. While the ring does not read,
+   * what is in memory goes ahead of what it holds, and once more behind it.
    */
   async next(limitBytes: number): Promise<Block[]> {
-    while (this.#ringHasUnsent && !this.gate.isShut) {
-      const rewinds = this.#rewinds;
-      const read = await this.#options.ring.readUnacknowledged(this.#ringCursor, limitBytes);
-      if (rewinds !== this.#rewinds) continue;
-      const closedAt = read.blocks.findIndex(({ block }) => !this.gate.allows(block.header));
-      const open = closedAt < 0 ? read.blocks : read.blocks.slice(0, closedAt);
-      this.#ringCursor = closedAt < 0 ? read.after : (open.at(-1)?.position ?? this.#ringCursor);
-      if (closedAt >= 0) this.gate.drained();
-      else if (!read.more) this.#ringHasUnsent = false;
-      const blocks = open.map(({ block }) => block).filter((block) => this.#isUnsent(block));
-      this.#raiseSent(blocks);
-      if (blocks.length > 0) return blocks;
-    }
+    const recorded = await this.#nextOfRing(limitBytes);
+    if (recorded.length > 0) return recorded;
     const { policy, ring } = this.#options;
     const mustBeDurable = policy === 'always' && ring.isHealthy;
     const blocks: Block[] = [];
@@ -182,9 +176,32 @@ export class Backlog {
       bytes += block.bytes.length;
     }
     this.#raiseSent(blocks);
-    if (blocks.length > 0) return blocks;
-    const asked = await this.#replays.next(limitBytes);
+    if (blocks.length > 0) {
+      this.#isAheadOfRing ||= this.#ringHasUnsent && this.#readPause.isOn;
+      return blocks;
+    }
+    const asked = (await this.#readPause.read(() => this.#replays.next(limitBytes))) ?? [];
     return asked.length > 0 ? asked : this.offers.next();
+  }
+
+  async #nextOfRing(limitBytes: number): Promise<Block[]> {
+    const { ring } = this.#options;
+    while (this.#ringHasUnsent && !this.gate.isShut) {
+      const rewinds = this.#rewinds;
+      const read = await this.#readPause.read(() => ring.readUnacknowledged(this.#ringCursor, limitBytes));
+      if (read === undefined) return [];
+      if (this.#isAheadOfRing) this.rewind();
+      if (rewinds !== this.#rewinds) continue;
+      const closedAt = read.blocks.findIndex(({ block }) => !this.gate.allows(block.header));
+      const open = closedAt < 0 ? read.blocks : read.blocks.slice(0, closedAt);
+      this.#ringCursor = closedAt < 0 ? read.after : (open.at(-1)?.position ?? this.#ringCursor);
+      if (closedAt >= 0) this.gate.drained();
+      else if (!read.more) this.#ringHasUnsent = false;
+      const blocks = open.map(({ block }) => block).filter((block) => this.#isUnsent(block));
+      this.#raiseSent(blocks);
+      if (blocks.length > 0) return blocks;
+    }
+    return [];
   }
 
   /**
@@ -331,6 +348,7 @@ export class Backlog {
    * did not take it all, so the stream does not end cleanly.
    */
   async close(): Promise<boolean> {
+    this.#readPause.stop();
     this.#signalMore();
     await this.#spiller.close();
     return this.#window.blocks.every(({ durable }) => durable);
@@ -352,26 +370,11 @@ export class Backlog {
     const through = lastSequence((blocks.at(-1) as Block).header);
     if (this.#options.policy === 'always') {
       this.#window.markDurableThrough(through);
-      this.#trimDurable();
+      this.#window.trimDurable();
     } else this.#window.dropThrough(through);
     const isInWindow = this.#window.blocks[0] !== undefined && this.#windowStart() <= this.#sentThrough + 1;
     if (through > this.#sentThrough && !isInWindow) this.#ringHasUnsent = true;
     this.#signalMore();
-  }
-
-  /** `always`: durable blocks stay in memory to be sent from there, up to half of each of its bounds. */
-  #trimDurable(): void {
-    while (this.#isCrowded) {
-      const oldest = this.#window.blocks[0];
-      if (oldest === undefined || !oldest.durable) return;
-      this.#window.dropThrough(lastSequence(oldest.block.header));
-    }
-  }
-
-  /** The window is past half of one of its bounds. */
-  get #isCrowded(): boolean {
-    const { bytes, samples } = this.#window;
-    return bytes > this.#options.windowBytes / 2 || samples > WINDOW_SAMPLES_MAX / 2;
   }
 
   #windowStart(): number {
@@ -381,7 +384,7 @@ export class Backlog {
   /** Nothing in memory waits for its age. */
   #isAllDue(): boolean {
     const { policy } = this.#options;
-    return policy === 'always' || !this.#linkUp || this.gate.mode === 'on-request' || this.#isCrowded;
+    return policy === 'always' || !this.#linkUp || this.gate.mode === 'on-request' || this.#window.isCrowded;
   }
 
   #signalMore(): void {

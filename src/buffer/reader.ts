@@ -73,11 +73,18 @@ export class Reader {
   /** Bytes of a dictionary that is in one of the segments. */
   async dictionary(hash: string): Promise<Uint8Array | undefined> {
     const holders = this.#core.segments.filter((segment) => segment.dictionaries.includes(hash));
+    let failure: unknown;
     for (const segment of holders.reverse()) {
-      const value = await this.#guarded(segment, (store) => store.get(dictionaryKey(hash)));
-      const bytes = value === undefined ? undefined : decodeDictionaryRecord(value);
-      if (bytes !== undefined) return bytes;
+      try {
+        const value = await this.#guarded(segment, (store) => store.get(dictionaryKey(hash)));
+        const bytes = value === undefined ? undefined : decodeDictionaryRecord(value);
+        if (bytes !== undefined) return bytes;
+      } catch (error) {
+        if (!isKomError(error)) throw error;
+        failure = error;
+      }
     }
+    if (failure !== undefined) throw failure;
     return undefined;
   }
 

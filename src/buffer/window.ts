@@ -2,6 +2,9 @@ import { type Block, lastSequence } from '../domain/block/block.ts';
 import type { SequenceRange } from '../domain/coverage.ts';
 import { invariant } from '../domain/errors.ts';
 
+/** Numbered entries in memory at most; so many can a crash lose at most. */
+export const WINDOW_SAMPLES_MAX = 500_000;
+
 /** A block in memory. */
 export interface WindowBlock {
   readonly block: Block;
@@ -20,6 +23,20 @@ export class Window {
   #samples = 0;
   /** The first ones are durable: so many blocks, with so many samples. */
   #durable = { blocks: 0, samples: 0 };
+  readonly #bytesMax: number;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get hasRoom(): boolean {
+    return this.#bytes < this.#bytesMax && this.#samples < WINDOW_SAMPLES_MAX;
+  }
+
+  /** It is past half of one of its bounds. */
+  get isCrowded(): boolean {
+    return this.#bytes > this.#bytesMax / 2 || this.#samples > WINDOW_SAMPLES_MAX / 2;
+  }
 
   get bytes(): number {
     return this.#bytes;
@@ -78,6 +95,13 @@ export class Window {
       if (lastSequence(each.block.header) > sequence) return;
       each.durable = true;
       this.#countDurable(1, each.block.header.count);
+    }
+  }
+
+  /** Durable blocks may stay, to be sent from here, up to half of each of the bounds. */
+  trimDurable(): void {
+    for (let oldest = this.#blocks[0]; this.isCrowded && oldest?.durable === true; oldest = this.#blocks[0]) {
+      this.dropThrough(lastSequence(oldest.block.header));
     }
   }
 
