@@ -9,6 +9,8 @@ const LINES_KEPT = 2000;
 export class History {
   readonly #clock: SimulatedClock;
   readonly #hash = createHash('sha256');
+  /** Sessions with a Kernel that ended because a store did not read or write: no fault of the link. */
+  readonly endedByStore: string[] = [];
   #lines: string[] = [];
   #count = 0;
 
@@ -38,8 +40,12 @@ export class History {
 
   /** A log of the product whose lines become part of the history. */
   log(who: string, fields: LogFields = {}): Log {
-    const line = (level: string) => (more: LogFields, message: string) =>
-      this.note(`${who} ${level} ${message} ${text({ ...fields, ...more })}`);
+    const line = (level: string) => (more: LogFields, message: string) => {
+      const said = `${who} ${level} ${message} ${text({ ...fields, ...more })}`;
+      this.note(said);
+      const isOfStore = /^KOM_STORE_(OPEN|READ|WRITE)$/.test(String(more['code']));
+      if (isOfStore && message === 'no session with the Kernel') this.endedByStore.push(said);
+    };
     return {
       debug: () => {},
       info: line('info'),

@@ -28,6 +28,7 @@ export async function check(world: World, find: (text: string) => void): Promise
   // Of a machine whose clock was never right nobody can ask for right times.
   const isAhead = swarm.pair?.clockOffsetsUs.some((us) => us !== 0) === true;
   if (isClockKept && !isAhead) checkTimes(runs, evidence, find);
+  for (const said of world.history.endedByStore) find(`a store ended a session: ${said}`);
   checkStorms({ ...world, untilMs: world.clock.monotonicMs(), evidence, find });
   // A disk that takes nothing cannot be tidied up; those that are left are well again.
   checkQuarantine({ agents: world.agents.filter(({ run }) => run !== undefined), swarm, find });
