@@ -6,7 +6,8 @@ import { SimulatedClock } from '../world/simulated/clock.ts';
 import { SimulatedDisk } from '../world/simulated/disk.ts';
 import { createSimulatedRandom } from '../world/simulated/random.ts';
 import { Backlog } from './backlog.ts';
-import { blocksOf, openTestRing } from './ring.fixture.ts';
+import { blocksOf, openTestRing, SMALL_DICTIONARY, smallBlocks } from './ring.fixture.ts';
+import { segmentName } from './segment.ts';
 
 /** A backlog of forty blocks in several segments of the ring, and a Kernel that takes what it is given. */
 async function setUp() {
@@ -106,4 +107,23 @@ test('the ring is asked at growing intervals, and not for each block that comes'
   expect(asked.length).toBeGreaterThanOrEqual(5);
   expect(asked.length).toBeLessThanOrEqual(7);
   expect((asked[1] ?? 0) - startMs).toBeLessThanOrEqual(1300);
+});
+
+test('a dictionary is taken from another segment than one that does not read', async () => {
+  const clock = new SimulatedClock();
+  const random = createSimulatedRandom(5);
+  const disk = new SimulatedDisk(clock, random);
+  const ring = await openTestRing(disk, { clock, random });
+  await ring.putDictionary(SMALL_DICTIONARY);
+  for (const block of smallBlocks(ring, 1, 32_000, 400)) await ring.append([block]);
+  for (const block of blocksOf(ring, 3201, 3215)) await ring.append([block]);
+  const holders = ring.facts().segments.filter(({ dictionaries }) => dictionaries.length > 0);
+  expect(holders.length).toBeGreaterThanOrEqual(2);
+  expect(holders.length).toBeLessThan(ring.facts().segments.length);
+  await ring.close();
+  disk.damage(segmentName(holders.at(-1)?.number ?? 0), 'beyond-repair');
+  const again = await openTestRing(disk, { clock, random });
+  const bytes = await again.dictionary(SMALL_DICTIONARY.hash);
+  expect(Buffer.from(bytes ?? [])).toEqual(Buffer.from(SMALL_DICTIONARY.bytes));
+  await again.close();
 });
