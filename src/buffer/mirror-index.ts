@@ -41,6 +41,11 @@ export class MirrorIndex {
     return this.#held.get(streamId)?.ranges ?? [];
   }
 
+  /** By stream, the number before the first that is held. */
+  get beforeHeld(): Map<string, number> {
+    return new Map([...this.#held].map(([streamId, { ranges }]) => [streamId, (ranges[0]?.first ?? 1) - 1]));
+  }
+
   has(streamId: string, range: SequenceRange): boolean {
     return this.#held.get(streamId)?.holds(range) ?? false;
   }

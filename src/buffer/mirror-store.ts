@@ -157,9 +157,8 @@ export class MirrorStore {
   forget(streamId: string, ranges: readonly SequenceRange[]): void {
     if (this.#index.held(streamId).length === 0) return;
     this.#index.forget(streamId, ranges);
-    if (this.#index.useless.length === 0) return;
     // Looked for when it is due: what is written meanwhile may go to one of them.
-    void this.#queue.run(() => this.#drop(this.#index.useless));
+    if (this.#index.useless.length > 0) void this.#queue.run(() => this.#drop(this.#index.useless));
   }
 
   /** Gives way to what else needs the room. */
@@ -207,8 +206,7 @@ export class MirrorStore {
       segment = next.segment;
       count += 1;
     }
-    const store = await this.#stores.writer(segment.facts.number);
-    await store.batch(batch, { sync: true });
+    await (await this.#stores.writer(segment.facts.number)).batch(batch, { sync: true });
     this.#open = segment;
     for (const { block } of blocks.slice(0, count)) {
       const { header } = block;
@@ -358,20 +356,12 @@ export class MirrorStore {
         if (segment !== undefined) this.#index.load(segment);
         else await this.#adopt(number, meta);
       }
-      this.#giveUpOlder();
+      // Nearly full: what is older had to go before, and would push out what is newer.
+      const older = this.diskBytes < this.#options.boundBytes() / 2 ? [] : this.#index.beforeHeld;
+      for (const [streamId, last] of older) this.#gaveUp.set(streamId, last);
       this.#lastError = null;
     } catch (error) {
       throw await this.#failed(error);
-    }
-  }
-
-  /** It opens nearly full: what is older than all that it holds had to go, and would push out what is newer. */
-  #giveUpOlder(): void {
-    if (this.diskBytes < this.#options.boundBytes() / 2) return;
-    for (const { info } of this.streams) {
-      const [oldest] = this.held(info.streamId);
-      const last = (oldest?.first ?? 0) - 1;
-      if (last > this.gaveUpThrough(info.streamId)) this.#gaveUp.set(info.streamId, last);
     }
   }
 

@@ -307,14 +307,11 @@ export class ReportByException {
   }
 
   #samples(news: StationNews, now: Now): Sample[] {
-    const samples: Sample[] = [];
     // What was queued meanwhile held since then, where its own time is older.
     const readUs = Math.min(news.observedSinceUs ?? now.wallUs, now.wallUs);
-    for (const reading of news.readings) {
-      const sample = this.#decide(reading, now, readUs);
-      if (sample !== null) samples.push(sample);
-    }
-    if (news.unchangedUntilUs !== undefined) this.#repeatUnchanged(news.station, now, samples);
+    const samples = news.readings.flatMap((reading) => this.#decide(reading, now, readUs) ?? []);
+    const { unchangedUntilUs: confirmedUs } = news;
+    if (confirmedUs !== undefined) this.#repeatUnchanged(news.station, { ...now, confirmedUs }, samples);
     return samples;
   }
 
@@ -329,7 +326,7 @@ export class ReportByException {
   }
 
   /** A keep-alive says that good tags are what they were: what is due as snapshot or period is repeated. */
-  #repeatUnchanged(station: string, now: Now, samples: Sample[]): void {
+  #repeatUnchanged(station: string, now: Now & { confirmedUs: number }, samples: Sample[]): void {
     for (const index of this.#indexesByStation.get(station) ?? []) {
       const tag = this.#tags[index];
       const state = this.#states[index];
@@ -347,7 +344,10 @@ export class ReportByException {
         deviceTimeUs === undefined
           ? { sourceTimeUs: now.wallUs }
           : { sourceTimeUs: deviceTimeUs, isDeviceTime: true as const };
-      const repeated = stamp({ tagIndex, value, quality, ...time }, { cause, last, readUs: now.wallUs });
+      // Not later than it is known to hold: what was sampled since, and comes yet, is behind it then.
+      const isDated = deviceTimeUs !== undefined && now.confirmedUs > last.sourceTimeUs;
+      const readUs = isDated ? Math.min(now.confirmedUs, now.wallUs) : now.wallUs;
+      const repeated = stamp({ tagIndex, value, quality, ...time }, { cause, last, readUs });
       samples.push(this.#accept(state, repeated, now));
     }
   }

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Mark } from './marks.ts';
+import { overlapMarks } from './overlap.ts';
 import { Quality } from './quality.ts';
 import { ReportByException, type ReportedTag, type StationNews } from './report-by-exception.ts';
 import { type Entry, isTimeGap, type Reading, type SampleValue, STARTED_BY_ANOTHER_CLOCK } from './sample.ts';
@@ -167,6 +169,30 @@ describe('report by exception of a queue that was filled while standing by', () 
       '1=true snapshot @60',
     ]);
     expect(told(report, 61, { readings: [], unchangedUntilUs: 61 * SECOND_US })).toEqual([]);
+  });
+
+  it('keeps the time of what was sampled before the takeover and comes after it: it is told once', () => {
+    const report = standingBy();
+    report.activate();
+    const now = at(60.3);
+    const first = { station: 'P1', readings: [dated(0, 3, 55), dated(1, true, 57)], ...flush };
+    expect(brief(report.report(first, now)).slice(-2)).toEqual(['0=3 snapshot @60', '1=true snapshot @60']);
+    expect(told(report, 60.5, { readings: [dated(0, 4, 60.2)] })).toEqual(['0=4 change @60.2']);
+    // The former instance told it as well.
+    const row = { sourceTimeUs: 60.2 * SECOND_US, value: 4, quality: 0 };
+    const rows = [
+      { ...row, instance: 1, term: 1 },
+      { ...row, instance: 2, term: 2 },
+    ];
+    expect(overlapMarks(rows, undefined)).toEqual([Mark.duplicate, 0]);
+  });
+
+  it('repeats at the present what the device dates ahead of its confirmation', () => {
+    const report = standingBy();
+    report.activate();
+    told(report, 60, { observedSinceUs: 50 * SECOND_US, readings: [dated(0, 3, 59.9), dated(1, true, 57)] });
+    const ahead = { readings: [], unchangedUntilUs: 59.5 * SECOND_US, observedSinceUs: 50 * SECOND_US };
+    expect(told(report, 60.1, ahead)).toEqual(['0=3 snapshot @60.1', '1=true snapshot @59.5']);
   });
 
   it('takes a tag of which nothing is in the queue for unchanged, once the queue is told to its end', () => {

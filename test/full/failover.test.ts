@@ -52,7 +52,7 @@ test('kill -9 of the active one, warm line of OPC UA: no value is lost', async (
   // What the killed one had not delivered is on its disk or was told by the other.
   const judgement = await judged(pair, killedUs, { fromUs: killedUs, toUs: activeUs });
   tell('kill -9, warm OPC UA', activeUs - killedUs, judgement);
-  expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0, lostValues: 0 });
+  expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0, lostValues: 0, retimed: 0 });
   expect(activeUs - killedUs).toBeLessThan(1_000_000);
 });
 
@@ -228,7 +228,7 @@ test('kom switch is refused with a reason while the other one is not there', asy
   expect((await pair.member(1)).role).toBe('active');
 });
 
-test('kom run --process: one process alone pairs as ever, and a second one beside it is refused', async () => {
+test('kom run --process: one alone pairs as ever, and a second program beside it is refused', async () => {
   const pair = await ServerPair.make({ standby: 'hot' });
   pairs.push(pair);
   const file = pair.file('site.json');

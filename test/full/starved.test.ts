@@ -37,7 +37,7 @@ it('who gets nothing for longer than a lease does lose its role: such moves are 
 
 const RUN_MS = 180_000;
 
-test('three minutes of real processes with a tenth of a CPU and 2 s in a fsync move no role', async (context) => {
+test('three minutes of processes with a tenth of a CPU and 2 s in a fsync move no role', async (context) => {
   using quota = CpuQuota.find();
   if (quota === null) {
     console.warn('a tenth of a CPU skipped: control groups cannot be made here');
