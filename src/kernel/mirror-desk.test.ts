@@ -92,6 +92,18 @@ it('says when a stream is not mirrored any more that no connected agent names as
   expect(unlisted, 'its owner is there').toHaveLength(1);
 });
 
+it('says so when the session is gone that named it, of an instance that knows of it no more', async () => {
+  const { desk, unlisted, connect, list } = makeDesk();
+  connect('one', 1, [state(A)]);
+  connect('two', 2);
+  await list('two', [state(A, 1)]);
+  connect('one anew', 1);
+  await list('two', []);
+  expect(unlisted, 'the former session is not over yet').toEqual([]);
+  desk.disconnected('one');
+  expect(unlisted).toHaveLength(1);
+});
+
 it('lets a mirror forget what is data, and not what was given up for lost', async () => {
   const { archive, connect, list } = makeDesk();
   const said = connect('two', 2);

@@ -69,7 +69,9 @@ export class MirrorDesk {
     const holder = this.#holders.get(sessionId);
     if (!this.#holders.delete(sessionId) || holder === undefined) return;
     this.#decide();
-    if (holder.mirrored.size > 0) this.#options.unlisted(holder.hello);
+    // A session that was replaced may have named what the chain of its instance has no more.
+    const isReplaced = [...this.#holders.values()].some(({ hello }) => isSame(hello, holder.hello));
+    if (holder.mirrored.size > 0 || isReplaced) this.#options.unlisted(holder.hello);
   }
 
   /** A holder says what it mirrors now. @throws KomError KOM_LIMIT_EXCEEDED */
@@ -167,6 +169,10 @@ export class MirrorDesk {
       });
     }
   }
+}
+
+function isSame(one: Hello, other: Hello): boolean {
+  return one.site === other.site && one.process === other.process && one.instance === other.instance;
 }
 
 function isAny({ throughSequence, held }: ReturnType<typeof toldCoverage>[number]): boolean {
