@@ -1,9 +1,22 @@
 import { expect, it } from 'vitest';
-import { faultsOf } from '../redundancy/explorations.ts';
-import { explore } from '../redundancy/explorer.ts';
+import { faultsOf, liesOf, switchesOf } from '../redundancy/explorations.ts';
+import { type Exploration, explore } from '../redundancy/explorer.ts';
 
-it('all histories of two instances and a Kernel with two faults, the first at any point of a round', () => {
-  const explored = explore({ ...faultsOf(2, { preferred: 0 }), depthWithin: 1 });
-  expect(explored.broken).toBeNull();
-  expect(explored.isComplete).toBe(true);
-}, 900_000);
+const CASES: readonly [name: string, exploration: () => Exploration][] = [
+  ['two faults', () => faultsOf(2)],
+  ['two faults, instance 1 is preferred', () => faultsOf(2, { preferred: 1 })],
+  ['two faults, instance 2 is preferred', () => faultsOf(2, { preferred: 2 })],
+  ['two faults, operators among them', () => switchesOf(2)],
+  ['two faults, evidence that lies among them', () => liesOf(2)],
+];
+
+it.each(CASES)(
+  'all histories of two instances and a Kernel with %s, the first at any point of a round',
+  (_, exploration) => {
+    const explored = explore({ ...exploration(), depthWithin: 1 });
+    expect(explored.broken).toBeNull();
+    expect(explored.isComplete).toBe(true);
+    expect(explored.states).toBeGreaterThan(800_000);
+  },
+  900_000,
+);
