@@ -10,9 +10,22 @@ it('2,000 seeds of the simulation hold', { timeout: 600_000 }, async () => {
   expect(failed).toEqual([]);
 });
 
+/** Of two instances; each failed once. */
+const PAIR_SEEDS = [
+  // An overload of one store was shown as a hole of the alarms, which have a store of their own.
+  ...[1052, 1180],
+  // Of two gaps at one time the one of who stood by was told, and not why the active one saw nothing.
+  114,
+  // A mirror deleted a segment that something had been written to since it was empty.
+  1081,
+  // A store was lost while the dead session that had named it was not over, and nobody declared that.
+  1119,
+];
+
 it('seeds with two instances hold', { timeout: 300_000 }, async () => {
   const failed: string[] = [];
-  for (let seed = 1; seed <= 40; seed++) {
+  const first = Array.from({ length: 40 }, (_, at) => 1 + at);
+  for (const seed of [...PAIR_SEEDS, ...first]) {
     const { findings } = await runSeed(seed, { kind: 'pair' });
     if (findings.length > 0) failed.push(`npm run sim -- --kind pair --seed ${seed}: ${findings[0]}`);
   }
