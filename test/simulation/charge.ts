@@ -35,7 +35,8 @@ export class Charge {
     const turn = this.turns.at(-1);
     const isOpen = turn?.untilMs === Number.POSITIVE_INFINITY;
     if (phase !== 'active') {
-      for (const ring of this.#rings.keys()) this.#rings.set(ring, false);
+      // Who is suspended has stored nothing else, and numbers again as soon as it may go on.
+      if (phase !== 'suspended') for (const ring of this.#rings.keys()) this.#rings.set(ring, false);
       this.end();
       return;
     }
