@@ -44,7 +44,8 @@ test('no figure of a ring stands for something that nobody knows', async () => {
   const ring = await openTestRing(disk, { clock, random });
   await ring.acknowledge(streamId, OPEN_END);
   await ring.markAlive(0, 1);
-  const view = { name: 'r', capacityBytes: 1, diskBytes: 1, status: null, withTold: true };
+  const inspection = { damages: [] };
+  const view = { name: 'r', inspection, capacityBytes: 1, diskBytes: 1, status: null, withTold: true };
   const depth = depthOf({ part: 'main', store: { ring } });
   const report = reportOf(ring.facts(), view);
   const answer = JSON.stringify([ring.stat(), depth, report]);
