@@ -58,6 +58,12 @@ export class DictionaryShelf {
     this.#keep(hash, dictionary);
   }
 
+  /** The archive may not have them any more. */
+  forget(): void {
+    this.#kept.clear();
+    this.#tags = 0;
+  }
+
   #inMemory(hash: string): Dictionary | undefined {
     return this.#arriving.get(hash) ?? this.#kept.get(hash);
   }

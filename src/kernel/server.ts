@@ -28,6 +28,7 @@ import { Ingest, type IngestWatcher } from './ingest.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { LeaseDesk, type Seat } from './lease-desk.ts';
 import { LiveLane } from './live-lane.ts';
+import { endWhenLost } from './lost-archive.ts';
 import { LostStores } from './lost-stores.ts';
 import { MirrorDesk } from './mirror-desk.ts';
 import { ObservedStore } from './observed-store.ts';
@@ -94,6 +95,7 @@ export class KernelServer {
     };
     this.#ingest = new Ingest({ ...options, watcher });
     this.#dictionaries = new DictionaryShelf(options.archive);
+    endWhenLost(options.archive, { dictionaries: this.#dictionaries, channels: this.#channels });
     const ingest = this.#ingest;
     const isMirrored = (streamId: string): boolean => this.#mirrors.isListed(streamId);
     this.#lost = new LostStores({ ...options, ingest, isMirrored });

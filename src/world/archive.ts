@@ -16,6 +16,11 @@ import type { Term } from '../domain/term.ts';
 export interface Archive {
   /** Why it takes nothing now, where it has noticed that itself; `null`: nothing is known against it. */
   readonly lastError?: string | null;
+  /**
+   * `told` is called when what was durable is not there any more, because another copy of the database has
+   * taken over: whoever was told that it is archived must hear what is.
+   */
+  whenRegressed?(told: () => void): void;
   /** Dictionary by hash, if the archive has it. */
   dictionary(hash: string): Promise<Dictionary | undefined>;
   /** Stores a dictionary durably before blocks that use it. Idempotent. */

@@ -111,6 +111,29 @@ describe.skipIf(NO_POSTGRES !== null)('a Kernel whose archive is a PostgreSQL da
     });
   });
 
+  test('the Kernel starts while its database is away', async () => {
+    const postgres = {
+      hosts: [`${server.directory}:${server.port}`],
+      database: 'postgres',
+      user: 'postgres',
+    };
+    const archive = { kind: 'postgres', directory: './archive', postgres: { ...postgres, schema } };
+    await using setup = await Setup.make({ archive });
+    await setup.startPlant();
+    await server.kill('SIGINT');
+    try {
+      await setup.spawnKernel(START_MAX_MS);
+      expect(await archiveError(setup)).toContain('PGSQL');
+      await setup.spawnAgent();
+      await sleep(3000);
+      expect((await setup.status()).backlog.samples).toBeGreaterThan(50);
+    } finally {
+      await server.restart();
+    }
+    await caughtUp(setup);
+    await proved(setup);
+  });
+
   test('the Kernel is killed while it writes, again and again', async () => {
     const postgres = {
       hosts: [`${server.directory}:${server.port}`],

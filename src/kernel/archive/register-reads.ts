@@ -1,5 +1,5 @@
 import { remainingGap } from '../../domain/commit-plan.ts';
-import { EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import { type CoverageRange, EMPTY_COVERAGE, subtract } from '../../domain/coverage.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { observedUntil } from '../../domain/observed.ts';
@@ -93,4 +93,20 @@ export function formerNamesOf(
     if (known.length === 0) throw new KomError('KOM_USAGE', `the archive has no tag "${name}"`);
     return [name, ...known.flatMap(({ formerly }) => formerly)];
   });
+}
+
+/**
+ * Whether something that was archived is not there any more, as after a failover to a copy of the database
+ * that had not got it yet.
+ */
+export function hasRegressed(before: Register, after: Register): boolean {
+  const isLost = (streamId: string, ranges: readonly CoverageRange[]): boolean => {
+    const there = (after.coverage.get(streamId) ?? EMPTY_COVERAGE).filter(({ state }) => state === 'data');
+    return ranges.some((range) => range.state === 'data' && subtract(range, there).length > 0);
+  };
+  return (
+    [...before.dictionaries.keys()].some((hash) => !after.dictionaries.has(hash)) ||
+    [...before.streams.keys()].some((streamId) => !after.streams.has(streamId)) ||
+    [...before.coverage].some(([streamId, ranges]) => isLost(streamId, ranges))
+  );
 }

@@ -25,7 +25,7 @@ import type { Clock, Timer } from '../../../world/clock.ts';
 import type { Log } from '../../../world/log.ts';
 import { LateAnnouncer } from '../late-announcer.ts';
 import type { Register } from '../register.ts';
-import { presentTags, streamsOfProcess } from '../register-reads.ts';
+import { hasRegressed, presentTags, streamsOfProcess } from '../register-reads.ts';
 import type { Query } from './catalog.ts';
 import { commitTransaction } from './commit.ts';
 import { type Connection, DatabaseError, formatHost, isRefusedFor } from './connection.ts';
@@ -87,6 +87,7 @@ class PostgresArchive implements Archive {
   #patience = 1;
   #closed = false;
   #lastError: string | null = null;
+  #whenRegressed: () => void = () => {};
   readonly #announcer: LateAnnouncer;
   readonly #retention: Timer | null;
 
@@ -137,7 +138,7 @@ class PostgresArchive implements Archive {
   }
 
   kernelEpoch(): Promise<number> {
-    return this.#read(readKernelEpoch);
+    return this.#settled(readKernelEpoch);
   }
 
   raiseKernelEpoch(epoch: number): Promise<void> {
@@ -145,7 +146,7 @@ class PostgresArchive implements Archive {
   }
 
   terms(): Promise<ArchivedTerm[]> {
-    return this.#read(readTerms);
+    return this.#settled(readTerms);
   }
 
   raiseTerm(term: ArchivedTerm): Promise<void> {
@@ -208,6 +209,21 @@ class PostgresArchive implements Archive {
     await this.#readers.renew();
   }
 
+  whenRegressed(told: () => void): void {
+    this.#whenRegressed = told;
+  }
+
+  /** Asked in the turn of a write: the host that takes writes answers. */
+  async #settled<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    if (this.#options.readOnly === true) return await this.#read(work);
+    let answer: { readonly value: T } | undefined;
+    await this.#write(async ({ session }) => {
+      answer = { value: await work((sql, values) => session.query(sql, values)) };
+    });
+    if (answer === undefined) throw closedError();
+    return answer.value;
+  }
+
   /** What the protocol goes by: never from before a transaction of which nobody knows what became. */
   async #known<T>(work: (register: Register) => T): Promise<T> {
     if (this.#closed) throw closedError();
@@ -245,7 +261,12 @@ class PostgresArchive implements Archive {
       log.info({ host: formatHost(parts.session.connection.host) }, 'the database is open again');
     this.#isPrepared = true;
     this.#parts = parts;
+    const before = this.#register;
     this.#register = parts.catalog;
+    if (before !== undefined && hasRegressed(before, parts.catalog)) {
+      log.error({}, 'the database has lost what was archived: agents send again what they still hold');
+      this.#whenRegressed();
+    }
     return parts;
   }
 
@@ -293,13 +314,27 @@ class PostgresArchive implements Archive {
 
   /** Where nothing can be written now, questions are answered as of the last time, or as it is read now. */
   async #registerForQuestions(): Promise<Register> {
+    if (this.#register !== undefined) return this.#register;
+    const isOpen = this.#options.readOnly !== true && (await this.#opens());
+    if (isOpen && this.#register !== undefined) return this.#register;
     const { schema } = this.#options.config;
-    this.#register ??= await this.#readers
-      .use((connection) => openForReading(connection, { schema, answerMaxMs: QUESTION_MAX_MS }))
-      .catch((error: unknown) => {
-        throw unavailable(error);
-      });
-    return this.#register;
+    try {
+      const register = await this.#readers.use((connection) =>
+        openForReading(connection, { schema, answerMaxMs: QUESTION_MAX_MS }),
+      );
+      // Else it is that of the tables once they can be written, which may have more.
+      if (this.#options.readOnly === true) this.#register = register;
+      return register;
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  async #opens(): Promise<boolean> {
+    return await this.#write(async () => {}).then(
+      () => true,
+      () => false,
+    );
   }
 
   async #dropOldMonths(): Promise<void> {
