@@ -13,6 +13,7 @@ import { NO_POSTGRES, own, PostgresServer } from '../postgres/server.ts';
 
 if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
 const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn('the full disk is skipped: only root can mount');
 
 /** So long the database is away, or takes nothing. */
 const OUTAGE_MS = 2500;

@@ -91,8 +91,8 @@ CREATE TABLE terms (
 /**
  * The samples: one typed column for each type of value, of which at most one is set; without a unique index,
  * because the coverage of the streams already tells what is new. The first index is for questions about a
- * tag. The second one is a few pages and finds rows by their stream, which clock fixes and comparisons of
- * instances need. `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot hold. `timescale`: the
+ * tag. The second one is a few pages and finds rows by their stream and number, which clock fixes, repairs
+ * and comparisons of instances need. `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot hold. `timescale`: the
  * schema of TimescaleDB where the database has it.
  */
 export function createSamples(timescale: string | null): string {
@@ -107,7 +107,8 @@ CREATE TABLE ${SAMPLES} (
   value_int bigint, device_time timestamptz, flags smallint NOT NULL, value_bool boolean, value_text text,
   value_bytes bytea)${partitioned};
 CREATE INDEX ON ${SAMPLES} (tag, source_time);
-CREATE INDEX ON ${SAMPLES} USING brin (stream, source_time) WITH (pages_per_range = 32);
+CREATE INDEX ON ${SAMPLES} USING brin (stream, source_time, sequence)
+  WITH (pages_per_range = 32, autosummarize = on);
 ${timescale === null ? '' : hypertable}`;
 }
 
