@@ -25,6 +25,13 @@ describe('simulation', () => {
     }
   });
 
+  it('holds for fixed seeds with two Kernels', { timeout: 120_000 }, async () => {
+    for (let seed = 1; seed <= 2; seed++) {
+      const { findings } = await runSeed(seed, { kind: 'kernels' });
+      expect(findings, `npm run sim -- --seed ${seed} --kind kernels`).toEqual([]);
+    }
+  });
+
   it('has the same history each time that a seed runs', { timeout: 60_000 }, async () => {
     for (const seed of [3, 5, 8]) {
       const [first, second] = [await runSeed(seed), await runSeed(seed)];

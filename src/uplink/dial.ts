@@ -206,16 +206,22 @@ export class KernelDialler implements LaneMaker {
     const { clock, heard } = this.#options;
     const nowMs = clock.monotonicMs();
     const isSame = this.#hot.index === index && this.#hot.epoch === epoch;
-    if (!takesSessions || epoch < this.#hot.epoch) return;
-    if (this.#present !== null && epoch <= this.#epoch) return;
+    if (!takesSessions || epoch < this.#hot.epoch || this.#isThere(epoch)) return;
     if (isSame && nowMs - this.#hot.atMs < CALL_AGAIN_MS) return;
     this.#hot = { index, epoch, atMs: nowMs };
     const go = async (): Promise<void> => {
       await heard?.(epoch);
+      // Meanwhile the session may have come about.
+      if (this.#isThere(epoch)) return;
       this.#choice.chosen(index);
       this.#call.abort();
     };
     go().catch((error: unknown) => this.#failed(index, error));
+  }
+
+  /** There is a session with whoever is hot in this epoch. */
+  #isThere(epoch: number): boolean {
+    return this.#present !== null && epoch <= this.#epoch;
   }
 
   async #lanes({ index, connection }: FirstConnection, signal: AbortSignal): Promise<Lanes> {

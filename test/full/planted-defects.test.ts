@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest';
+import { KERNELS_MUTATIONS } from '../simulation/kernels-mutations.ts';
 import { MUTATIONS } from '../simulation/mutations.ts';
 import { PAIR_MUTATIONS } from '../simulation/pair-mutations.ts';
 import { runSeed } from '../simulation/run.ts';
 
-const ALL_MUTATIONS = Object.entries({ ...MUTATIONS, ...PAIR_MUTATIONS });
+const ALL_MUTATIONS = Object.entries({ ...MUTATIONS, ...PAIR_MUTATIONS, ...KERNELS_MUTATIONS });
 
 it.each(ALL_MUTATIONS)('%s, a planted defect, is found within 50 seeds', async (_, make) => {
   const red: number[] = [];

@@ -5,6 +5,7 @@ import type { StoreWrite } from '../../src/world/store.ts';
 import { AGENT_HOST, type AgentHost, type AgentImage } from './agent-host.ts';
 import type { History } from './history.ts';
 import type { KernelHost } from './kernel-host.ts';
+import { isKernelsFault, KernelsFaults } from './kernels-faults.ts';
 import type { MirrorWatch } from './mirror-watch.ts';
 import { DISK_FAULTS, type Fault, PAIR_FAULTS, type PairFault, type Swarm } from './options.ts';
 import type { Plant } from './plant.ts';
@@ -20,7 +21,8 @@ export interface FaultSetup {
   readonly agents: readonly AgentHost[];
   /** A second machine whose disk is this copy. */
   readonly makeClone: (image: AgentImage) => AgentHost;
-  readonly kernel: KernelHost;
+  /** One, or two. */
+  readonly kernels: readonly KernelHost[];
   readonly plant: Plant;
   readonly swarm: Swarm;
   readonly history: History;
@@ -39,12 +41,16 @@ export class Faults {
   #copy: AgentImage | null = null;
   #clone: AgentHost | null = null;
   #inForce = 0;
-  /** The comm server that the present fault is for. */
+  /** The comm server that the present fault is for, and the Kernel. */
   #agent: AgentHost;
+  #kernel: KernelHost;
+  readonly #kernels: KernelsFaults;
 
   constructor(setup: FaultSetup) {
     this.#setup = setup;
     this.#agent = this.#first;
+    this.#kernel = this.#firstKernel;
+    this.#kernels = new KernelsFaults(setup, (what, end) => this.#until(what, end));
     if (setup.swarm.faults.size > 0) this.#scheduleNext();
   }
 
@@ -54,22 +60,32 @@ export class Faults {
     return first;
   }
 
+  get #firstKernel(): KernelHost {
+    const [first] = this.#setup.kernels;
+    if (first === undefined) throw new Error('a world has a Kernel');
+    return first;
+  }
+
   /** No fault is in force; that a process does not run is none. */
   get isQuiet(): boolean {
-    const { agents, kernel } = this.#setup;
-    return this.#inForce === 0 && !kernel.isStalled && !agents.some(({ run }) => run?.life.isStalled);
+    const { agents, kernels } = this.#setup;
+    const isStalled = kernels.some((kernel) => kernel.isStalled);
+    return this.#inForce === 0 && !isStalled && !agents.some(({ run }) => run?.life.isStalled);
   }
 
   /** No more faults, and everything is well again. */
   heal(): void {
     this.#isOver = true;
     for (const heal of this.#healers) heal();
-    const { network, agents, kernel } = this.#setup;
-    if (!kernel.isRunning) kernel.start();
+    const { network, agents, kernels } = this.#setup;
+    for (const kernel of kernels) if (!kernel.isRunning) kernel.start();
     for (const agent of agents) if (agent.run === undefined) agent.start();
     if (this.#clone !== null) this.#healClone(this.#clone);
     const well = { latencyMs: 1, bytesPerSecond: Number.POSITIVE_INFINITY };
-    for (const { name } of agents) network.setLink(name, KERNEL_HOST, well);
+    const hosts = kernels.map(({ host }) => host);
+    for (const name of [...agents.map((agent) => agent.name), ...hosts.slice(1)]) {
+      for (const host of hosts) network.setLink(name, host, well);
+    }
   }
 
   /**
@@ -100,10 +116,12 @@ export class Faults {
   #make(kind: Fault): void {
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
     this.momentsMs.push(this.#setup.clock.monotonicMs());
-    const { agents, random } = this.#setup;
+    const { agents, kernels, random } = this.#setup;
+    if (kernels.length > 1) this.#kernel = kernels[random.below(kernels.length)] ?? this.#firstKernel;
     if (agents.length > 1) this.#agent = agents[random.below(agents.length)] ?? this.#first;
     this.#setup.history.note(`fault: ${kind}${agents.length > 1 ? ` (${this.#agent.name})` : ''}`);
     if (isPairFault(kind)) this.#makePairFault(kind);
+    else if (isKernelsFault(kind)) this.#kernels.make(kind, this.#kernel);
     else if (kind.startsWith('link-')) this.#makeLinkFault(kind);
     else if (kind.startsWith('kernel-') || kind === 'archive-unavailable') this.#makeKernelFault(kind);
     else if (['station-unplugged', 'line-lost', 'device-clock'].includes(kind)) this.#makePlantFault(kind);
@@ -114,35 +132,36 @@ export class Faults {
   #makeLinkFault(kind: Fault): void {
     const { network, random, swarm } = this.#setup;
     const host = this.#agent.name;
+    const kernel = this.#kernel.host;
     switch (kind) {
       case 'link-hang':
       case 'link-reset':
-        network.cut(host, KERNEL_HOST, kind === 'link-hang' ? 'hang' : 'reset');
-        this.#until('link', () => network.heal(host, KERNEL_HOST));
+        network.cut(host, kernel, kind === 'link-hang' ? 'hang' : 'reset');
+        this.#until('link', () => network.heal(host, kernel));
         break;
       case 'link-refuse':
-        network.refuse(KERNEL_HOST, KERNEL_PORT, true);
-        this.#until('refusing', () => network.refuse(KERNEL_HOST, KERNEL_PORT, false));
+        network.refuse(kernel, KERNEL_PORT, true);
+        this.#until('refusing', () => network.refuse(kernel, KERNEL_PORT, false));
         break;
       case 'link-half-open': {
-        const [from, to] = random.chance(0.5) ? [host, KERNEL_HOST] : [KERNEL_HOST, host];
+        const [from, to] = random.chance(0.5) ? [host, kernel] : [kernel, host];
         network.cutOneWay(from, to);
-        this.#until('half-open link', () => network.heal(host, KERNEL_HOST));
+        this.#until('half-open link', () => network.heal(host, kernel));
         break;
       }
       case 'link-flapping':
         this.#flap(host, 2 + random.below(12));
         break;
       case 'link-lane-lost':
-        network.breakOne(host, KERNEL_HOST, random.below(2));
+        network.breakOne(host, kernel, random.below(2));
         break;
       case 'link-break':
-        network.breakNext(host, KERNEL_HOST, 1 + random.below(20_000));
+        network.breakNext(host, kernel, 1 + random.below(20_000));
         break;
       default: {
         const { latencyMs, bytesPerSecond } = swarm;
-        network.setLink(host, KERNEL_HOST, { latencyMs: 400, bytesPerSecond: 3000 });
-        this.#until('slowness', () => network.setLink(host, KERNEL_HOST, { latencyMs, bytesPerSecond }));
+        network.setLink(host, kernel, { latencyMs: 400, bytesPerSecond: 3000 });
+        this.#until('slowness', () => network.setLink(host, kernel, { latencyMs, bytesPerSecond }));
       }
     }
   }
@@ -150,9 +169,10 @@ export class Faults {
   /** The link comes back and breaks again, each time after it had just begun to carry something. */
   #flap(host: string, times: number): void {
     const { network, clock, random } = this.#setup;
+    const kernel = this.#kernel.host;
     if (this.#isOver || times === 0) return;
-    network.cut(host, KERNEL_HOST, 'reset');
-    network.heal(host, KERNEL_HOST);
+    network.cut(host, kernel, 'reset');
+    network.heal(host, kernel);
     clock.schedule('flap', 50 + random.fraction() * 700, () => this.#flap(host, times - 1));
   }
 
@@ -199,7 +219,8 @@ export class Faults {
   }
 
   #makeKernelFault(kind: Fault): void {
-    const { kernel, random } = this.#setup;
+    const { random } = this.#setup;
+    const kernel = this.#kernel;
     if (kind === 'archive-unavailable') {
       kernel.isArchiveAvailable = false;
       this.#until('archive', () => {

@@ -73,6 +73,7 @@ const SWARM: Swarm = {
     clockMode: 'system',
     hasRealTimeClock: true,
     pair: null,
+    kernels: null,
   },
   lines: [
     {

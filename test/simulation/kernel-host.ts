@@ -1,26 +1,41 @@
+import type { KernelGroupSettings } from '../../src/config/model.ts';
 import { KomError } from '../../src/domain/errors.ts';
 import type { PresenceOf } from '../../src/kernel/archive/segments.ts';
+import type { GroupPlace, KernelGroup } from '../../src/kernel/group/group.ts';
+import { openGroup } from '../../src/kernel/group/open-group.ts';
 import { presenceOf } from '../../src/kernel/queries.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
 import type { ArchiveTransaction } from '../../src/world/archive.ts';
-import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
+import { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { SimulatedClock } from '../../src/world/simulated/clock.ts';
+import type { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom, type SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Transport } from '../../src/world/transport.ts';
 import { delegated } from './delegate.ts';
 import type { History } from './history.ts';
+import type { KernelsOptions } from './kernels-options.ts';
 import { Life, type WallClock } from './life.ts';
 import type { Mutation } from './mutations.ts';
 import { KERNEL_HOST, KERNEL_PORT } from './site.ts';
 
 export type CommitMoment = 'before' | 'in' | 'after';
 
+/** What a Kernel knows of the other one. */
+export interface GroupSetup extends KernelsOptions {
+  readonly other: string;
+  readonly firstRole: 'hot' | 'standby';
+  /** The disk of the forwarding ring. */
+  readonly newDisk: () => SimulatedDisk;
+}
+
 export interface KernelHostSetup {
   readonly clock: SimulatedClock;
   readonly network: SimulatedNetwork;
+  readonly host: string;
+  /** It is one of two Kernels. */
+  readonly group: GroupSetup | null;
   readonly transport: Transport;
-  readonly archive: SimulatedArchive;
   readonly random: SimulatedRandom;
   readonly commitMs: number;
   readonly seed: number;
@@ -36,6 +51,8 @@ export interface KernelHostSetup {
 export class KernelHost {
   readonly #setup: KernelHostSetup;
   readonly #wall: WallClock = { offsetUs: 0 };
+  #stored = new SimulatedArchive();
+  #disk: SimulatedDisk | null;
   #life: Life | null = null;
   #server: KernelServer | null = null;
   #starts = 0;
@@ -48,6 +65,7 @@ export class KernelHost {
   constructor(setup: KernelHostSetup) {
     this.#setup = setup;
     this.commitMs = setup.commitMs;
+    this.#disk = setup.group?.newDisk() ?? null;
   }
 
   get isRunning(): boolean {
@@ -55,31 +73,76 @@ export class KernelHost {
   }
 
   start(): void {
-    const { clock, transport, seed, history, failed } = this.#setup;
+    const { clock, history, failed, host, group } = this.#setup;
     const life = new Life(clock, this.#wall);
     this.#starts += 1;
     this.#life = life;
-    history.note('kernel: starts');
+    history.note(`${host}: starts`);
+    if (group === null || this.#disk === null) this.#serve(life);
+    else this.#openGroup(life, group, this.#disk).catch(failed);
+  }
+
+  async #openGroup(life: Life, group: GroupSetup, disk: SimulatedDisk): Promise<void> {
+    const { host: name, history, transport, mutation } = this.#setup;
+    const { ackPolicy, firstRole, other, ringBytes: capacityBytes } = group;
+    const settings: KernelGroupSettings = {
+      ...{ name, ackPolicy, firstRole },
+      kernels: [{ name: other, addresses: [{ host: other, port: KERNEL_PORT }], insecure: true }],
+      ring: { directory: '', capacityBytes },
+    };
+    const place = { clock: life.clock, log: history.log(name) };
+    const stores = await openGroup(life.disk(mutation.disk?.(disk) ?? disk), settings, place);
+    this.#serve(life, { settings, ...stores, transport: life.transport(transport) });
+  }
+
+  #serve(life: Life, group?: GroupPlace): void {
+    const { transport, seed, history, failed, host } = this.#setup;
+    const archive = life.archive(this.#archive());
     const server = new KernelServer({
-      archive: life.archive(this.#archive()),
+      archive,
       programVersion: 'simulated',
       clock: life.clock,
-      random: createSimulatedRandom(seed * 2003 + this.#starts),
-      log: history.log('kernel'),
+      random: createSimulatedRandom(seed * 2003 + this.#starts + (host === KERNEL_HOST ? 0 : 1_000_003)),
+      log: history.log(host),
+      ...(group === undefined ? {} : { group }),
     });
+    if (server.group !== null) this.#setup.mutation.group?.(server.group);
     this.#server = server;
     life
       .transport(transport)
-      .listen({ host: KERNEL_HOST, port: KERNEL_PORT }, (connection) => server.accept(connection))
+      .listen({ host, port: KERNEL_PORT }, (connection) => server.accept(connection))
       .catch(failed);
   }
 
+  /** Of the other Kernel; `null` while it does not run. */
+  get group(): KernelGroup | null {
+    return this.#server?.group ?? null;
+  }
+
+  get host(): string {
+    return this.#setup.host;
+  }
+
+  get archive(): SimulatedArchive {
+    return this.#stored;
+  }
+
+  /** Another machine takes its place, with nothing but its name. */
+  replace(): void {
+    this.crash();
+    this.#setup.history.note(`${this.host}: replaced`);
+    this.#stored = new SimulatedArchive();
+    this.#disk = this.#setup.group?.newDisk() ?? null;
+  }
+
   crash(): void {
-    this.#setup.history.note('kernel: crashes');
+    const { history, host, network } = this.#setup;
+    history.note(`${host}: crashes`);
     this.#life?.kill();
     this.#life = null;
     this.#server = null;
-    this.#setup.network.killHost(KERNEL_HOST);
+    this.#disk?.killProcess();
+    network.killHost(host);
   }
 
   get isStalled(): boolean {
@@ -108,7 +171,7 @@ export class KernelHost {
 
   #archive(): SimulatedArchive {
     const { mutation, clock, random } = this.#setup;
-    const archive = mutation.archive?.(this.#setup.archive) ?? this.#setup.archive;
+    const archive = mutation.archive?.(this.#stored) ?? this.#stored;
     const check = () => {
       if (!this.isArchiveAvailable) throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'simulated');
     };

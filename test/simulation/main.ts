@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { KERNELS_MUTATIONS } from './kernels-mutations.ts';
 import { MUTATIONS, type Mutation, NO_MUTATION } from './mutations.ts';
 import { FAULTS, type Fault } from './options.ts';
 import { PAIR_MUTATIONS } from './pair-mutations.ts';
@@ -7,7 +8,7 @@ import { KINDS, type Kind, runSeed, type SeedResult } from './run.ts';
 /*
  * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
  * npm run sim -- --seed S                  one seed, with its history if it fails
- * --kind single|pair: one comm server, or two, whatever the seed says
+ * --kind single|pair|kernels: one comm server, two of them, or two Kernels, whatever the seed says
  * --faults a,b: only these faults, for narrowing down
  * --mutate NAME: with a planted defect of mutations.ts and the faults that show it; it has to fail
  * --json: nothing but the JSON line on standard output
@@ -27,9 +28,10 @@ interface Order {
 
 function mutationOf(name: string | undefined): () => Mutation {
   if (name === undefined) return () => NO_MUTATION;
-  const [found] = Object.entries({ ...MUTATIONS, ...PAIR_MUTATIONS }).filter(([each]) => each === name);
+  const all = { ...MUTATIONS, ...PAIR_MUTATIONS, ...KERNELS_MUTATIONS };
+  const [found] = Object.entries(all).filter(([each]) => each === name);
   if (found !== undefined) return found[1];
-  console.error(`--mutate takes one of ${Object.keys({ ...MUTATIONS, ...PAIR_MUTATIONS }).join(', ')}`);
+  console.error(`--mutate takes one of ${Object.keys(all).join(', ')}`);
   process.exit(2);
 }
 
@@ -76,7 +78,8 @@ function tell(result: SeedResult, lines: number): void {
   console.error(`  options: ${JSON.stringify({ ...result.swarm, faults: [...result.swarm.faults] })}`);
   console.error('  last events:');
   for (const line of result.history.slice(-lines)) console.error(`    ${line.slice(0, 300)}`);
-  const kind = result.swarm.pair === null ? 'single' : 'pair';
+  const { pair, kernels } = result.swarm;
+  const kind = pair !== null ? 'pair' : kernels !== null ? 'kernels' : 'single';
   console.error(`replay with: npm run sim -- --seed ${result.seed} --kind ${kind}\n`);
 }
 

@@ -1,5 +1,6 @@
 import type { Ring, RingStream } from '../../src/buffer/ring.ts';
 import type { Driver, LinkBatch } from '../../src/drivers/driver.ts';
+import type { KernelGroup } from '../../src/kernel/group/group.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import type { Disk } from '../../src/world/store.ts';
 import type { Transport } from '../../src/world/transport.ts';
@@ -15,6 +16,8 @@ export interface Mutation {
   readonly defect: string;
   /** It is one of a pair; else of one instance alone. */
   readonly isOfPair?: true;
+  /** It is one of two Kernels. */
+  readonly isOfKernels?: true;
   /** Faults, and other options, that show it soon. */
   readonly shownBy: { readonly faults: readonly Fault[] } & Partial<Omit<Swarm, 'faults'>>;
   readonly disk?: (disk: Disk) => Disk;
@@ -23,6 +26,8 @@ export interface Mutation {
   readonly ring?: (ring: Ring) => Ring;
   readonly driver?: (driver: Driver) => Driver;
   readonly archive?: (archive: SimulatedArchive) => SimulatedArchive;
+  /** Of each of two Kernels. */
+  readonly group?: (group: KernelGroup) => void;
   /** The Kernel's. */
   readonly transport?: (transport: Transport) => Transport;
 }

@@ -1,6 +1,7 @@
 import type { StorePolicy } from '../../src/config/model.ts';
 import type { ClockMode } from '../../src/domain/clock-discipline.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
+import type { KernelsOptions } from './kernels-options.ts';
 import type { PairOptions } from './pair-options.ts';
 
 /** Every fault the simulation can make. Each seed turns some of them on. */
@@ -39,7 +40,16 @@ export const PAIR_FAULTS = [
   'uplinks-cut',
   'server-destroyed',
 ] as const;
-export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS, ...PAIR_FAULTS] as const;
+/** Of two Kernels only: between them, and what an operator does. */
+export const KERNELS_FAULTS = [
+  'kernels-cut',
+  'kernels-flapping',
+  'kernel-switch',
+  'kernel-force',
+  'kernel-replaced',
+] as const;
+export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS, ...PAIR_FAULTS, ...KERNELS_FAULTS] as const;
+export type KernelsFault = (typeof KERNELS_FAULTS)[number];
 export type PairFault = (typeof PAIR_FAULTS)[number];
 export type Fault = (typeof FAULTS)[number];
 
@@ -107,6 +117,8 @@ export interface Swarm {
   readonly hasRealTimeClock: boolean;
   /** `null`: one instance alone. */
   readonly pair: PairOptions | null;
+  /** `null`: one Kernel alone. */
+  readonly kernels: KernelsOptions | null;
 }
 
 /** Of the seeds so many have each of the later faults. */
@@ -164,6 +176,7 @@ export function drawSwarm(
     clockMode: later.chance(0.3) ? 'kernel' : 'system',
     hasRealTimeClock: !later.chance(0.15),
     pair: null,
+    kernels: null,
   };
   return later.chance(CROWDED_SHARE) ? crowded(swarm) : swarm;
 }

@@ -1,6 +1,8 @@
 import { GREETINGS_PER_ADDRESS_MAX } from '../../src/uplink/limits.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Find } from './checkers.ts';
+import { drawKernels } from './kernels-options.ts';
+import { checkKernels, settleKernels } from './kernels-verdict.ts';
 import { type Mutation, NO_MUTATION } from './mutations.ts';
 import { drawSwarm, FAULTS, type Fault, type Swarm } from './options.ts';
 import { drawPair } from './pair-options.ts';
@@ -29,8 +31,8 @@ const WINDOW_EXCESS_BYTES = 64 * 1024;
 const TAKEOVER_EXCESS_BYTES = 256 * 1024;
 const TIMERS_MAX = 100;
 
-/** Whether one comm server runs the process, or two. */
-export const KINDS = ['single', 'pair'] as const;
+/** One comm server and one Kernel, two comm servers, or two Kernels. */
+export const KINDS = ['single', 'pair', 'kernels'] as const;
 export type Kind = (typeof KINDS)[number];
 const PAIR_SHARE = 0.25;
 
@@ -41,7 +43,16 @@ export function kindOf(seed: number): Kind {
 
 function kindWith(mutation: Mutation, seed: number): Kind {
   if (mutation === NO_MUTATION) return kindOf(seed);
+  if (mutation.isOfKernels) return 'kernels';
   return mutation.isOfPair ? 'pair' : 'single';
+}
+
+function drawOf(
+  kind: Kind,
+  { seed, single, allowed }: { seed: number; single: Swarm; allowed: readonly Fault[] },
+): Swarm {
+  if (kind === 'pair') return drawPair(single, sourceOf(seed, 11), allowed);
+  return kind === 'kernels' ? drawKernels(single, sourceOf(seed, 12), allowed) : single;
 }
 
 export interface SeedOptions {
@@ -63,24 +74,26 @@ export async function runSeed(
   const stray = (error: unknown) => find(`unexpected: ${stackOf(error)}`);
   process.on('unhandledRejection', stray);
   const single = drawSwarm(createSimulatedRandom(seed), sourceOf(seed, 6), allowed);
-  const drawn = kind === 'pair' ? drawPair(single, sourceOf(seed, 11), allowed) : single;
+  const drawn = drawOf(kind, { seed, single, allowed });
   const { faults: shown, ...options } = mutation.shownBy;
   const swarm = mutation === NO_MUTATION ? drawn : { ...drawn, ...options, faults: new Set(shown) };
   const world = makeWorld({ seed, swarm, mutation, failed: stray });
   try {
     await live(world, find);
-    await check(world, find);
+    for (const { archive, host } of world.kernels) {
+      await check({ ...world, archive }, (text) => find(swarm.kernels === null ? text : `${host}: ${text}`));
+    }
     if (swarm.pair !== null) await checkPair(world, find);
   } catch (error) {
     find(`unexpected: ${stackOf(error)}`);
   } finally {
     process.off('unhandledRejection', stray);
   }
-  const { clock, history, archive } = world;
+  const { clock, history, kernel } = world;
   return {
     seed,
     findings,
-    samples: (await archive.stat()).samples,
+    samples: (await kernel.archive.stat()).samples,
     virtualMs: clock.monotonicMs(),
     faults: world.faults.counts,
     swarm,
@@ -91,9 +104,9 @@ export async function runSeed(
 
 /** The time of faults, then the time in which all must come right. */
 async function live(world: World, find: Find): Promise<void> {
-  const { clock, swarm, instances, kernel, faults, history } = world;
+  const { clock, swarm, instances, kernels, faults, history } = world;
   const bounds = clock.repeat('bounds', BOUNDS_CHECK_MS, () => checkBounds(world, find));
-  kernel.start();
+  for (const kernel of kernels) kernel.start();
   for (const agent of instances) agent.start();
   await clock.advance(swarm.runMs);
   history.note('everything is healed');
@@ -101,10 +114,12 @@ async function live(world: World, find: Find): Promise<void> {
   for (const disk of instances.flatMap(({ disks }) => [...disks.values()])) {
     disk.syncMs = { min: Math.min(1, swarm.syncMs.min), max: Math.min(20, swarm.syncMs.max) };
   }
-  kernel.commitMs = Math.min(6, swarm.commitMs);
+  for (const kernel of kernels) kernel.commitMs = Math.min(6, swarm.commitMs);
   await clock.advance(5000);
+  if (swarm.kernels !== null) await settleKernels(world);
   if (swarm.pair !== null) await settleRoles(world, find);
   await settle(world);
+  if (swarm.kernels !== null) await checkKernels(world, find);
   world.roles.end();
   bounds.cancel();
 }

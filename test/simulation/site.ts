@@ -18,6 +18,8 @@ import { TAGS } from './plant.ts';
 export const SITE = 'Simulated';
 export const PROCESS = 'KomA';
 export const KERNEL_HOST = 'kernel';
+/** The other one, where there are two. */
+export const SECOND_KERNEL_HOST = 'kernel2';
 export const KERNEL_PORT = 3119;
 export const SERVER: Server = {
   name: 'ServerKom1',
@@ -98,7 +100,8 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
       return pair === null ? modbus : sharedLine(line, modbus, { ...COLD, ...pair.lines[at] });
     }),
   };
-  const kernels = [{ host: KERNEL_HOST, port: KERNEL_PORT, insecure: true, localAddresses: {} }];
+  const hosts = swarm.kernels === null ? [KERNEL_HOST] : [KERNEL_HOST, SECOND_KERNEL_HOST];
+  const kernels = hosts.map((host) => ({ host, port: KERNEL_PORT, insecure: true, localAddresses: {} }));
   const site = {
     name: SITE,
     hash: '5'.repeat(32),

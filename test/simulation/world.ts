@@ -1,6 +1,5 @@
 import type { Server } from '../../src/config/model.ts';
 import { contiguousEnd } from '../../src/domain/coverage.ts';
-import { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import { SimulatedClock } from '../../src/world/simulated/clock.ts';
 import { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
@@ -23,7 +22,7 @@ import type { Swarm } from './options.ts';
 import { type Part, partsOf } from './parts.ts';
 import { Plant } from './plant.ts';
 import { RoleWatch } from './role-watch.ts';
-import { KERNEL_HOST, serversOf, siteOf } from './site.ts';
+import { KERNEL_HOST, SECOND_KERNEL_HOST, serversOf, siteOf } from './site.ts';
 
 /** With everything well the backlog must be gone within this time. */
 const DRAIN_MAX_MS = 240_000;
@@ -63,24 +62,25 @@ export function makeWorld(setup: WorldSetup) {
     partsOf(swarm.alarmShare).map((part) => [part, new SimulatedDisk(clock, source(DISK_SALTS[part]))]),
   );
   for (const disk of disks.values()) disk.syncMs = { ...swarm.syncMs };
-  const archive = new SimulatedArchive();
   const isShared = swarm.pair !== null;
   const plant = new Plant({ clock, random: source(3), lines: swarm.lines, isShared });
   const mutated = (transport: Transport) => mutation.transport?.(transport) ?? transport;
-  const kernel = new KernelHost({
-    ...{
-      clock,
-      network,
-      archive,
-      random: source(4),
-      commitMs: swarm.commitMs,
-      seed,
-      history,
-      mutation,
-      failed,
-    },
-    transport: between('kernel', mutated(network.host(KERNEL_HOST))),
-  });
+  const makeKernel = (host: string, salt: number) => {
+    const other = host === KERNEL_HOST ? SECOND_KERNEL_HOST : KERNEL_HOST;
+    const firstRole = host === KERNEL_HOST ? 'hot' : 'standby';
+    const newDisk = () => new SimulatedDisk(clock, source(14));
+    return new KernelHost({
+      ...{ clock, network, random: source(salt), commitMs: swarm.commitMs },
+      ...{ seed, history, mutation, failed, host },
+      group: swarm.kernels === null ? null : { ...swarm.kernels, other, firstRole, newDisk },
+      transport: between('kernel', mutated(network.host(host))),
+    });
+  };
+  const kernel = makeKernel(KERNEL_HOST, 4);
+  const kernels = [kernel];
+  if (swarm.kernels !== null) {
+    kernels.push(makeKernel(SECOND_KERNEL_HOST, 13));
+  }
   const agents: AgentHost[] = [];
   const mirrors = new MirrorWatch();
   const mirrorDisksOf = (salt: number): AgentDisks | null => {
@@ -145,7 +145,7 @@ export function makeWorld(setup: WorldSetup) {
     network,
     agents: instances,
     makeClone,
-    kernel,
+    kernels,
     plant,
     swarm,
     history,
@@ -158,9 +158,10 @@ export function makeWorld(setup: WorldSetup) {
     clock,
     history,
     network,
-    archive,
+    archive: kernel.archive,
     plant,
     kernel,
+    kernels,
     agent,
     instances,
     agents,
@@ -222,9 +223,11 @@ export async function settle(world: World): Promise<void> {
   await clock.advance(2 * swarm.blockAgeMs);
   for (const { status } of stores()) {
     const { streamId, producedTo } = status;
-    await waitFor(world, `everything up to number ${producedTo} in the archive`, async () => {
-      return contiguousEnd(await world.archive.coverage(streamId)) >= producedTo;
-    });
+    for (const { archive, host } of world.kernels) {
+      await waitFor(world, `everything up to number ${producedTo} in the archive of ${host}`, async () => {
+        return contiguousEnd(await archive.coverage(streamId)) >= producedTo;
+      });
+    }
   }
   await waitFor(world, 'a backlog that is gone', () => {
     return stores().every(({ status }) => status.backlog.ring.unacknowledgedSamples === 0);

@@ -8,6 +8,8 @@ import type { Log } from '../../world/log.ts';
 
 /** What was read is reported within this time, and not more often. */
 const REPORT_MS = 50;
+/** Heartbeats that are on their way; of more the oldest count as arrived late. */
+const BEATS_MAX = 256;
 
 /** How Kernels talk to each other: a word twice a second, dead after three seconds of silence. */
 export const KERNEL_PACE: Pace = { heartbeatMs: 500, silenceMaxMs: 3000 };
@@ -35,6 +37,11 @@ export class KernelSession {
   readonly #link: LinkRate;
   readonly #silence: SilenceWatch;
   readonly #ended = Promise.withResolvers<never>();
+  /** Heartbeats, which nobody reports: bytes of them so far, and by where they end. */
+  #beatBytes = 0;
+  #beats: { readonly through: number; readonly bytes: number }[] = [];
+  /** Of those that have arrived. */
+  #arrivedBeatBytes = 0;
   #report: Timer | null = null;
   #isRefusing = false;
 
@@ -85,8 +92,8 @@ export class KernelSession {
 
   /** False: there is no room, and `roomed` tells when there is. */
   give(message: Message): boolean {
-    if (this.#link.waitingBytes === 0 && this.#link.isProbeDue(this.#options.clock.monotonicMs()))
-      this.#beat();
+    const isDue = this.#link.isProbeDue(this.#options.clock.monotonicMs());
+    if (isDue && this.#link.waitingBytes === 0) this.tell();
     this.#isRefusing = this.roomBytes <= 0;
     if (this.#isRefusing) return false;
     this.#send(message);
@@ -104,11 +111,18 @@ export class KernelSession {
 
   #send(message: Message): void {
     const { channel, clock, log } = this.#options;
+    const beforeBytes = channel.sentBytes;
     channel.send(message).catch((error: unknown) => {
       log.debug({ error: describeError(error) }, 'a message to another Kernel found nobody');
       this.#ended.reject(error);
     });
-    this.#link.sent(channel.sentBytes, clock.monotonicMs());
+    if (message.type !== 'heartbeat') {
+      this.#link.sent(channel.sentBytes - this.#beatBytes, clock.monotonicMs());
+      return;
+    }
+    // A report of a report would never end; so they do not count as being on the way.
+    this.#beatBytes += channel.sentBytes - beforeBytes;
+    this.#beats = [...this.#beats, { through: channel.sentBytes, bytes: this.#beatBytes }].slice(-BEATS_MAX);
   }
 
   async #read(): Promise<void> {
@@ -118,6 +132,8 @@ export class KernelSession {
       if (message === null) throw new KomError('KOM_CONNECTION_LOST', 'the other Kernel closed');
       if (message.type === 'kernelWord') {
         this.#arrived(message.word.receivedBytes);
+        // Whoever waits for an empty way, to measure it, sends words all the same.
+        this.#reportSoon();
         told(message.word);
       } else if (message.type === 'heartbeat') this.#arrived(message.heartbeat.receivedBytes);
       else if (message.type === 'bye') {
@@ -130,7 +146,10 @@ export class KernelSession {
   }
 
   #arrived(receivedBytes: number): void {
-    this.#link.arrived(receivedBytes, this.#options.clock.monotonicMs());
+    for (const { through, bytes } of this.#beats)
+      if (through <= receivedBytes) this.#arrivedBeatBytes = bytes;
+    this.#beats = this.#beats.filter(({ through }) => through > receivedBytes);
+    this.#link.arrived(receivedBytes - this.#arrivedBeatBytes, this.#options.clock.monotonicMs());
     if (!this.#isRefusing || this.roomBytes <= 0) return;
     this.#isRefusing = false;
     this.#options.roomed();
