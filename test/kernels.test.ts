@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { groupAlarms } from '../src/kernel/group/group-status.ts';
 import { KernelsWorld, type Name, type WorldOptions } from './kernels/kernels-world.ts';
 
 /** Kernels that run, are in the set, and have got something. */
@@ -152,5 +153,39 @@ describe('three Kernels', () => {
     await world.produce(1000);
     await allIn(world, 'B', 'C');
     await world.until('the set', () => world.status('B').inSync.join() === 'B,C');
+  });
+});
+
+describe('a migration', () => {
+  it('a pair grows to four, hands over, and shrinks to the new two, by reload and under load', async () => {
+    const world = await running({ known: ['A', 'B', 'C', 'D'] });
+    await world.regroup(['A', 'B', 'C', 'D']);
+    for (let step = 0; step < 100 && world.status('A').inSync.length < 4; step++) await world.produce(200);
+    expect(world.status('A').inSync).toEqual(['A', 'B', 'C', 'D']);
+    expect(() => world.server('B').group?.reload(world.others('B', ['B', 'C']))).toThrow('A is hot');
+    const handing = world.server('A').group?.handOver('C') ?? Promise.resolve();
+    await world.produce(2000);
+    await world.resolve(handing);
+    await world.regroup(['C', 'D']);
+    for (const name of ['A', 'B'] as const) world.kill(name);
+    await world.produce(2000);
+    expect(world.status('C')).toMatchObject({ role: 'hot', inSync: ['C', 'D'] });
+    await allIn(world, 'C', 'D');
+    await world.until('all acknowledged', () => world.ackedThrough === world.store.source.producedTo());
+  });
+});
+
+describe('a disk of a forwarding ring that takes nothing', () => {
+  it('agents wait, an alarm says why, and all goes on when the disk is well', async () => {
+    const world = await running();
+    world.machine('A').disk.failing = 'all';
+    await world.produce(3000);
+    const acked = world.ackedThrough;
+    await world.produce(2000);
+    expect(world.ackedThrough).toBe(acked);
+    expect(groupAlarms(world.status('A')).map(({ code }) => code)).toContain('kernel-ring');
+    world.machine('A').disk.failing = 'nothing';
+    await allIn(world, 'A', 'B');
+    expect(groupAlarms(world.status('A'))).toEqual([]);
   });
 });

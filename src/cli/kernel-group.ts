@@ -55,6 +55,21 @@ export function kernelStatusCommand({ output, exit }: CommandContext): Command {
     });
 }
 
+/** `kom kernel reload kernel.json`: takes anew which other Kernels there are; the same as SIGHUP. */
+export function kernelReloadCommand({ output }: CommandContext): Command {
+  return new Command('reload')
+    .description(
+      'Takes the other Kernels of the group from the file anew; nothing else of it may have changed.',
+    )
+    .argument('<kernel.json>', 'the configuration of the Kernel that runs here')
+    .action(async (file: string) => {
+      const { kernels } = (await callKernel(file, 'kernel-reload', {})) as {
+        readonly kernels: readonly string[];
+      };
+      output.line(`the other Kernels: ${kernels.join(', ')}`);
+    });
+}
+
 function* statusLines({ version, archiveError, group, alarms, processes }: KernelStatus): Generator<string> {
   const connected = processes.filter(({ isConnected }) => isConnected).length;
   yield `kom ${version}, ${connected} of ${processes.length} processes connected`;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
+import { describeError } from '../domain/errors.ts';
 import { openArchive } from '../kernel/archive/open.ts';
 import { kernelCommandHandlers } from '../kernel/command-handlers.ts';
 import { groupHandlers } from '../kernel/group/group-handlers.ts';
@@ -12,7 +13,7 @@ import { Audit } from '../ops/audit.ts';
 import type { Archive } from '../world/archive.ts';
 import { openLevelDisk } from '../world/real/level-disk.ts';
 import { SideStore } from '../world/side-store.ts';
-import { kernelStatusCommand, kernelSwitchCommand } from './kernel-group.ts';
+import { kernelReloadCommand, kernelStatusCommand, kernelSwitchCommand } from './kernel-group.ts';
 import type { CommandContext } from './program.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
@@ -41,9 +42,14 @@ export function kernelCommand(context: CommandContext): Command {
         ...leaseHandlers({ ...world, leases: server.leases, commands: server.commands, audit }),
         ...groupHandlers({ ...world, group: server.group, audit }),
       });
-      const kernel = await Kernel.start({
-        ...{ ...world, config, handlers, audit, openGroupDisk: openLevelDisk },
-        openArchive: () => openArchive(config.archive, world),
+      const openGroupDisk = openLevelDisk;
+      const readConfig = async () => (await loadKernelConfig(file)).config;
+      const stores = { openArchive: () => openArchive(config.archive, world), openGroupDisk };
+      const kernel = await Kernel.start({ ...world, ...stores, config, readConfig, handlers, audit });
+      process.on('SIGHUP', () => {
+        kernel.reload().catch((error: unknown) => {
+          world.log.error({ error: describeError(error) }, 'the Kernel file is not taken');
+        });
       });
       const signal = await untilSignal();
       world.log.info({ signal }, 'stopping');
@@ -52,5 +58,6 @@ export function kernelCommand(context: CommandContext): Command {
     });
   command.addCommand(kernelSwitchCommand(context));
   command.addCommand(kernelStatusCommand(context));
+  command.addCommand(kernelReloadCommand(context));
   return command;
 }

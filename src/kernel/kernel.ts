@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { KernelConfig } from '../config/model.ts';
 import type { PassedMoment } from '../domain/clock-doubt.ts';
 import { describeError, invariant, KomError } from '../domain/errors.ts';
@@ -42,6 +43,8 @@ export interface KernelOptions {
   readonly audit?: Audit;
   /** The disk of the forwarding ring; needed where there are several Kernels. */
   readonly openGroupDisk?: (directory: string) => Promise<Disk>;
+  /** Reads the Kernel file anew, for `reload`. */
+  readonly readConfig?: () => Promise<KernelConfig>;
   /** Further methods of the control socket, made over the open archive. */
   readonly handlers: (archive: Archive, server: KernelServer) => Readonly<Record<string, ControlHandler>>;
 }
@@ -83,6 +86,11 @@ async function openStores(options: KernelOptions): Promise<GroupStores | null> {
   if (redundancy === undefined) return null;
   invariant(openGroupDisk !== undefined, 'one of several Kernels has a disk for its forwarding ring');
   return await openGroup(await openGroupDisk(redundancy.ring.directory), redundancy, options);
+}
+
+/** Everything of a Kernel file but who the others are. */
+function withoutOthers({ redundancy, ...rest }: KernelConfig) {
+  return { ...rest, redundancy: { ...redundancy, kernels: [] } };
 }
 
 /** A running Kernel: the archive, the listener for agents, and the control socket. */
@@ -187,6 +195,27 @@ export class Kernel {
     };
   }
 
+  /**
+   * The other Kernels of the group are now those of the file. Returns their names.
+   * @throws KomError KOM_USAGE where anything else in the file changed, or it leaves out who is hot
+   */
+  async reload(): Promise<string[]> {
+    const { config, readConfig, log } = this.#options;
+    const { group } = this.#server;
+    if (group === null || readConfig === undefined)
+      throw new KomError('KOM_USAGE', 'this Kernel is the only one');
+    const next = await readConfig();
+    if (next.redundancy === undefined || !isDeepStrictEqual(withoutOthers(next), withoutOthers(config))) {
+      throw new KomError('KOM_USAGE', 'only redundancy.kernels is taken anew', {
+        hint: 'something else in the file changed: restart the Kernel for it',
+      });
+    }
+    group.reload(next.redundancy.kernels);
+    const names = next.redundancy.kernels.map(({ name }) => name);
+    log.info({ kernels: names }, 'the Kernel file was read anew');
+    return names;
+  }
+
   /** Finishes what is under way and closes the archive. */
   async stop(): Promise<void> {
     this.#certificates?.close();
@@ -220,7 +249,11 @@ export class Kernel {
   #handlers(): Readonly<Record<string, ControlHandler>> {
     const status = (): KernelStatus => this.status;
     const presence = this.#server.presence;
+    const reload = (): Promise<string[]> => this.reload();
     return {
+      'kernel-reload': async function* () {
+        yield { kernels: await reload() };
+      },
       status: async function* () {
         yield status();
       },

@@ -171,7 +171,7 @@ export class KernelServer {
       const { pace, kernelEpoch } = checkedKernel(this.group, { channel, hello, protocol });
       const sessionId = mintId(this.#options.random);
       await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch, ...pace });
-      return await this.group?.serve(channel, pace);
+      return await this.group?.serve(hello.kernelName ?? '', channel, pace);
     }
     const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
     checkClaim(channel.peerCertificate, hello, { ...this.#options, control });

@@ -65,6 +65,8 @@ export class KernelDialler implements LaneMaker {
   readonly #choice: AddressChoice;
   readonly #watch: KernelWatch;
   #present: number | null = null;
+  /** The one that is being greeted, or that there is a session with. */
+  #dialled: number | null = null;
   /** Of the session. */
   #epoch = 0;
   /** The Kernel that said last that it is hot. */
@@ -127,14 +129,14 @@ export class KernelDialler implements LaneMaker {
   /** `null`: it did not come to a session, or another Kernel is hot. */
   async #open(either: AbortSignal, call: AbortSignal): Promise<Lanes | null> {
     const { clock } = this.#options;
-    let dialled: number | null = null;
+    this.#dialled = null;
     try {
       const first = await nextConnection(this.#choice, {
         connect: (index, cancel) => this.#connect(index, cancel),
         failed: (index, error) => this.#failed(index, error),
         ...{ clock, signal: either },
       });
-      dialled = first.index;
+      this.#dialled = first.index;
       const lanes = await this.#lanes(first, either);
       this.#choice.works(first.index, clock.monotonicMs());
       this.#present = first.index;
@@ -142,6 +144,7 @@ export class KernelDialler implements LaneMaker {
       return lanes;
     } catch (error) {
       if (either.aborted && !call.aborted) throw error;
+      const dialled = this.#dialled;
       if (dialled === null && !call.aborted) throw error;
       const why = new KomError('KOM_CONNECTION_REFUSED', 'another Kernel is hot');
       if (dialled !== null) this.#failed(dialled, call.aborted ? why : error);
@@ -211,8 +214,8 @@ export class KernelDialler implements LaneMaker {
     this.#hot = { index, epoch, atMs: nowMs };
     const go = async (): Promise<void> => {
       await heard?.(epoch);
-      // Meanwhile the session may have come about.
-      if (this.#isThere(epoch)) return;
+      // Meanwhile the session may have come about, or is on its way.
+      if (this.#isThere(epoch) || (this.#present === null && this.#dialled === index)) return;
       this.#choice.chosen(index);
       this.#call.abort();
     };

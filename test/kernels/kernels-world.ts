@@ -16,7 +16,7 @@ import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import { Life } from '../simulation/life.ts';
 
-export type Name = 'A' | 'B' | 'C';
+export type Name = 'A' | 'B' | 'C' | 'D';
 
 const BUFFER: BufferSettings = {
   ...{ store: 'always', capacityBytes: 8_000_000, freeDiskFloorBytes: 0, alarmShare: 0 },
@@ -34,6 +34,8 @@ interface Machine {
 
 export interface WorldOptions {
   readonly names?: readonly Name[];
+  /** Kernels that the site file names, though they may not run yet. */
+  readonly known?: readonly Name[];
   readonly ackPolicy?: KernelGroupSettings['ackPolicy'];
   readonly ringBytes?: number;
   readonly seed?: number;
@@ -49,9 +51,11 @@ export class KernelsWorld {
   store!: ClassStore;
   uplink!: Uplink;
   #made = 0;
+  #group: readonly Name[];
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
+    this.#group = options.names ?? ['A', 'B'];
     this.random = createSimulatedRandom(options.seed ?? 5);
     this.network = new SimulatedNetwork({ clock: this.clock, random: this.random });
     for (const name of this.names) this.machines.set(name, this.#newMachine());
@@ -79,6 +83,25 @@ export class KernelsWorld {
     return group.status;
   }
 
+  /** The others of a group, as the file of one of them names them. */
+  others(name: Name, group: readonly Name[]) {
+    const rest = group.filter((each) => each !== name);
+    return rest.map((each) => ({ name: each, addresses: [{ host: each, port: 3119 }], insecure: true }));
+  }
+
+  /** Every running Kernel takes a new file, one after the other; who is new begins with it. */
+  async regroup(group: readonly Name[]): Promise<void> {
+    this.#group = group;
+    for (const name of group) {
+      if (this.machines.has(name)) this.server(name).group?.reload(this.others(name, group));
+      else {
+        this.machines.set(name, this.#newMachine());
+        await this.startKernel(name);
+      }
+      await this.produce(300);
+    }
+  }
+
   async startKernel(name: Name): Promise<void> {
     const machine = this.machine(name);
     const { archive, disk } = machine;
@@ -90,9 +113,7 @@ export class KernelsWorld {
     const lived = life.disk(disk);
     const settings: KernelGroupSettings = {
       ...{ name, ackPolicy, firstRole: name === 'A' ? 'hot' : 'standby' },
-      kernels: this.names
-        .filter((each) => each !== name)
-        .map((each) => ({ name: each, addresses: [{ host: each, port: 3119 }], insecure: true })),
+      kernels: this.others(name, this.#group),
       ring: { directory: '', capacityBytes: ringBytes },
     };
     const segmentBytes = Math.floor(ringBytes / 10);
@@ -131,7 +152,12 @@ export class KernelsWorld {
       ...{ bootId: 'b'.repeat(32), overloadEnded: () => {} },
     });
     this.uplink = new Uplink({
-      kernels: this.names.map((host) => ({ host, port: 3119, insecure: true, localAddresses: {} })),
+      kernels: (this.#options.known ?? this.names).map((host) => ({
+        host,
+        port: 3119,
+        insecure: true,
+        localAddresses: {},
+      })),
       server: 'Server1',
       identity: { programVersion: 'test', site: 'S', process: 'P', instance: 1, siteHash: 'a'.repeat(32) },
       ...{ settings: WIRED, sources: [this.store.source], transport: network.host('agent') },

@@ -5,54 +5,75 @@ import { OPEN_END, type SequenceGap, type SequenceGapReason } from '../../domain
 import { TIME_MAX_US } from '../../uplink/limits.ts';
 import type { ForwardStream } from '../../uplink/messages.ts';
 import type { Archive } from '../../world/archive.ts';
+import type { Clock } from '../../world/clock.ts';
+
+/** Records that are remembered, of what was committed last. */
+const RECENT_MAX = 10_000;
 
 export interface GapBookOptions {
   readonly archive: Pick<Archive, 'tags' | 'gaps'>;
   readonly ring: Pick<ForwardRing, 'held' | 'read'>;
+  readonly clock: Clock;
 }
 
 /** The gap records that belong to ranges of a coverage, for another archive. */
 export class GapBook {
   readonly #options: GapBookOptions;
+  /** The archive tells gaps by tags, and may not know any of a process yet. */
+  #recent: SequenceGap[] = [];
 
   constructor(options: GapBookOptions) {
     this.#options = options;
   }
 
+  /** They are in the archive now. */
+  remember(gaps: readonly SequenceGap[]): void {
+    if (gaps.length > 0) this.#recent = [...this.#recent, ...gaps].slice(-RECENT_MAX);
+  }
+
   /** The records of the archive, cut to the ranges. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
   async records(stream: ForwardStream | undefined, ranges: readonly CoverageRange[]): Promise<SequenceGap[]> {
     if (stream === undefined || ranges.length === 0) return [];
-    const known = await this.#known(stream);
+    const recent = this.#recent.filter(({ streamId }) => streamId === stream.streamId);
+    const known = [...(await this.#known(stream)), ...recent];
     return ranges.flatMap((range): SequenceGap[] => {
-      const found = known.filter(({ reason }) => reason === range.state).flatMap((gap) => cutTo(gap, range));
-      const told = found.map(({ firstSequence: first, lastSequence: last }) => ({ first, last }));
-      const rest = subtract(
-        range,
-        told.sort((one, other) => one.first - other.first),
-      );
-      return [...found, ...rest.map((part) => gapOf(stream, part, range.state as SequenceGapReason))];
+      const found: SequenceGap[] = [];
+      let rest: SequenceRange[] = [range];
+      for (const gap of known.filter(({ reason }) => reason === range.state)) {
+        const told = { first: gap.firstSequence, last: gap.lastSequence };
+        found.push(...rest.flatMap((part) => cutTo(gap, part)));
+        rest = rest.flatMap((part) => subtract(part, [told]));
+      }
+      const reason = range.state as SequenceGapReason;
+      return [...found, ...rest.map((part) => this.#unknown(stream, part, reason))];
     });
   }
 
-  /**
-   * Records for what was archived here and is not in the ring any more: the other archive has to do without.
-   */
+  /** Records for what was archived here and is not in the ring any more: the other archive does without. */
   async evicted(stream: ForwardStream | undefined, ranges: readonly SequenceRange[]): Promise<SequenceGap[]> {
     if (stream === undefined) return [];
     const { ring } = this.#options;
+    const { streamId } = stream;
     const gaps = ranges.map(async (range): Promise<SequenceGap> => {
-      const { streamId } = stream;
-      const gap = gapOf(stream, range, 'evicted');
+      const gap = this.#unknown(stream, range, 'evicted');
+      const before = { first: range.first - 1, last: range.first - 1 };
       const [next] = await ring.read(streamId, { first: range.last + 1, last: OPEN_END }, 1);
-      const [before] =
-        range.first === 1
-          ? []
-          : await ring.read(streamId, { first: range.first - 1, last: range.first - 1 }, 1);
-      const fromUs = before === undefined ? gap.fromUs : edgesOf(before).endUs;
+      const [last] = range.first === 1 ? [] : await ring.read(streamId, before, 1);
+      const fromUs = last === undefined ? gap.fromUs : edgesOf(last).endUs;
       const toUs = next === undefined ? gap.toUs : edgesOf(next).startUs;
       return { ...gap, fromUs: Math.min(fromUs, toUs), toUs };
     });
     return await Promise.all(gaps);
+  }
+
+  /** A record of a range of which no more is known than when its stream began. */
+  #unknown(stream: ForwardStream, range: SequenceRange, reason: SequenceGapReason): SequenceGap {
+    const { streamId, startedAtUs: fromUs } = stream;
+    const countAtMost = range.last === OPEN_END ? OPEN_END : countOf([range]);
+    return {
+      ...{ streamId, firstSequence: range.first, lastSequence: range.last, reason },
+      ...{ fromUs, toUs: Math.max(fromUs, this.#options.clock.wallUs()), countAtMost },
+    };
   }
 
   /** The gaps of a process are told with those of any of its tags. */
@@ -76,14 +97,4 @@ function cutTo(gap: SequenceGap, range: SequenceRange): SequenceGap[] {
   const isOpen = lastSequence === OPEN_END;
   const countAtMost = isOpen ? gap.countAtMost : lastSequence - firstSequence + 1;
   return [{ ...gap, firstSequence, lastSequence, countAtMost }];
-}
-
-/** A record of a range of which no more is known than its stream. */
-function gapOf(stream: ForwardStream, range: SequenceRange, reason: SequenceGapReason): SequenceGap {
-  const { streamId, startedAtUs: fromUs, observedUntilUs } = stream;
-  const countAtMost = range.last === OPEN_END ? OPEN_END : countOf([range]);
-  return {
-    ...{ streamId, firstSequence: range.first, lastSequence: range.last, reason },
-    ...{ fromUs, toUs: Math.max(fromUs, observedUntilUs), countAtMost },
-  };
 }

@@ -4,6 +4,7 @@ import { type Coverage, EMPTY_COVERAGE, type SequenceRange, subtract } from '../
 import { coverageDifference, knowsAllOf } from '../../domain/coverage-difference.ts';
 import { encodeDictionary } from '../../domain/dictionary-codec.ts';
 import { isKomError } from '../../domain/errors.ts';
+import type { SequenceGap } from '../../domain/gap.ts';
 import { RangeSet } from '../../domain/range-set.ts';
 import type { Message } from '../../uplink/messages.ts';
 import type { Archive } from '../../world/archive.ts';
@@ -127,7 +128,8 @@ export class Giver {
   }
 
   /** The archive has something new of these streams. */
-  committed(streamIds: Iterable<string>): void {
+  committed(streamIds: Iterable<string>, gaps: readonly SequenceGap[] = []): void {
+    this.#gaps.remember(gaps);
     const nowMs = this.#options.clock.monotonicMs();
     for (const streamId of streamIds) {
       this.#mark(streamId, nowMs);

@@ -1,5 +1,5 @@
 import type { ForwardRing } from '../../buffer/forward-ring.ts';
-import type { KernelGroupSettings } from '../../config/model.ts';
+import type { KernelGroupSettings, OtherKernel } from '../../config/model.ts';
 import type { Block } from '../../domain/block/block.ts';
 import type { Coverage } from '../../domain/coverage.ts';
 import { sharedCoverage } from '../../domain/coverage-difference.ts';
@@ -10,7 +10,7 @@ import { checkedCounter } from '../../uplink/limits.ts';
 import type { KernelWord } from '../../uplink/messages.ts';
 import type { Pace } from '../../uplink/silence.ts';
 import type { Archive, ArchiveTransaction } from '../../world/archive.ts';
-import type { Clock, Timer } from '../../world/clock.ts';
+import { type Clock, type Timer, untilAborted } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
 import type { Random } from '../../world/random.ts';
 import type { TlsOptions, Transport } from '../../world/transport.ts';
@@ -23,6 +23,7 @@ import { checkMayHandOver, handOver, whatMayLack } from './hand-over.ts';
 import { InSyncSet } from './in-sync.ts';
 import { KernelLink } from './kernel-link.ts';
 import { KernelSession } from './kernel-session.ts';
+import { type Other, Others } from './others.ts';
 import type { ReignKeeper } from './reign-keeper.ts';
 import { Taker } from './taker.ts';
 import { Watchers } from './watchers.ts';
@@ -57,22 +58,15 @@ export interface GroupOptions extends GroupPlace {
   readonly log: Log;
 }
 
-interface Other {
-  readonly giver: Giver;
-  readonly link: KernelLink;
-  /** What it said last. */
-  word: KernelWord | null;
-  heardMs: number;
-}
-
 /**
  * This Kernel among several: which one is hot, what goes from one to the other, and what may be acknowledged.
  */
 export class KernelGroup implements IngestWatcher {
   readonly #options: GroupOptions;
-  readonly #others = new Map<string, Other>();
+  readonly #others: Others;
   readonly #set: InSyncSet;
-  readonly #taking = new Set<KernelSession>();
+  /** Whose connections are taken. */
+  readonly #taking = new Map<KernelSession, string>();
   readonly #watchers: Watchers;
   readonly #startedMs: number;
   #role: GroupStatus['role'] = 'starting';
@@ -89,10 +83,10 @@ export class KernelGroup implements IngestWatcher {
     this.#startedMs = options.clock.monotonicMs();
     this.#watchers = new Watchers(options.clock, (receivedBytes) => this.#word(receivedBytes));
     const { settings, clock } = options;
-    for (const other of settings.kernels) this.#others.set(other.name, this.#makeOther(other.name));
+    this.#others = new Others(settings.kernels, (described) => this.#makeOther(described));
     this.#set = new InSyncSet({
       ...{ self: settings.name, clock, reign: () => this.reign },
-      followers: new Map([...this.#others].map(([name, { giver }]) => [name, giver])),
+      followers: () => this.#others.entries().map(([name, { giver }]) => [name, giver] as const),
       keptBy: (name) => this.#others.get(name)?.word?.reign ?? null,
       revise: (inSync) => this.#rule(withInSync(this.reign, inSync)),
       eased: () => options.acknowledge(null),
@@ -111,7 +105,7 @@ export class KernelGroup implements IngestWatcher {
   get status(): GroupStatus {
     const { settings, ring } = this.#options;
     const { epoch, hot, inSync } = this.reign;
-    const kernels = [...this.#others].map(([name, { giver, link }]): OtherStatus => {
+    const kernels = this.#others.entries().map(([name, { giver, link }]): OtherStatus => {
       const behindMs = Number.isFinite(giver.behindMs) ? Math.round(giver.behindMs) : null;
       const { isConnected, lastError } = link;
       return { name, isConnected, lastError, behindMs, outstandingBytes: giver.outstandingBytes };
@@ -138,10 +132,24 @@ export class KernelGroup implements IngestWatcher {
           isTicking = false;
         });
     });
-    await Promise.all([...this.#others.values()].map(({ link }) => link.run(signal)));
+    this.#others.start();
+    await untilAborted(signal);
     this.#timer.cancel();
-    for (const { giver } of this.#others.values()) giver.stop();
+    await this.#others.stop();
     await this.#turn;
+  }
+
+  /**
+   * The file names other Kernels now: who is new joins, who is gone leaves the in-sync set.
+   * @throws KomError KOM_USAGE where it leaves out who is hot
+   */
+  reload(kernels: readonly OtherKernel[]): void {
+    const { hot } = this.reign;
+    if (this.#others.has(hot) && !kernels.some(({ name }) => name === hot)) {
+      throw new KomError('KOM_USAGE', `${hot} is hot`, { hint: 'another Kernel has to become hot first' });
+    }
+    const gone = this.#others.change(kernels);
+    for (const [session, from] of this.#taking) if (gone.includes(from)) session.end(standby(hot));
   }
 
   async record(blocks: readonly Block[]): Promise<void> {
@@ -162,7 +170,7 @@ export class KernelGroup implements IngestWatcher {
     for (const { streamId } of gaps) changed.add(streamId);
     for (const { giver } of this.#others.values()) {
       for (const { site, process } of streams) giver.knows(site, process);
-      if (this.#role === 'hot') giver.committed(changed);
+      giver.committed(this.#role === 'hot' ? changed : [], gaps);
       if (ended.length > 0) giver.listSoon();
     }
   }
@@ -199,7 +207,7 @@ export class KernelGroup implements IngestWatcher {
   }
 
   /** Takes a connection of another Kernel that was checked, until it ends. @throws KomError that says why */
-  async serve(channel: Channel, pace: Pace): Promise<void> {
+  async serve(name: string, channel: Channel, pace: Pace): Promise<void> {
     const { clock, log } = this.#options;
     const stop = new AbortController();
     const session: KernelSession = new KernelSession({
@@ -214,7 +222,7 @@ export class KernelGroup implements IngestWatcher {
       answer: (message) => session.answer(message),
       failed: (error) => session.end(error),
     });
-    this.#taking.add(session);
+    this.#taking.set(session, name);
     try {
       await session.run(stop.signal);
     } finally {
@@ -347,7 +355,7 @@ export class KernelGroup implements IngestWatcher {
     if (said === this.#said && !isSure) return;
     this.#said = said;
     for (const { link } of this.#others.values()) link.tell();
-    for (const session of this.#taking) session.tell();
+    for (const session of this.#taking.keys()) session.tell();
     this.#watchers.tell();
   }
 
@@ -370,10 +378,9 @@ export class KernelGroup implements IngestWatcher {
     return { name, reign: this.reign, takesSessions: this.takesSessions, receivedBytes };
   }
 
-  #makeOther(name: string): Other {
+  #makeOther(described: OtherKernel): Other {
     const { settings, archive, ring, clock, log, acknowledge } = this.#options;
-    const described = settings.kernels.find((each) => each.name === name);
-    if (described === undefined) throw new RangeError(`there is no Kernel ${name}`);
+    const { name } = described;
     const giver = new Giver({
       ...{ archive, ring, clock, log },
       gives: () => (this.#role === 'hot' ? 'all' : this.reign.hot === name ? 'what it lacks' : 'nothing'),
@@ -387,6 +394,7 @@ export class KernelGroup implements IngestWatcher {
       word: (receivedBytes) => this.#word(receivedBytes),
       told: (word) => this.#told(word),
     });
-    return { giver, link, word: null, heardMs: this.#startedMs };
+    const stop = new AbortController();
+    return { described, stop, giver, link, word: null, heardMs: this.#startedMs };
   }
 }

@@ -17,7 +17,7 @@ export interface Follower {
 export interface InSyncOptions {
   readonly self: string;
   /** The other Kernels by name. */
-  readonly followers: ReadonlyMap<string, Follower>;
+  readonly followers: () => readonly (readonly [string, Follower])[];
   readonly reign: () => Reign;
   /** The reign that another one said it keeps; `null`: it did not say. */
   readonly keptBy: (name: string) => Reign | null;
@@ -52,7 +52,8 @@ export class InSyncSet {
 
   /** Every member said what it has, so that it can be told what is acknowledged. */
   get isReady(): boolean {
-    return [...this.#waits].every((name) => this.#options.followers.get(name)?.isTold === true);
+    const followers = new Map(this.#options.followers());
+    return [...this.#waits].every((name) => followers.get(name)?.isTold === true);
   }
 
   /** This Kernel is hot from now on. */
@@ -92,7 +93,7 @@ export class InSyncSet {
 
   #hasToLeave(name: string): boolean {
     const { followers, clock } = this.#options;
-    const follower = followers.get(name);
+    const follower = new Map(followers()).get(name);
     if (follower === undefined || this.#expelled.has(name)) return true;
     const nowMs = clock.monotonicMs();
     if (follower.isTold) {
@@ -120,7 +121,7 @@ export class InSyncSet {
 
   async #join(): Promise<void> {
     const { followers, reign, revise, clock, eased } = this.#options;
-    for (const [name, follower] of followers) {
+    for (const [name, follower] of followers()) {
       if (reign().inSync.includes(name)) {
         this.#joining.delete(name);
         continue;
