@@ -1,4 +1,4 @@
-import type { KernelConfig } from '../config/model.ts';
+import type { KernelConfig } from '../config/model/kernel.ts';
 import { formatSize } from '../domain/units.ts';
 import { FAILOVER_FINDING } from '../kernel/archive/postgres/durability.ts';
 import { formatAddress } from '../world/transport.ts';

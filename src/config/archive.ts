@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { parseSizeBytes } from '../domain/units.ts';
 import { type FileAccess, readSecret } from './files.ts';
-import type { DatabaseHost, DatabaseLogin, KernelConfig, PostgresArchiveConfig } from './model.ts';
+import type { DatabaseHost, DatabaseLogin, KernelConfig, PostgresArchiveConfig } from './model/kernel.ts';
 import type { JsonPath, ProblemList } from './problems.ts';
 import { duration, milliseconds, parseAddress, secret, size, strict } from './schema-parts.ts';
 import { checkLink } from './tls.ts';

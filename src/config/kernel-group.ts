@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { parseSizeBytes } from '../domain/units.ts';
 import type { LinkScope } from './links.ts';
-import type { KernelGroupSettings, OtherKernel } from './model.ts';
+import type { KernelGroupSettings, OtherKernel } from './model/kernel.ts';
 import type { KernelInput } from './schema.ts';
 import { parseAddress } from './schema-parts.ts';
 import { checkLink } from './tls.ts';

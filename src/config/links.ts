@@ -1,5 +1,6 @@
 import type { FileContext } from './files.ts';
-import type { DialledAgent, KernelAddress, Server, UplinkListen, UplinkSettings } from './model.ts';
+import type { DialledAgent } from './model/kernel.ts';
+import type { KernelAddress, Server, UplinkListen, UplinkSettings } from './model.ts';
 import { type JsonPath, type ProblemList, suggestion } from './problems.ts';
 import type { KernelInput, ProcessInput, SiteInput } from './schema.ts';
 import { isLoopback, milliseconds, parseAddress, parseByteRate } from './schema-parts.ts';

@@ -6,7 +6,8 @@ import { type FileAccess, mergeIncludes, realFiles, splitPath } from './files.ts
 import { isObject, parseJson, withoutComments } from './json.ts';
 import { makeKernelGroup } from './kernel-group.ts';
 import { makeDialledAgents } from './links.ts';
-import type { KernelConfig, Site } from './model.ts';
+import type { KernelConfig } from './model/kernel.ts';
+import type { Site } from './model.ts';
 import { ConfigProblems, formatPath, type JsonPath, type Problem, ProblemList } from './problems.ts';
 import { kernelSchema, siteSchema } from './schema.ts';
 import { parseAddress } from './schema-parts.ts';

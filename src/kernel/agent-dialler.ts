@@ -1,4 +1,4 @@
-import type { DialledAgent } from '../config/model.ts';
+import type { DialledAgent } from '../config/model/kernel.ts';
 import { backoffDelaysMs } from '../domain/backoff.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import { AddressChoice } from '../uplink/address-choice.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { KernelConfig } from '../config/model.ts';
+import type { KernelConfig } from '../config/model/kernel.ts';
 import type { PassedMoment } from '../domain/clock-doubt.ts';
 import { describeError, invariant, KomError } from '../domain/errors.ts';
 import { valueToJson } from '../domain/sample.ts';

@@ -13,7 +13,7 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
-import type { AgentSession } from './agent-session.ts';
+import { type AgentSession, endReplaced } from './agent-session.ts';
 import { settledCoverage } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
@@ -235,7 +235,7 @@ export class KernelServer {
     const kernelEpoch = await (this.group ?? this.#epoch).met(hello.highestKernelEpoch);
     const presence = this.presence.of(site, process);
     const own = presence.instance(instance);
-    this.#replace(hello);
+    endReplaced(this.#sessions.values(), hello, log);
     const greeted = { hello, aheadUs, presence };
     const isForeign = (streamId: string): boolean => this.#isForeign(streamId, hello);
     const ownIds = await register(greeted, { archive, ingest: this.#ingest, lost: this.#lost, isForeign });
@@ -370,21 +370,6 @@ export class KernelServer {
       type: 'welcome',
       welcome: { ...none, ...answer, programVersion, wallUs: clock.wallUs() },
     });
-  }
-
-  /** A process that connects again has lost its old session, though we may not have noticed. */
-  #replace(hello: Hello): void {
-    for (const session of this.#sessions.values()) {
-      const { site, process, instance } = session.hello;
-      if (site !== hello.site || process !== hello.process || instance !== hello.instance) continue;
-      this.#options.log.warn(
-        { site, process, instance, remote: session.control.remote },
-        'the same instance connected again, its former session ends',
-      );
-      for (const channel of [session.control, session.data]) {
-        channel?.bye('replaced', 'the same process and instance connected again');
-      }
-    }
   }
 
   /** Makes durable how far the streams of connected agents are observed; gives up quietly if it cannot. */

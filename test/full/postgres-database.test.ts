@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { realWorld } from '../../src/cli/world.ts';
-import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import type { PostgresArchiveConfig } from '../../src/config/model/kernel.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
 import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';

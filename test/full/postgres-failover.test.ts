@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { realWorld } from '../../src/cli/world.ts';
-import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import type { PostgresArchiveConfig } from '../../src/config/model/kernel.ts';
 import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';
 import {
   allOf,

@@ -1,6 +1,7 @@
 import { ClassStore } from '../../src/agent/class-store.ts';
 import { ForwardRing } from '../../src/buffer/forward-ring.ts';
-import type { BufferSettings, KernelGroupSettings } from '../../src/config/model.ts';
+import type { KernelGroupSettings } from '../../src/config/model/kernel.ts';
+import type { BufferSettings } from '../../src/config/model.ts';
 import { WIRED } from '../../src/config/uplink.fixture.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
 import { ReignKeeper } from '../../src/kernel/group/reign-keeper.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { DialledAgent } from '../../src/config/model.ts';
+import type { DialledAgent } from '../../src/config/model/kernel.ts';
 import { AgentDialler } from '../../src/kernel/agent-dialler.ts';
 import { silentLog } from '../../src/world/log.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';

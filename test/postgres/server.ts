@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PostgresArchiveConfig } from '../../src/config/model.ts';
+import type { PostgresArchiveConfig } from '../../src/config/model/kernel.ts';
 import { freePort, sleep, until } from '../integration/support/until.ts';
 
 /** Where Debian puts the programs of each version. */

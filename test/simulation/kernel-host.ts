@@ -1,4 +1,4 @@
-import type { KernelGroupSettings } from '../../src/config/model.ts';
+import type { KernelGroupSettings } from '../../src/config/model/kernel.ts';
 import { KomError } from '../../src/domain/errors.ts';
 import type { PresenceOf } from '../../src/kernel/archive/segments.ts';
 import type { GroupPlace, KernelGroup } from '../../src/kernel/group/group.ts';

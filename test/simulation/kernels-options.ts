@@ -1,4 +1,4 @@
-import type { KernelGroupSettings } from '../../src/config/model.ts';
+import type { KernelGroupSettings } from '../../src/config/model/kernel.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import { type Fault, KERNELS_FAULTS, type Swarm } from './options.ts';
 

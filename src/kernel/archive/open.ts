@@ -1,4 +1,4 @@
-import type { KernelConfig } from '../../config/model.ts';
+import type { KernelConfig } from '../../config/model/kernel.ts';
 import type { Archive } from '../../world/archive.ts';
 import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';

@@ -1,5 +1,5 @@
 import type { ForwardRing } from '../../buffer/forward-ring.ts';
-import type { KernelGroupSettings, OtherKernel } from '../../config/model.ts';
+import type { KernelGroupSettings, OtherKernel } from '../../config/model/kernel.ts';
 import type { Block } from '../../domain/block/block.ts';
 import type { Coverage } from '../../domain/coverage.ts';
 import { sharedCoverage } from '../../domain/coverage-difference.ts';

@@ -1,4 +1,4 @@
-import type { KernelGroupSettings } from '../../config/model.ts';
+import type { KernelGroupSettings } from '../../config/model/kernel.ts';
 import { KomError } from '../../domain/errors.ts';
 import { nextReign, type Reign } from '../../domain/reign.ts';
 import type { Clock } from '../../world/clock.ts';

@@ -1,4 +1,4 @@
-import type { OtherKernel } from '../../config/model.ts';
+import type { OtherKernel } from '../../config/model/kernel.ts';
 import { backoffDelaysMs } from '../../domain/backoff.ts';
 import { isKomError, KomError } from '../../domain/errors.ts';
 import type { Reign } from '../../domain/reign.ts';

@@ -1,5 +1,5 @@
 import { ForwardRing } from '../../buffer/forward-ring.ts';
-import type { KernelGroupSettings } from '../../config/model.ts';
+import type { KernelGroupSettings } from '../../config/model/kernel.ts';
 import { segmentBytesOf } from '../../domain/segment-size.ts';
 import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';

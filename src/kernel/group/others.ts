@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { OtherKernel } from '../../config/model.ts';
+import type { OtherKernel } from '../../config/model/kernel.ts';
 import type { KernelWord } from '../../uplink/messages.ts';
 import type { Giver } from './giver.ts';
 import type { KernelLink } from './kernel-link.ts';

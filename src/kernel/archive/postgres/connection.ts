@@ -1,7 +1,7 @@
 /** The one importer of the client of PostgreSQL: an optional dependency, loaded when an archive is opened. */
 import { readFileSync } from 'node:fs';
 import type { Client, ClientConfig } from 'pg';
-import type { DatabaseHost, DatabaseLogin, PostgresArchiveConfig } from '../../../config/model.ts';
+import type { DatabaseHost, DatabaseLogin, PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { describeError, isKomError, KomError } from '../../../domain/errors.ts';
 import type { Clock } from '../../../world/clock.ts';
 

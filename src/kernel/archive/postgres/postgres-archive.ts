@@ -1,4 +1,4 @@
-import type { PostgresArchiveConfig } from '../../../config/model.ts';
+import type { PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { type CoverageRange, EMPTY_COVERAGE } from '../../../domain/coverage.ts';
 import type { Dictionary } from '../../../domain/dictionary.ts';
 import { describeError, isKomError, KomError } from '../../../domain/errors.ts';

@@ -92,8 +92,8 @@ CREATE TABLE terms (
  * The samples: one typed column for each type of value, of which at most one is set; without a unique index,
  * because the coverage of the streams already tells what is new. The first index is for questions about a
  * tag. The second one is a few pages and finds rows by their stream and number, which clock fixes, repairs
- * and comparisons of instances need. `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot hold. `timescale`: the
- * schema of TimescaleDB where the database has it.
+ * and comparisons of instances need. `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot
+ * hold. `timescale`: the schema of TimescaleDB where the database has it.
  */
 export function createSamples(timescale: string | null): string {
   const partitioned = timescale === null ? ' PARTITION BY RANGE (source_time)' : '';
