@@ -210,6 +210,21 @@ describe('the field of a standby', () => {
     expect(values.length).toBeLessThan(34);
   });
 
+  it('keeps nothing of a hot line that is lost: of the time after it that would say what nobody saw', async () => {
+    const { clock, field, told, devices } = await standingBy({ standby: 'hot' });
+    await clock.advance(970);
+    devices.down.add('P');
+    await clock.advance(1000);
+    field.activate({ P: 1_500_000 });
+    await clock.advance(500);
+    devices.down.delete('P');
+    await clock.advance(10_000);
+    const values = told();
+    const good = values.filter((each) => /^0=\d/.test(each));
+    expect(Number(good[0]?.split('@')[1])).toBeGreaterThan(2470);
+    expect(values.filter((each) => each.startsWith('gap')).at(-1)).toMatch(/-(2[5-9]|[3-9]\d|1\d\d)\d\d$/);
+  });
+
   it('numbers nothing before its stores are active, nor after it stands by', async () => {
     const { clock, field, told, stores, devices } = await standingBy({ standby: 'hot' });
     await clock.advance(500);

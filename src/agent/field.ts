@@ -158,7 +158,8 @@ export class Field implements FieldPort {
     for (const [name, line] of this.#lines) {
       const ageUs = observedAgeUs[name];
       const marginUs = MARGIN_SCANS * slowestScanMs(line.runner.line) * 1000;
-      const sinceUs = ageUs === undefined ? Number.NEGATIVE_INFINITY : wallUs - ageUs - marginUs;
+      const longestUs = this.#failoverMs * 1000;
+      const sinceUs = wallUs - Math.min(longestUs, ageUs === undefined ? longestUs : ageUs + marginUs);
       for (const { batch, now } of line.window.take(sinceUs)) line.window.push(batch, now);
       this.#setLine(line.runner);
       // A pause before the next try would be part of the hole.
@@ -232,7 +233,9 @@ export class Field implements FieldPort {
       batch: (line: Line, batch: LinkBatch) => this.#batch(line, batch),
       lost: (line: Line) => {
         this.#health.lost(stationsOn(line));
-        if (this.#isOpen) this.#lost(line);
+        // What it saw before says nothing of the time from here on.
+        if (!this.#isOpen) this.#lines.get(line.name)?.window.clear();
+        else this.#lost(line);
       },
     };
   }

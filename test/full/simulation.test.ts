@@ -22,6 +22,8 @@ const PAIR_SEEDS = [
   1119,
   // The simulation took one that goes on after a stall for one that has just taken over.
   2029,
+  // What a hot standby saw before its line was lost was told at a takeover long after, as if it held since.
+  2080,
 ];
 
 it('seeds with two instances hold', { timeout: 300_000 }, async () => {
