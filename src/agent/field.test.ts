@@ -210,7 +210,7 @@ describe('the field of a standby', () => {
     expect(values.length).toBeLessThan(34);
   });
 
-  it('keeps nothing of a hot line that is lost: of the time after it that would say what nobody saw', async () => {
+  it('keeps nothing of a hot line that is lost: of the time after it that says nothing', async () => {
     const { clock, field, told, devices } = await standingBy({ standby: 'hot' });
     await clock.advance(970);
     devices.down.add('P');
