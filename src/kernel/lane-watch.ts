@@ -85,7 +85,10 @@ export class LaneWatch {
       if (!silence.isDead(clock.monotonicMs(), silentMs)) return;
       log.warn({ remote: channel.remote, silentMs: Math.round(silentMs) }, 'the agent is silent');
       channel.destroy();
+      // The lane itself may end later: it may be waiting for the archive.
+      timer.cancel();
     };
-    this.#timers.push(clock.repeat('silence check', silenceCheckMs(pace.silenceMaxMs), check));
+    const timer = clock.repeat('silence check', silenceCheckMs(pace.silenceMaxMs), check);
+    this.#timers.push(timer);
   }
 }

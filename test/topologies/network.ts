@@ -124,6 +124,10 @@ export class NamespaceNetwork implements Network {
   address(host: string, network: string, last: number, what: 'add' | 'del'): void {
     const address = `${this.#plan.networks[network]}.${last}/24`;
     ip('-n', this.namespaceOf(host), 'address', what, address, 'dev', deviceOf(network));
+    // As everybody forgets where it was when a cluster says so by a gratuitous ARP.
+    for (const [name, { at }] of Object.entries(this.#plan.hosts)) {
+      if (network in at) ip('-n', this.namespaceOf(name), 'neigh', 'flush', 'dev', deviceOf(network));
+    }
   }
 
   [Symbol.dispose](): void {
@@ -140,7 +144,9 @@ export class NamespaceNetwork implements Network {
     const [near, far] = [this.namespaceOf(host), this.#switchOf(network)];
     const [device, port] = [deviceOf(network), this.#portOf(host)];
     ip('link', 'add', device, 'netns', near, 'type', 'veth', 'peer', 'name', port, 'netns', far);
-    for (const last of addresses) this.address(host, network, last, 'add');
+    for (const last of addresses) {
+      ip('-n', near, 'address', 'add', `${this.#plan.networks[network]}.${last}/24`, 'dev', device);
+    }
     ip('-n', near, 'link', 'set', device, 'up');
     ip('-n', far, 'link', 'set', port, 'master', 'bridge', 'up');
   }
