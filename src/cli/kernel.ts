@@ -55,6 +55,8 @@ export function kernelCommand(context: CommandContext): Command {
       world.log.info({ signal }, 'stopping');
       await kernel.stop();
       world.log.info({}, 'stopped');
+      // Everything is closed. Left to itself, Node may spin for ever over what a broken connection left.
+      process.exit();
     });
   command.addCommand(kernelSwitchCommand(context));
   command.addCommand(kernelStatusCommand(context));

@@ -12,12 +12,16 @@ import type { DialledConnection } from './server.ts';
 
 /** The first pause between two tries is this part of the longest one. */
 const RETRY_PARTS = 4;
+/** A standby looks at this pace whether it is hot now. */
+const UNWANTED_MS = 250;
 /** A session that lasted this long begins with short pauses again. */
 const STABLE_MS = 10_000;
 
 export interface AgentDiallerOptions {
   readonly agent: DialledAgent;
   readonly accept: (connection: Connection, dialled: DialledConnection) => void;
+  /** Of several Kernels only the hot one dials. */
+  readonly isWanted: () => boolean;
   readonly tls?: TlsOptions;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -75,6 +79,7 @@ export class AgentDialler {
     const { clock } = this.#options;
     while (!signal.aborted) {
       try {
+        while (!this.#options.isWanted()) await clock.sleep(UNWANTED_MS, signal);
         const first = await nextConnection(this.#choice, {
           connect: (index, cancel) => this.#connect(index, cancel),
           failed: (index, error) => this.#failed(index, error),

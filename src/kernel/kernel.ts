@@ -130,6 +130,7 @@ export class Kernel {
             ? {}
             : { tls: { material: () => this.#material() } }),
           accept: (connection, dialled) => this.#server.accept(connection, dialled),
+          isWanted: () => this.#server.group?.takesSessions ?? true,
         }),
     );
   }

@@ -84,7 +84,7 @@ export class KernelServer {
   readonly #observed: ObservedStore;
   /** `null`: this Kernel is the only one. */
   readonly group: KernelGroup | null;
-  readonly #groupStop = new AbortController();
+  readonly #stop = new AbortController();
   readonly #groupRun: Promise<void>;
 
   constructor(options: KernelServerOptions) {
@@ -115,7 +115,7 @@ export class KernelServer {
     this.#epoch = new KernelEpoch(options);
     this.#observed = new ObservedStore({ ...options, ingest, presence: this.presence });
     this.group = options.group === undefined ? null : this.#makeGroup(options.group);
-    this.#groupRun = this.group?.run(this.#groupStop.signal) ?? Promise.resolve();
+    this.#groupRun = this.group?.run(this.#stop.signal) ?? Promise.resolve();
   }
 
   /** Why the archive takes nothing now; `null` while it does. */
@@ -127,7 +127,7 @@ export class KernelServer {
   accept(connection: Connection, dialled?: DialledConnection): void {
     const channel = new Channel(connection, this.#options.clock);
     const { remote } = channel;
-    const refusal = this.#admission.enter(remote);
+    const refusal = this.#stop.signal.aborted ? 'the Kernel stops' : this.#admission.enter(remote);
     if (refusal !== null) {
       this.#options.log.warn({ remote }, `refused: ${refusal}`);
       channel.bye('forbidden', refusal);
@@ -153,7 +153,7 @@ export class KernelServer {
   /** Says goodbye to every agent and finishes the transaction under way. */
   async close(): Promise<void> {
     this.#observed.close();
-    this.#groupStop.abort();
+    this.#stop.abort();
     await this.#groupRun;
     this.leases.close();
     for (const channel of this.#channels) channel.bye('stopping', 'the Kernel stops');

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { GREEN } from '../integration/support/setup.ts';
 import { sleep } from '../integration/support/until.ts';
-import { RealKernels } from '../kernels/real-kernels.ts';
+import { RealKernels, type RealOptions } from '../kernels/real-kernels.ts';
 
 /** Real Kernels that fail and are switched under load; both archives are proved, each by itself. */
 
@@ -11,8 +11,8 @@ afterEach(async () => {
   for (const kernels of running.splice(0)) await kernels[Symbol.asyncDispose]();
 });
 
-async function started(): Promise<RealKernels> {
-  const kernels = await RealKernels.start();
+async function started(options: RealOptions = {}): Promise<RealKernels> {
+  const kernels = await RealKernels.start(options);
   running.push(kernels);
   await sleep(2000);
   return kernels;
@@ -95,4 +95,39 @@ test('the hot one is replaced by a machine with an empty disk: it comes back as 
   await kernels.untilInSync('KernelB');
   expect((await kernels.kernelStatus('KernelA')).group).toMatchObject({ role: 'standby', epoch: 2 });
   await expectBothGreen(kernels);
+}, 120_000);
+
+test('over TLS with certificates by name: a switch, a reload, and a clean stop', async () => {
+  const kernels = await started({ withTls: true });
+  expect((await kernels.switch('KernelA', 'KernelB')).code).toBe(0);
+  expect(await kernels.untilAt('KernelB')).toBeLessThan(2000);
+  // A third one that nobody runs joins the file, and is not waited for.
+  const others = (await kernels.kernelStatus('KernelB')).group?.kernels.map(({ name }) => name);
+  expect(others).toEqual(['KernelA']);
+  kernels.writeKernelFile('KernelB', [
+    { name: 'KernelA', addresses: [kernels.address('KernelA')] },
+    { name: 'KernelC', addresses: ['127.0.0.1:1'] },
+  ]);
+  const reloaded = await kernels.reload('KernelB');
+  expect(reloaded).toMatchObject({ code: 0, stdout: 'the other Kernels: KernelA, KernelC\n' });
+  // Who is hot cannot be left out.
+  kernels.writeKernelFile('KernelA', [{ name: 'KernelC', addresses: ['127.0.0.1:1'] }]);
+  expect((await kernels.reload('KernelA')).stderr).toContain('KernelB is hot');
+  kernels.writeKernelFile('KernelB');
+  expect((await kernels.reload('KernelB')).code).toBe(0);
+  await sleep(2000);
+  await expectBothGreen(kernels);
+  expect((await kernels.kill('KernelA', 'SIGTERM'))?.code).toBe(0);
+  expect((await kernels.kill('KernelB', 'SIGTERM'))?.code).toBe(0);
+}, 120_000);
+
+test('a Kernel with the certificate of another name is not dealt with', async () => {
+  const kernels = await started({ withTls: true });
+  await kernels.kill('KernelB');
+  kernels.certifyAs('KernelB', 'ServerKom1');
+  await kernels.startKernel('KernelB');
+  await sleep(9000);
+  const { group } = await kernels.kernelStatus('KernelA');
+  expect(group?.inSync).toEqual(['KernelA']);
+  expect(group?.kernels[0]?.lastError).toContain('urn:kom:SITE:kernel:KernelB');
 }, 120_000);

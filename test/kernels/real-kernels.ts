@@ -1,11 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InstanceStatus } from '../../src/agent/instance.ts';
 import { proveSite } from '../../src/cli/demo/prove.ts';
 import { realWorld } from '../../src/cli/world.ts';
 import { loadSite } from '../../src/config/load.ts';
-import type { KernelGroupSettings } from '../../src/config/model/kernel.ts';
 import type { Site } from '../../src/config/model.ts';
 import type { KernelStatus } from '../../src/kernel/kernel.ts';
 import { remoteQueries } from '../../src/kernel/queries.ts';
@@ -25,21 +24,26 @@ const START_MAX_MS = 30_000;
 export type KernelName = 'KernelA' | 'KernelB';
 const NAMES = ['KernelA', 'KernelB'] as const;
 
+export interface RealOptions {
+  readonly withTls?: boolean;
+}
+
 /** Two Kernels and a comm server, each a process of its own, and a plant in this one. */
 export class RealKernels implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'kom-kernels-'));
   readonly world = realWorld({ level: 'silent', name: 'test' });
   readonly served: ServedValue[] = [];
+  readonly #options: RealOptions;
   readonly #kernels = new Map<KernelName, Kom>();
   readonly #ports = new Map<KernelName, number>();
   site!: Site;
   #plant: Plant | null = null;
   #agent: Kom | null = null;
 
-  static async start(ackPolicy: KernelGroupSettings['ackPolicy'] = 'in-sync'): Promise<RealKernels> {
-    const kernels = new RealKernels();
+  static async start(options: RealOptions = {}): Promise<RealKernels> {
+    const kernels = new RealKernels(options);
     try {
-      await kernels.#start(ackPolicy);
+      await kernels.#start();
       return kernels;
     } catch (error) {
       await kernels[Symbol.asyncDispose]();
@@ -47,23 +51,27 @@ export class RealKernels implements AsyncDisposable {
     }
   }
 
-  async #start(ackPolicy: KernelGroupSettings['ackPolicy']): Promise<void> {
+  private constructor(options: RealOptions) {
+    this.#options = options;
+  }
+
+  async #start(): Promise<void> {
     for (const name of NAMES) this.#ports.set(name, await freePort());
-    for (const name of NAMES) this.#writeKernelFile(name, ackPolicy);
-    const { site } = await loadSite(
-      writeSiteFile(this.directory, {
-        store: 'always',
-        kernels: NAMES.map((name) => ({ host: '127.0.0.1', port: this.#port(name) })),
-        modbusPort: await freePort(),
-      }),
-    );
+    for (const name of NAMES) this.writeKernelFile(name);
+    const file = writeSiteFile(this.directory, {
+      store: 'always',
+      kernels: NAMES.map((name) => ({ host: '127.0.0.1', port: this.#port(name) })),
+      modbusPort: await freePort(),
+    });
+    if (this.#options.withTls === true) await this.#issue(file);
+    const { site } = await loadSite(file);
     this.site = site;
     const recorder = { served: (value: ServedValue) => void this.served.push(value) };
     this.#plant = await Plant.start(site, { ...this.world, seed: 7, recorder });
     await Promise.all(NAMES.map((name) => this.startKernel(name)));
     this.#agent = new Kom(['run', join(this.directory, 'site.json')]);
     await this.#agent.untilLog('running', START_MAX_MS);
-    if (ackPolicy === 'in-sync') await this.untilInSync('KernelA');
+    await this.untilInSync('KernelA');
     await this.untilAt('KernelA');
   }
 
@@ -73,9 +81,21 @@ export class RealKernels implements AsyncDisposable {
     await kernel.untilLog('Kernel listens', START_MAX_MS);
   }
 
-  async kill(name: KernelName): Promise<void> {
-    await this.#kernels.get(name)?.kill('SIGKILL');
+  async kill(name: KernelName, signal: NodeJS.Signals = 'SIGKILL'): Promise<Finished | undefined> {
+    const finished = await this.#kernels.get(name)?.kill(signal);
     this.#kernels.delete(name);
+    return finished;
+  }
+
+  address(name: KernelName): string {
+    return formatAddress({ host: '127.0.0.1', port: this.#port(name) });
+  }
+
+  /** It shows the certificate of another machine. */
+  certifyAs(name: KernelName, machine: string): void {
+    cpSync(join(this.directory, 'pki', machine), join(this.directory, name, 'tls/kernel'), {
+      recursive: true,
+    });
   }
 
   /** As a machine with an empty disk takes the place of one that was killed. */
@@ -83,6 +103,11 @@ export class RealKernels implements AsyncDisposable {
     for (const part of ['archive', 'ring']) {
       rmSync(join(this.directory, name, part), { recursive: true, force: true });
     }
+  }
+
+  /** `kom kernel reload` at one of them. */
+  reload(at: KernelName): Promise<Finished> {
+    return kom(['kernel', 'reload', this.#file(at)]);
   }
 
   /** `kom kernel switch` at one of them. */
@@ -148,16 +173,29 @@ export class RealKernels implements AsyncDisposable {
     throw new Error('no instance');
   }
 
-  #writeKernelFile(name: KernelName, ackPolicy: KernelGroupSettings['ackPolicy']): void {
+  /** `kom pki init`, and its files where the program looks for them. */
+  async #issue(file: string): Promise<void> {
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), tls: {} }));
+    const named = NAMES.flatMap((name) => ['--kernel', `${name}=127.0.0.1`]);
+    const { code, stderr } = await kom(['pki', 'init', file, ...named]);
+    if (code !== 0) throw new Error(stderr);
+    const copy = (from: string, to: string) =>
+      cpSync(join(this.directory, 'pki', from), join(this.directory, to), { recursive: true });
+    copy('ServerKom1', 'tls/ServerKom1');
+    for (const name of NAMES) copy(`kernel.${name}`, `${name}/tls/kernel`);
+  }
+
+  /** `others`: as its file names them; the other one if not given. */
+  writeKernelFile(name: KernelName, others?: readonly { name: string; addresses: string[] }[]): void {
     const other = NAMES.find((each) => each !== name) ?? name;
-    const address = (of: KernelName) => formatAddress({ host: '127.0.0.1', port: this.#port(of) });
     mkdirSync(join(this.directory, name), { recursive: true });
     const config = {
-      listen: address(name),
+      listen: this.address(name),
+      ...(this.#options.withTls === true ? { tls: {} } : {}),
       archive: { directory: './archive', memoryLimit: '128MB' },
       redundancy: {
-        ...{ name, ackPolicy, firstRole: name === 'KernelA' ? 'hot' : 'standby' },
-        kernels: [{ name: other, addresses: [address(other)] }],
+        ...{ name, firstRole: name === 'KernelA' ? 'hot' : 'standby' },
+        kernels: others ?? [{ name: other, addresses: [this.address(other)] }],
         ring: { directory: './ring', capacity: '200MB' },
       },
       controlSocket: './kernel.sock',

@@ -26,6 +26,9 @@ async function makeReverse(listen: { allowFrom?: readonly string[] } = {}): Prom
   });
 }
 
+/** Whether the Kernels that dial are hot. */
+let isWanted = true;
+
 /** A Kernel that dials, from a host. */
 function dialFrom(world: LinkWorld, host: string, agent: Partial<DialledAgent> = {}) {
   const stop = new AbortController();
@@ -36,6 +39,7 @@ function dialFrom(world: LinkWorld, host: string, agent: Partial<DialledAgent> =
       ...agent,
     },
     accept: (connection, dialled) => world.kernel.accept(connection, dialled),
+    isWanted: () => isWanted,
     transport: world.network.host(host),
     clock: world.clock,
     random: createSimulatedRandom(9),
@@ -129,4 +133,18 @@ it('of two addresses the one that works is used', async () => {
   const { dialler } = dialFrom(world, 'kernel', { addresses: [BACKUP, ADDRESS] });
   expect(await untilSo(world, () => world.uplink.status.kernel !== null)).toBeLessThan(1000);
   expect(dialler.status.addresses.map(({ isInUse }) => isInUse)).toEqual([false, true]);
+});
+
+it('a standby does not dial, and does as soon as it is hot', async () => {
+  const world = await makeReverse();
+  isWanted = false;
+  try {
+    dialFrom(world, 'kernel');
+    await world.live(5000, 5);
+    expect(world.uplink.status.kernel).toBeNull();
+    isWanted = true;
+    expect(await untilSo(world, () => world.uplink.status.kernel !== null)).toBeLessThan(1000);
+  } finally {
+    isWanted = true;
+  }
 });
