@@ -81,7 +81,7 @@ const FOREIGN: Readonly<Record<string, { bytes: Uint8Array; reason: RegExp; isLa
   'a Hello with another magic number': { bytes: withOtherMagic(), reason: /magic number/ },
   'a Hello of a future version': {
     bytes: encodeMessage(helloOf({ protocolMin: 98, protocolMax: 99 })),
-    reason: /no protocol version of ours: Other\/KomX; expected 1 to 2; got 98 to 99/,
+    reason: /no protocol version of ours: Other\/KomX; expected 1 to 3; got 98 to 99/,
   },
   'a first message that is no Hello': {
     bytes: encodeMessage({ type: 'needDictionary', hash: '00'.repeat(16) }),
