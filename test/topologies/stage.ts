@@ -75,7 +75,7 @@ export class Stage implements AsyncDisposable {
   }
 
   async startKernel(host: string): Promise<void> {
-    const process = this.#spawn(host, 'kernel', ['kernel', '--log-level', 'debug', this.#kernelFile(host)]);
+    const process = this.#spawn(host, 'kernel', ['kernel', this.#kernelFile(host)]);
     await process.untilLog('Kernel listens', START_MAX_MS);
   }
 
@@ -164,7 +164,6 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const [n, p] of this.#processes) if (n.includes('kernel')) console.error(n, p.stdout.split('\n').slice(-60).join('\n'));
     for (const process of this.#processes.values()) await process[Symbol.asyncDispose]();
     await this.#others[Symbol.asyncDispose]();
     rmSync(this.#directory, { recursive: true, force: true });
