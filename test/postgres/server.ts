@@ -229,7 +229,8 @@ export class PostgresServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill('SIGINT');
+    // At once: in good order it would wait for standbys that are gone.
+    await this.kill('SIGQUIT');
     if (this.#isOwnDirectory) rmSync(this.directory, { recursive: true, force: true });
   }
 

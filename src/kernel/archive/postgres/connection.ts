@@ -132,8 +132,8 @@ export class Connection {
   giveUp(why: string): void {
     this.#givenUp ??= why;
     this.#isUsable = false;
-    // With a statement under way this drops the socket.
-    void this.#client.end().catch(() => undefined);
+    // Not in good order: a host that is cut off would be waited for until TCP gives it up.
+    (this.#client as unknown as WithSocket).connection.stream.destroy();
   }
 
   /** Ends it in good order. */
@@ -190,6 +190,11 @@ const SESSION = `
   SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
   SET tcp_user_timeout = 20000; SET client_connection_check_interval = '5s';
   SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = 0; SET lock_timeout = '15s';`;
+
+/** What the types of the client leave out. */
+interface WithSocket {
+  readonly connection: { readonly stream: { destroy(): void } };
+}
 
 interface PostgresModules {
   readonly pg: typeof import('pg');
