@@ -1,8 +1,9 @@
 /** The one importer of the client of PostgreSQL: an optional dependency, loaded when an archive is opened. */
 import { readFileSync } from 'node:fs';
+import { Duplex } from 'node:stream';
 import type { Client, ClientConfig } from 'pg';
 import type { DatabaseHost, DatabaseLogin, PostgresArchiveConfig } from '../../../config/model/kernel.ts';
-import { describeError, isKomError, KomError } from '../../../domain/errors.ts';
+import { describeError, invariant, isKomError, KomError } from '../../../domain/errors.ts';
 import type { Clock } from '../../../world/clock.ts';
 
 /** A row: every column is text, as PostgreSQL writes it. */
@@ -133,7 +134,7 @@ export class Connection {
     this.#givenUp ??= why;
     this.#isUsable = false;
     // Not in good order: a host that is cut off would be waited for until TCP gives it up.
-    (this.#client as unknown as WithSocket).connection.stream.destroy();
+    socketOf(this.#client).destroy();
   }
 
   /** Ends it in good order. */
@@ -191,9 +192,13 @@ const SESSION = `
   SET tcp_user_timeout = 20000; SET client_connection_check_interval = '5s';
   SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = 0; SET lock_timeout = '15s';`;
 
-/** What the types of the client leave out. */
-interface WithSocket {
-  readonly connection: { readonly stream: { destroy(): void } };
+/** The socket of a client, of which its types do not tell. */
+function socketOf(client: object): Duplex {
+  const connection: unknown = Reflect.get(client, 'connection');
+  const stream: unknown =
+    typeof connection === 'object' && connection !== null ? Reflect.get(connection, 'stream') : null;
+  invariant(stream instanceof Duplex, 'a client of PostgreSQL has a connection with a stream');
+  return stream;
 }
 
 interface PostgresModules {
