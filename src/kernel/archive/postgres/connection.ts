@@ -1,6 +1,5 @@
 /** The one importer of the client of PostgreSQL: an optional dependency, loaded when an archive is opened. */
 import { readFileSync } from 'node:fs';
-import { Duplex } from 'node:stream';
 import type { Client, ClientConfig } from 'pg';
 import type { DatabaseHost, DatabaseLogin, PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { describeError, invariant, isKomError, KomError } from '../../../domain/errors.ts';
@@ -193,12 +192,15 @@ const SESSION = `
   SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = 0; SET lock_timeout = '15s';`;
 
 /** The socket of a client, of which its types do not tell. */
-function socketOf(client: object): Duplex {
-  const connection: unknown = Reflect.get(client, 'connection');
-  const stream: unknown =
-    typeof connection === 'object' && connection !== null ? Reflect.get(connection, 'stream') : null;
-  invariant(stream instanceof Duplex, 'a client of PostgreSQL has a connection with a stream');
-  return stream;
+function socketOf(client: object): { destroy(): void } {
+  const stream = partOf(partOf(client, 'connection'), 'stream');
+  const destroy = partOf(stream, 'destroy');
+  invariant(typeof destroy === 'function', 'a client of PostgreSQL has a connection with a stream');
+  return { destroy: () => void destroy.call(stream) };
+}
+
+function partOf(whole: unknown, name: string): unknown {
+  return typeof whole === 'object' && whole !== null ? Reflect.get(whole, name) : undefined;
 }
 
 interface PostgresModules {
