@@ -99,7 +99,7 @@ export class ClassStore {
       capacityBytes: Math.floor(buffer.capacityBytes * share),
       ...(options.hasMirror ? { historyBytesMax: Math.floor((buffer.capacityBytes * share) / 2) } : {}),
       freeDiskFloorBytes: buffer.freeDiskFloorBytes,
-      ...(buffer.maxAgeUnackedMs === undefined ? {} : { age: ageLimitOf(buffer.maxAgeUnackedMs, options) }),
+      ...ageLimitOf(options),
       ...(buffer.segmentBytesMax === undefined ? {} : { segmentBytesMax: buffer.segmentBytesMax }),
       policy: buffer.store,
       whenFull: buffer.whenFull,
@@ -343,6 +343,14 @@ export function earlier(one: number | null, other: number | null): number | null
   return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
-function ageLimitOf(maxAgeMs: number, { isClockUncertain }: ClassStoreOptions): AgeLimit {
-  return { maxAgeMs, isClockUncertain: isClockUncertain ?? (() => false) };
+function ageLimitOf({ buffer, isClockUncertain = () => false }: ClassStoreOptions): { age?: AgeLimit } {
+  const { maxAgeUnackedMs: unacked, maxAgeAcknowledgedMs: acknowledged } = buffer;
+  if (unacked === undefined && acknowledged === undefined) return {};
+  return {
+    age: {
+      ...(unacked === undefined ? {} : { maxAgeUnackedMs: unacked }),
+      ...(acknowledged === undefined ? {} : { maxAgeAcknowledgedMs: acknowledged }),
+      isClockUncertain,
+    },
+  };
 }

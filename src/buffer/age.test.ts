@@ -14,7 +14,7 @@ function setUp() {
   const random = createSimulatedRandom(9);
   const disk = new SimulatedDisk(clock, random);
   const time = { isUncertain: false };
-  const age = { maxAgeMs: 10 * HOUR_MS, isClockUncertain: () => time.isUncertain };
+  const age = { maxAgeUnackedMs: 10 * HOUR_MS, isClockUncertain: () => time.isUncertain };
   const open = () => openTestRing(disk, { clock, random }, { policy: 'on-outage', age });
   const run = async (ring: Ring, hours: number): Promise<void> => {
     for (let ms = 0; ms < hours * HOUR_MS; ms += MARK_MS) {
@@ -77,4 +77,26 @@ it('what was acknowledged is no loss, and without a limit nothing goes', async (
   await run(unlimited, 12);
   expect(unlimited.gaps()).toEqual([]);
   await unlimited.close();
+});
+
+it('what was acknowledged is kept for as long as it may be, and then goes without a gap', async () => {
+  const { clock, disk, time, run } = setUp();
+  const age = { maxAgeAcknowledgedMs: 10 * HOUR_MS, isClockUncertain: () => time.isUncertain };
+  const world = { clock, random: createSimulatedRandom(5) };
+  const ring = await openTestRing(disk, world, { policy: 'always', age });
+  const { streamId } = ring.stream;
+  const kept = async (): Promise<number> =>
+    (await ring.read(streamId, { first: 1, last: 40 }, 1_000_000)).blocks.length;
+  await ring.append(blocksOf(ring, 1, 2));
+  await ring.acknowledge(streamId, 20);
+  await run(ring, 2);
+  await ring.append(blocksOf(ring, 3, 4));
+  await run(ring, 8);
+  expect(await kept()).toBe(4);
+  await run(ring, 1.2);
+  expect(await kept(), 'what nobody acknowledged stays').toBe(2);
+  await run(ring, 20);
+  expect([await kept(), ring.gaps(), ring.stat().lostByReason]).toEqual([2, [], {}]);
+  expect(await disk.list(), 'its directory is gone').not.toContain('segment-0000000001');
+  await ring.close();
 });

@@ -6,17 +6,21 @@ import { isAcknowledged, type SegmentFacts } from './segment.ts';
 
 /** The open segment is sealed when its oldest block has this share of the limit: then it can go in time. */
 const SEALED_AT_SHARE = 0.1;
+const ENDLESS = Number.POSITIVE_INFINITY;
 
 export interface AgeLimit {
-  readonly maxAgeMs: number;
+  /** Of what no Kernel acknowledged; not given: it stays as long as there is room. */
+  readonly maxAgeUnackedMs?: number;
+  /** Of what was acknowledged and is kept all the same; not given: likewise. */
+  readonly maxAgeAcknowledgedMs?: number;
   /** Nothing vouches for the time now: then nothing ages. */
   readonly isClockUncertain: () => boolean;
 }
 
 /**
- * Lets go what no Kernel acknowledged for too long. Age is run time: it is counted while the program runs
- * and its clock is known, and outlives restarts with the alive marks. A segment goes as a whole, when the
- * newest of it is too old; its loss is a gap `evicted`.
+ * Lets go what is too old. Age is run time: it is counted while the program runs and its clock is known, and
+ * outlives restarts with the alive marks. A segment goes as a whole, when the newest of it is too old. What
+ * no Kernel acknowledged is then a loss, a gap `evicted`; what was acknowledged is none.
  */
 export class Ageing {
   readonly #core: RingCore;
@@ -46,17 +50,19 @@ export class Ageing {
   /** Behind an alive mark. Call within `writing`. @throws KomError KOM_STORE_WRITE */
   async letGo(): Promise<void> {
     const core = this.#core;
-    const { maxAgeMs } = this.#limit;
+    const { maxAgeUnackedMs = ENDLESS, maxAgeAcknowledgedMs = ENDLESS } = this.#limit;
     const runMs = core.setup.meta.state.totals.runMs ?? 0;
-    const victims = core.segments.filter(
-      (each) =>
-        each.state === 'sealed' &&
-        runMs - (each.sealedAtRunMs ?? runMs) > maxAgeMs &&
-        !isAcknowledged(each, core.ackedThrough),
-    );
-    if (victims.length > 0) await core.retire(victims, (state) => state);
+    const victims = core.segments.filter((each) => {
+      const maxAgeMs = isAcknowledged(each, core.ackedThrough) ? maxAgeAcknowledgedMs : maxAgeUnackedMs;
+      return each.state === 'sealed' && runMs - (each.sealedAtRunMs ?? runMs) > maxAgeMs;
+    });
+    if (victims.length > 0) {
+      await core.retire(victims, (state) => state);
+      await core.sweep();
+    }
     const openedAtRunMs = core.open?.filledFromRunMs ?? runMs;
-    if (runMs - openedAtRunMs <= maxAgeMs * SEALED_AT_SHARE) return;
+    const shortestMs = Math.min(maxAgeUnackedMs, maxAgeAcknowledgedMs);
+    if (runMs - openedAtRunMs <= shortestMs * SEALED_AT_SHARE) return;
     await this.#appender.startSegment({ blockBytes: 0, isAhead: false });
   }
 }

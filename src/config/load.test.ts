@@ -133,6 +133,16 @@ describe('expanding', () => {
     expect(load(withAge('30d')).site.processes[0]?.buffer.maxAgeUnackedMs).toBe(30 * 86_400_000);
     expect(problemsOf(withAge('30s'))[0]?.path).toContain('maxAgeUnacked');
   });
+
+  it('takes maxAgeAcknowledged only where something that was acknowledged is kept', () => {
+    const withAge = (store: string): Json =>
+      site((open) => {
+        ((open['processes'] as Json)['KomA'] as Json)['buffer'] = { store, maxAgeAcknowledged: '7d' };
+      });
+    const buffer = load(withAge('always')).site.processes[0]?.buffer;
+    expect(buffer?.maxAgeAcknowledgedMs).toBe(7 * 86_400_000);
+    expect(problemsOf(withAge('on-outage'))[0]?.path).toContain('maxAgeAcknowledged');
+  });
 });
 
 describe('CSV', () => {

@@ -100,6 +100,8 @@ export interface BufferSettings {
   readonly whenFull: 'drop-oldest' | 'refuse-newest';
   /** Of what no Kernel acknowledged, in run time; not given: it stays as long as there is room. */
   readonly maxAgeUnackedMs?: number;
+  /** Of what is kept though it was acknowledged, in run time; not given: likewise. */
+  readonly maxAgeAcknowledgedMs?: number;
   /** The configured bound on what a power cut may lose. */
   readonly powerCutLossMaxMs: number;
   /** Derived from it: a block is sealed at this age, */

@@ -56,6 +56,11 @@ const bufferSchema = strict({
       'only room counts.',
     { min: 60_000 },
   ).optional(),
+  maxAgeAcknowledged: duration(
+    'With "store": "always", what a Kernel has acknowledged is kept until its room is needed, or for so long. ' +
+      'Counted as maxAgeUnacked.',
+    { min: 60_000 },
+  ).optional(),
   alarmShare: z
     .number()
     .min(0)

@@ -191,6 +191,13 @@ function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: Fil
       got: buffer.window ?? window,
     });
   }
+  if (buffer.maxAgeAcknowledged !== undefined && buffer.store !== 'always') {
+    problems.add(
+      ['processes', process, 'buffer', 'maxAgeAcknowledged'],
+      'nothing that was acknowledged is kept',
+      { expected: '"store": "always", or no maxAgeAcknowledged', got: `"store": "${buffer.store}"` },
+    );
+  }
   return {
     store: buffer.store,
     capacityBytes,
@@ -198,6 +205,9 @@ function makeBuffer(process: string, { buffer }: ProcessInput, { problems }: Fil
     alarmShare: buffer.alarmShare,
     whenFull: buffer.whenFull,
     ...(buffer.maxAgeUnacked === undefined ? {} : { maxAgeUnackedMs: milliseconds(buffer.maxAgeUnacked) }),
+    ...(buffer.maxAgeAcknowledged === undefined
+      ? {}
+      : { maxAgeAcknowledgedMs: milliseconds(buffer.maxAgeAcknowledged) }),
     powerCutLossMaxMs: lossMaxMs,
     ...ages,
     windowBytes,
