@@ -57,8 +57,8 @@ const bufferSchema = strict({
     { min: 60_000 },
   ).optional(),
   maxAgeAcknowledged: duration(
-    'With "store": "always", what a Kernel has acknowledged is kept until its room is needed, or for so long. ' +
-      'Counted as maxAgeUnacked.',
+    'With "store": "always", what a Kernel has acknowledged is kept until its room is needed, or for so ' +
+      'long. Counted as maxAgeUnacked.',
     { min: 60_000 },
   ).optional(),
   alarmShare: z

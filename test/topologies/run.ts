@@ -1,5 +1,6 @@
 import type { Proof } from '../../src/sim/proof.ts';
 import { until } from '../integration/support/until.ts';
+import { NO_POSTGRES } from '../postgres/server.ts';
 import type { Figure } from './figure.ts';
 import { combination } from './figures/combination.ts';
 import { databaseCluster } from './figures/database-cluster.ts';
@@ -42,8 +43,15 @@ export interface Outcome {
 /** An archive that is completed a moment later is complete. */
 const PROOF_TRIES_MS = 20_000;
 
+/** Why a figure cannot run here; `null`: it can. */
+export function reasonAgainst({ needsDatabase }: Figure): string | null {
+  return needsDatabase === true ? NO_POSTGRES : null;
+}
+
 /** Runs a figure, in namespaces where the machine allows it. @throws if its story does not go as it must */
 export async function runFigure(figure: Figure, place = defaultPlace()): Promise<Outcome> {
+  const missing = reasonAgainst(figure);
+  if (missing !== null) throw new Error(missing);
   using network: Network =
     place === 'namespaces'
       ? new NamespaceNetwork(figure.network, `f${figure.number}`)
