@@ -19,8 +19,12 @@ test('a device that is not there at the start: bad quality, then a gap, then val
     value: null,
     quality: Quality.badNotConnected,
   });
-  const bad = await setup.history('P1.flow', startedUs);
-  expect(bad).toContainEqual(expect.objectContaining({ kind: 'segment', state: 'bad' }));
+  let bad = await setup.history('P1.flow', startedUs);
+  // Present values are there at once, and in the archive a moment later.
+  await until('a bad quality in the archive', async () => {
+    bad = await setup.history('P1.flow', startedUs);
+    return bad.some((line) => line.kind === 'segment' && line.state === 'bad');
+  });
   expect(bad.filter((line) => line.kind === 'segment' && line.state === 'data')).toEqual([]);
   // Trying again makes no new samples and no new lines of the log.
   await sleep(1000);
