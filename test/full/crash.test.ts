@@ -7,7 +7,7 @@ import { reasonAgainstPowerCuts } from '../crash/power.ts';
 
 const MAIN = join(import.meta.dirname, '../crash/main.ts');
 
-test('a store that is killed again and again loses nothing that was confirmed', async () => {
+test('a store that is killed again and again loses nothing that was confirmed', { retry: 0 }, async () => {
   const asked = ['--kills', '30', '--power-cuts', '0', '--json'];
   const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...asked]);
   const report: CrashReport = JSON.parse(stdout);
@@ -24,7 +24,7 @@ test('a store that is killed again and again loses nothing that was confirmed', 
   expect(report.loss.always.runs + report.loss['on-outage'].runs).toBeGreaterThan(10);
 });
 
-test('a store whose disk loses its power keeps everything that was synced', async (context) => {
+test('a store whose disk loses its power keeps everything that was synced', { retry: 0 }, async (context) => {
   const reason = await reasonAgainstPowerCuts();
   if (reason !== null) {
     console.warn(`power cuts skipped: ${reason}`);

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 
-it('ten seconds of damaged traffic with a fresh seed', async () => {
+it('ten seconds of damaged traffic with a fresh seed', { retry: 0 }, async () => {
   const args = ['test/fuzz/main.ts', '--seconds', '10', '--json'];
   const { stdout } = await promisify(execFile)(process.execPath, args).catch(
     (error: { readonly stdout: string }) => error,
