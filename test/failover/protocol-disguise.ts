@@ -1,4 +1,5 @@
 import { FrameSplitter, frame } from '../../src/uplink/frame.ts';
+import { PROTOCOL_VERSION_MAX } from '../../src/uplink/messages.ts';
 import { FrameType } from '../../src/uplink/protobuf.ts';
 import type { Disguise, WireDisguise } from './loose-cable.ts';
 
@@ -16,8 +17,8 @@ type Fields = Record<string, Record<string, unknown>>;
 
 /**
  * What runs through a cable as if one of its ends were a program of another protocol version. Version 1: no
- * Hello offers more, and no message of a later one may pass. Version 3, which is still to come: a Hello
- * offers it, and each message has fields that this program does not know.
+ * Hello offers more, and no message of a later one may pass. A version that is still to come: a Hello offers
+ * it, and each message has fields that this program does not know.
  */
 export class ProtocolDisguise implements Disguise {
   /** Messages that the version that was agreed upon does not have. */
@@ -27,12 +28,12 @@ export class ProtocolDisguise implements Disguise {
   readonly #versions = new Map<string, number>();
 
   /** What comes from an address (`''`: from anybody) is of this version; holds for connections to come. */
-  speak(version: 1 | 2 | 3, from = ''): void {
+  speak(version: number, from = ''): void {
     this.#versions.set(from, version);
   }
 
   wire(from: string): WireDisguise {
-    const version = this.#versions.get(from) ?? this.#versions.get('') ?? 2;
+    const version = this.#versions.get(from) ?? this.#versions.get('') ?? PROTOCOL_VERSION_MAX;
     const welcomed = (protocol: number): void => {
       this.agreed.set(from, (this.agreed.get(from) ?? new Set()).add(protocol));
     };
@@ -70,7 +71,7 @@ class Direction {
   #frame(payload: Uint8Array, opposite: Direction): Uint8Array {
     const fields = FrameType.toObject(FrameType.decode(payload)) as Fields;
     this.#seen(fields);
-    const changed = this.#version === 2 ? payload : this.#translate(fields, opposite);
+    const changed = this.#version === PROTOCOL_VERSION_MAX ? payload : this.#translate(fields, opposite);
     const went = frame(changed);
     const last = this.#ends.at(-1) ?? { came: 0, went: 0 };
     this.#ends.push({ came: last.came + frame(payload).length, went: last.went + went.length });
@@ -86,7 +87,7 @@ class Direction {
       if (message !== undefined && typeof received === 'number')
         message['receivedBytes'] = opposite.cameOf(received);
     }
-    if (this.#version !== 3) return FrameType.encode(FrameType.create(fields)).finish();
+    if (this.#version <= PROTOCOL_VERSION_MAX) return FrameType.encode(FrameType.create(fields)).finish();
     return withUnknown(fields);
   }
 

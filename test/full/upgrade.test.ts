@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { PROTOCOL_VERSION_MAX as PRESENT } from '../../src/uplink/messages.ts';
 import { FAULTLESS, judge } from '../failover/judge.ts';
 import { LOCAL } from '../failover/pair-site.ts';
 import { ProtocolDisguise } from '../failover/protocol-disguise.ts';
@@ -62,7 +63,7 @@ async function upgraded(pair: ServerPair, instance: InstanceNumber, as: () => vo
   await untilPeers(pair);
 }
 
-test('agents of version 1 at a Kernel of version 2: one upgraded, then the other, and a switch', async () => {
+test('agents of version 1 at a Kernel of the present one: one upgraded, then the other, and a switch', async () => {
   const uplink = new ProtocolDisguise();
   uplink.speak(1);
   const pair = await made(uplink);
@@ -71,12 +72,12 @@ test('agents of version 1 at a Kernel of version 2: one upgraded, then the other
   expect((await pair.member(1)).kernelAnswers).toBe(false);
   const sinceUs = pair.nowUs;
 
-  await upgraded(pair, 2, () => uplink.speak(2, LOCAL[2]));
+  await upgraded(pair, 2, () => uplink.speak(PRESENT, LOCAL[2]));
   // The Kernel knows of leases, and of nobody but the instance that asks for one.
   await pair.untilRole(2, 'active');
   await pair.untilRole(1, 'standby');
   await sleep(1500);
-  await upgraded(pair, 1, () => uplink.speak(2, LOCAL[1]));
+  await upgraded(pair, 1, () => uplink.speak(PRESENT, LOCAL[1]));
   await pair.untilReady(1);
   const backUs = pair.nowUs;
   expect(await pair.switch('kernel', '--to', '1')).toMatchObject({ code: 0, stderr: '' });
@@ -87,7 +88,7 @@ test('agents of version 1 at a Kernel of version 2: one upgraded, then the other
   console.info('agents of version 1', judgement);
   expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0 });
   expect(uplink.breaches).toEqual([]);
-  expect(agreedOf(uplink)).toEqual({ [LOCAL[1]]: [1, 2], [LOCAL[2]]: [1, 2] });
+  expect(agreedOf(uplink)).toEqual({ [LOCAL[1]]: [1, PRESENT], [LOCAL[2]]: [1, PRESENT] });
 });
 
 test('a Kernel of version 1: the peer link decides, both backlogs come; it is upgraded', async () => {
@@ -113,7 +114,7 @@ test('a Kernel of version 1: the peer link decides, both backlogs come; it is up
 
   // The Kernel is upgraded.
   await pair.kernel.kill('SIGTERM');
-  uplink.speak(2);
+  uplink.speak(PRESENT);
   await pair.startKernel();
   await until('the Kernel to grant a lease', async () => {
     const { kernelAnswers, leaseMs } = await pair.member(2);
@@ -128,11 +129,11 @@ test('a Kernel of version 1: the peer link decides, both backlogs come; it is up
   expect(uplink.breaches).toEqual([]);
 });
 
-test('all of version 3: version 2 is agreed upon, unknown fields are passed over', async () => {
+test('all of a later version: the present one is agreed upon, unknown fields are passed over', async () => {
   const uplink = new ProtocolDisguise();
   const peerLink = new ProtocolDisguise();
-  uplink.speak(3);
-  peerLink.speak(3);
+  uplink.speak(PRESENT + 1);
+  peerLink.speak(PRESENT + 1);
   const pair = await made(uplink, peerLink);
   await started(pair);
   await pair.untilReady(2);
@@ -151,8 +152,8 @@ test('all of version 3: version 2 is agreed upon, unknown fields are passed over
   await pair.untilActive(1, backUs);
   await sleep(1500);
   const judgement = await judge(pair, sinceUs - 1_000_000, [{ fromUs: sinceUs, toUs: activeUs }]);
-  console.info('all of version 3', judgement);
+  console.info('all of a later version', judgement);
   expect(judgement).toMatchObject({ ...FAULTLESS, lostSlots: 0 });
-  expect(agreedOf(uplink)).toEqual({ [LOCAL[1]]: [2], [LOCAL[2]]: [2] });
-  expect([...peerLink.agreed.values()].flatMap((versions) => [...versions])).toEqual([2]);
+  expect(agreedOf(uplink)).toEqual({ [LOCAL[1]]: [PRESENT], [LOCAL[2]]: [PRESENT] });
+  expect([...peerLink.agreed.values()].flatMap((versions) => [...versions])).toEqual([PRESENT]);
 });
