@@ -6,6 +6,8 @@ import type { OpcuaLine } from '../../config/model.ts';
 import { describeError, KomError } from '../../domain/errors.ts';
 import type { Log } from '../../world/log.ts';
 
+const SESSIONS_MAX = 100;
+
 export type OpcuaServerLibrary = typeof import('node-opcua');
 
 /** Loads the server library, which an agent does not need and an installation may leave out. */
@@ -91,6 +93,8 @@ export async function createOpcuaServer(
       applicationUri: `urn:kom-archive:simulator:${line.name}`,
       applicationName: { text: `KOM Archive simulator of ${line.name}` },
     },
+    // As a server of a plant has: clients that were killed leave theirs behind until they time out.
+    serverCapabilities: { maxSessions: SESSIONS_MAX },
     buildInfo: { productName: 'KOM Archive simulator' },
   });
   await server.initialize();
