@@ -69,7 +69,7 @@ export default defineConfig({
           include: ['test/full/**/*.test.ts'],
           exclude: fullTests([...VIRTUAL, ...TIMED]),
           sequence: { groupOrder: 3 },
-          maxWorkers: 2,
+          maxWorkers: 3,
           retry: SECOND_TRY,
           testTimeout: 600_000,
           hookTimeout: 600_000,
