@@ -101,12 +101,14 @@ export class Stage implements AsyncDisposable {
     if (code !== 0) throw new Error(`kom ${args.join(' ')}: ${stdout}${stderr}`);
   }
 
-  /** All Kernels of the figure are in the in-sync set, as the hot one says. */
-  async untilInSync(host: string): Promise<void> {
-    const count = Object.keys(this.figure.kernels).length;
+  /** So many Kernels, or all of the figure, are in the in-sync set, and the hot one takes sessions. */
+  async untilInSync(host: string, count = Object.keys(this.figure.kernels).length): Promise<void> {
     await until(
       `${count} Kernels in sync`,
-      async () => (await this.#kernelStatus(host)).group?.inSync.length === count,
+      async () => {
+        const { group } = await this.#kernelStatus(host);
+        return group?.inSync.length === count && group.takesSessions;
+      },
       CATCH_UP_MAX_MS,
     );
   }

@@ -31,7 +31,9 @@ export const threeNodes: Figure = {
     await stage.untilInSync('ServerApp1');
     if (stage.network.isReal) stage.network.cable('ServerApp3', 'office', 'down');
     else await stage.kill('ServerApp3', 'kernel');
-    await sleep(7000);
+    // Until it has left the in-sync set nothing is acknowledged, and nobody is made hot.
+    await stage.untilInSync('ServerApp1', 2);
+    await sleep(2000);
     await stage.switchKernel('ServerApp1', 'ServerApp2');
     await sleep(2000);
     await stage.kill('ServerApp1', 'kernel');
