@@ -63,7 +63,7 @@ async function upgraded(pair: ServerPair, instance: InstanceNumber, as: () => vo
   await untilPeers(pair);
 }
 
-test('agents of version 1 at a Kernel of the present one: one upgraded, then the other, and a switch', async () => {
+test('agents of version 1 at a Kernel of the present one: one upgraded, the other, a switch', async () => {
   const uplink = new ProtocolDisguise();
   uplink.speak(1);
   const pair = await made(uplink);
