@@ -11,6 +11,7 @@ import type { Catalog } from './catalog.ts';
 import { applyToRegister, changedSteps, changedStreams, type RegisterChange } from './changed.ts';
 import { type ChangeLog, streamCells, writeChanges } from './changes.ts';
 import { applyClockFix, applyMovedStart } from './clock-fixes.ts';
+import { readTagIds } from './dictionaries.ts';
 import type { Cell } from './duckdb.ts';
 import { writeLate } from './late.ts';
 import { STEP_NAMES } from './register.ts';
@@ -135,7 +136,7 @@ async function writeSamples(writer: TransactionWriter): Promise<void> {
       await appender.append({
         block,
         ranges: plan.inserts[index] ?? [],
-        tagIds: await tagIds.of(database, dictionary),
+        tagIds: await tagIds.of(dictionary, () => readTagIds(database, dictionary)),
         stream: streamNumber(writer, block.header.streamId),
         receivedAtUs: transaction.receivedAtUs,
         ...{ marks, clockOffsets: offsetsOf(writer, block.header.streamId) },

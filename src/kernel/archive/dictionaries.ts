@@ -4,9 +4,6 @@ import { type Database, integerOf, textOf } from './duckdb.ts';
 import { type TagRow, tagKey } from './register.ts';
 import { tagRowsOf } from './tag-rows.ts';
 
-/** Tag ids of this many dictionaries are kept in memory; the oldest is read again when it is needed. */
-const TAG_IDS_KEPT = 32;
-
 /** Writes a dictionary and what it says about its tags. Returns the rows that the catalog then has. */
 export async function insertDictionary(
   database: Database,
@@ -43,23 +40,12 @@ export async function readDictionary(database: Database, hash: string): Promise<
   return row === undefined ? undefined : (JSON.parse(textOf(row, 'content')) as Dictionary);
 }
 
-/** Tag ids of the archive by tag index, for the dictionaries in use. Bounded by `TAG_IDS_KEPT`. */
-export class TagIds {
-  readonly #byDictionary = new Map<number, Int32Array>();
-
-  /** Tag ids of a dictionary that the database has. */
-  async of(database: Database, dictionary: number): Promise<Int32Array> {
-    const known = this.#byDictionary.get(dictionary);
-    if (known !== undefined) return known;
-    // A transaction asks, which must not wait until somebody else's question is answered.
-    const rows = await database.readWritten(
-      'SELECT tag FROM dictionary_tags WHERE dictionary = ? ORDER BY tag_index',
-      [dictionary],
-    );
-    const ids = Int32Array.from(rows, (row) => integerOf(row, 'tag'));
-    const oldest = this.#byDictionary.keys().next();
-    if (this.#byDictionary.size >= TAG_IDS_KEPT && !oldest.done) this.#byDictionary.delete(oldest.value);
-    this.#byDictionary.set(dictionary, ids);
-    return ids;
-  }
+/** Tag ids of a dictionary by tag index. */
+export async function readTagIds(database: Database, dictionary: number): Promise<Int32Array> {
+  // A transaction asks, which must not wait until somebody else's question is answered.
+  const rows = await database.readWritten(
+    'SELECT tag FROM dictionary_tags WHERE dictionary = ? ORDER BY tag_index',
+    [dictionary],
+  );
+  return Int32Array.from(rows, (row) => integerOf(row, 'tag'));
 }

@@ -25,7 +25,7 @@ import type { Log } from '../../world/log.ts';
 import { type Catalog, loadCatalog } from './catalog.ts';
 
 import { commitTransaction } from './commit.ts';
-import { insertDictionary, readDictionary, TagIds } from './dictionaries.ts';
+import { insertDictionary, readDictionary } from './dictionaries.ts';
 import { type Database, openDatabase } from './duckdb.ts';
 import { exportSamples } from './export.ts';
 import { readLate } from './late.ts';
@@ -42,6 +42,7 @@ import {
 import { tagKey } from './register.ts';
 import { presentTags, streamsOfProcess } from './register-reads.ts';
 import { readKernelEpoch, writeKernelEpoch } from './repair.ts';
+import { TagIds } from './tag-ids.ts';
 import { readTerms, writeTerm } from './terms.ts';
 
 export interface DuckdbArchiveOptions {

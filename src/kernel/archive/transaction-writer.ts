@@ -1,7 +1,7 @@
 import type { Catalog } from './catalog.ts';
-import type { TagIds } from './dictionaries.ts';
 import type { Database } from './duckdb.ts';
 import type { RegisterWork } from './register-work.ts';
+import type { TagIds } from './tag-ids.ts';
 
 export interface CommitContext {
   readonly database: Database;

@@ -9,7 +9,7 @@ import { orderByTag } from '../tag-order.ts';
 import { timeText } from './columns.ts';
 import { type BlockOfRows, CopyRows } from './copy-rows.ts';
 import { SAMPLE_COLUMNS, SAMPLES } from './schema.ts';
-import type { PostgresWriter } from './writer.ts';
+import { type PostgresWriter, readTagIds } from './writer.ts';
 
 const COPY = `COPY ${SAMPLES} (${SAMPLE_COLUMNS.join(', ')}) FROM STDIN (FORMAT binary)`;
 
@@ -57,7 +57,7 @@ async function gather(writer: PostgresWriter): Promise<Rows> {
     const { streamId, firstSequence, dictionaryHash } = block.header;
     const dictionary = catalog.dictionaries.get(dictionaryHash);
     invariant(dictionary !== undefined, 'the dictionary of a block was looked up before');
-    const ids = await tagIds.of(writer.session, dictionary);
+    const ids = await tagIds.of(dictionary, () => readTagIds(writer.session, dictionary));
     const offsets = offsetsOf(writer, streamId);
     const { receivedAtUs } = transaction;
     const number =

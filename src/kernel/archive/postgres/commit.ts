@@ -9,6 +9,7 @@ import { arrivedTimeGaps } from '../arrived.ts';
 import { applyToRegister, changedSteps, changedStreams, coverageRows } from '../changed.ts';
 import { STEP_NAMES, type StreamRow } from '../register.ts';
 import { offsetsOf, startMovedBy, streamNumber } from '../register-work.ts';
+import type { TagIds } from '../tag-ids.ts';
 import { writeSamples } from './append.ts';
 import type { PostgresCatalog } from './catalog.ts';
 import { applyClockFix, applyMovedStart } from './clock-fixes.ts';
@@ -18,7 +19,7 @@ import type { Column, WritingSession } from './database.ts';
 import { writeLate } from './late.ts';
 import { deleteRepaired } from './repair.ts';
 import { markRivals } from './rivals.ts';
-import { type PostgresWriter, rowSpanOf, type TagIds } from './writer.ts';
+import { type PostgresWriter, rowSpanOf } from './writer.ts';
 
 export interface CommitContext {
   readonly session: WritingSession;

@@ -1,12 +1,12 @@
 import { KomError } from '../../../domain/errors.ts';
 import type { Log } from '../../../world/log.ts';
+import { TagIds } from '../tag-ids.ts';
 import { loadCatalog, type PostgresCatalog } from './catalog.ts';
 import { textOf } from './columns.ts';
 import { type Connection, type ConnectOptions, connect, formatHost } from './connection.ts';
 import { WritingSession } from './database.ts';
 import { type DurabilitySettings, durabilityFindings } from './durability.ts';
 import { prepareTables, versionOf } from './migrate.ts';
-import { TagIds } from './writer.ts';
 
 /** The session that writes, and what is in memory of the database. */
 export interface Parts {

@@ -1,5 +1,6 @@
 import type { RegisterWork } from '../register-work.ts';
 import type { Span } from '../rival-plan.ts';
+import type { TagIds } from '../tag-ids.ts';
 import type { PostgresCatalog } from './catalog.ts';
 import { integerOf } from './columns.ts';
 import type { WritingSession } from './database.ts';
@@ -20,25 +21,11 @@ export function rowSpanOf({ rowSpans, catalog }: PostgresWriter, stream: number)
   return rowSpans.get(stream) ?? catalog.rowSpans.get(stream);
 }
 
-/** Tag ids of this many dictionaries are kept in memory; the oldest is read again when it is needed. */
-const TAG_IDS_KEPT = 32;
-
-/** Tag ids of the archive by tag index, for the dictionaries in use. Bounded by `TAG_IDS_KEPT`. */
-export class TagIds {
-  readonly #byDictionary = new Map<number, Int32Array>();
-
-  /** Tag ids of a dictionary that the database has. */
-  async of(session: WritingSession, dictionary: number): Promise<Int32Array> {
-    const known = this.#byDictionary.get(dictionary);
-    if (known !== undefined) return known;
-    const rows = await session.query(
-      'SELECT tag FROM dictionary_tags WHERE dictionary = $1 ORDER BY tag_index',
-      [dictionary],
-    );
-    const ids = Int32Array.from(rows, (row) => integerOf(row, 'tag'));
-    const oldest = this.#byDictionary.keys().next();
-    if (this.#byDictionary.size >= TAG_IDS_KEPT && !oldest.done) this.#byDictionary.delete(oldest.value);
-    this.#byDictionary.set(dictionary, ids);
-    return ids;
-  }
+/** Tag ids of a dictionary by tag index. */
+export async function readTagIds(session: WritingSession, dictionary: number): Promise<Int32Array> {
+  const rows = await session.query(
+    'SELECT tag FROM dictionary_tags WHERE dictionary = $1 ORDER BY tag_index',
+    [dictionary],
+  );
+  return Int32Array.from(rows, (row) => integerOf(row, 'tag'));
 }
