@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { closeAllBut, ip } from '../integration/support/namespaces.ts';
 
 /** One end of a cable: the namespace, the name of the interface there, and its address. */
 interface End {
@@ -13,20 +13,6 @@ export const NETWORK = {
   plant: { host: PLANT, port: 5020 },
   peers: { 1: { host: '10.83.0.1', port: 3120 }, 2: { host: '10.83.0.2', port: 3120 } },
 } as const;
-
-/** Why network namespaces cannot be had here; `null`: they can. */
-export function noNamespaces(): string | null {
-  if (process.getuid?.() !== 0) return 'only root can make network namespaces';
-  try {
-    execFileSync('nft', ['--version']);
-    const name = `kom${process.pid}t`;
-    ip('netns', 'add', name);
-    ip('netns', 'del', name);
-    return null;
-  } catch (error) {
-    return `no network namespaces: ${String(error).slice(0, 200)}`;
-  }
-}
 
 /**
  * Namespaces for two comm servers, an application server and a plant. The comm servers have a cable each to
@@ -51,8 +37,8 @@ export class Namespaces implements Disposable {
         { at: this.server[1], name: 'peer', address: NETWORK.peers[1].host },
         { at: this.server[2], name: 'peer', address: NETWORK.peers[2].host },
       );
-      close(this.application, 3119);
-      for (const instance of [1, 2] as const) close(this.server[instance], 3120);
+      closeAllBut(this.application, [3119]);
+      for (const instance of [1, 2] as const) closeAllBut(this.server[instance], [3120]);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -105,22 +91,4 @@ function join(near: End, far: End): void {
     ip('-n', at, 'address', 'add', `${address}/24`, 'dev', name);
     ip('-n', at, 'link', 'set', name, 'up');
   }
-}
-
-/** A firewall that lets nobody in but to one port. */
-function close(at: string, port: number): void {
-  const rules = `table inet kom {
-    chain input {
-      type filter hook input priority 0; policy drop;
-      iif lo accept
-      ct state established,related accept
-      tcp dport ${port} accept
-    }
-  }
-  `;
-  execFileSync('ip', ['netns', 'exec', at, 'nft', '-f', '-'], { input: rules });
-}
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }

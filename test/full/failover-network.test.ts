@@ -6,9 +6,10 @@ import type { AgentStatus } from '../../src/agent/agent.ts';
 import { callControl } from '../../src/ops/control.ts';
 import { createTcpTransport } from '../../src/world/real/tcp-transport.ts';
 import { formatAddress } from '../../src/world/transport.ts';
-import { Namespaces, NETWORK, noNamespaces } from '../failover/namespaces.ts';
+import { Namespaces, NETWORK } from '../failover/namespaces.ts';
 import { writePairSite } from '../failover/pair-site.ts';
 import { Kom } from '../integration/support/kom.ts';
+import { noNamespaces } from '../integration/support/namespaces.ts';
 import { sleep, until } from '../integration/support/until.ts';
 
 const missing = noNamespaces();

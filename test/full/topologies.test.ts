@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
-import { noNamespaces } from '../topologies/network.ts';
+import { noNamespaces } from '../integration/support/namespaces.ts';
 import { defaultPlace, FIGURES, reasonAgainst, runFigure } from '../topologies/run.ts';
 
 const missing = noNamespaces();

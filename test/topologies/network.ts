@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { closeAllBut, ip } from '../integration/support/namespaces.ts';
 
 /** What a host is plugged into, and what its firewall lets in. */
 export interface HostPlan {
@@ -33,20 +33,6 @@ export interface Network extends Disposable {
 
 /** Ports below 1024 need privileges; on the loopback they are moved up by so much. */
 const PORT_STEP = 15_000;
-
-/** Why network namespaces cannot be had here; `null`: they can. */
-export function noNamespaces(): string | null {
-  if (process.getuid?.() !== 0) return 'only root can make network namespaces';
-  const name = `kom${process.pid}t`;
-  try {
-    execFileSync('nft', ['--version'], { stdio: 'ignore' });
-    ip('netns', 'add', name);
-    ip('netns', 'del', name);
-    return null;
-  } catch (error) {
-    return `no network namespaces: ${String(error).slice(0, 200)}`;
-  }
-}
 
 /** Every address of 127.0.0.0/8 is this machine's: 10.x.y.z becomes 127.x.y.z. */
 export class LoopbackNetwork implements Network {
@@ -100,7 +86,7 @@ export class NamespaceNetwork implements Network {
           this.#plug(host, network, [last].flat());
           if (bitsPerS !== undefined) this.#slow(host, network, bitsPerS);
         }
-        if (opens !== undefined) close(this.namespaceOf(host), opens);
+        if (opens !== undefined) closeAllBut(this.namespaceOf(host), opens);
       }
     } catch (error) {
       this[Symbol.dispose]();
@@ -166,20 +152,6 @@ export class NamespaceNetwork implements Network {
   }
 }
 
-/** A firewall that lets nobody in but to these ports, and lets out what this host begins. */
-function close(namespace: string, ports: readonly number[]): void {
-  const rules = `table inet kom {
-    chain input {
-      type filter hook input priority 0; policy drop;
-      iif lo accept
-      ct state established,related accept
-      ${ports.length === 0 ? '' : `tcp dport { ${ports.join(', ')} } accept`}
-    }
-  }
-  `;
-  execFileSync('ip', ['netns', 'exec', namespace, 'nft', '-f', '-'], { input: rules });
-}
-
 /** Names of devices have 15 characters at most. */
 function deviceOf(network: string): string {
   return network.slice(0, 15);
@@ -187,8 +159,4 @@ function deviceOf(network: string): string {
 
 function tc(namespace: string, device: string, limit: readonly string[]): void {
   ip('netns', 'exec', namespace, 'tc', 'qdisc', 'add', 'dev', device, 'root', ...limit);
-}
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }

@@ -1,4 +1,5 @@
 import type { Proof } from '../../src/sim/proof.ts';
+import { noNamespaces } from '../integration/support/namespaces.ts';
 import { until } from '../integration/support/until.ts';
 import { NO_POSTGRES } from '../postgres/server.ts';
 import type { Figure } from './figure.ts';
@@ -12,7 +13,7 @@ import { singleNode } from './figures/single-node.ts';
 import { technologyNetwork } from './figures/technology-network.ts';
 import { threeNodes } from './figures/three-nodes.ts';
 import { twoNodes } from './figures/two-nodes.ts';
-import { LoopbackNetwork, NamespaceNetwork, type Network, noNamespaces } from './network.ts';
+import { LoopbackNetwork, NamespaceNetwork, type Network } from './network.ts';
 import { Stage } from './stage.ts';
 
 export const FIGURES: readonly Figure[] = [
