@@ -8,6 +8,7 @@ import { duration, milliseconds, parseAddress, secret, size, strict } from './sc
 import { checkLink } from './tls.ts';
 
 const POSTGRES_PORT = 5432;
+const DAY_MS = 86_400_000;
 
 /** A directory of sockets, with a port behind it if it is not the usual one. */
 const SOCKET_DIRECTORY = /^(\/[^:]*?)(?::(\d{1,5}))?$/;
@@ -26,6 +27,9 @@ const login = {
     'Its password: {"env": "NAME"} or {"file": "path"}. Without it: none, as with peer or certificates.',
   ).optional(),
 };
+
+const retention = (description: string) =>
+  duration(description, { min: DAY_MS, max: 100 * 366 * DAY_MS }).optional();
 
 const postgresSchema = strict({
   hosts: z
@@ -70,10 +74,7 @@ const postgresSchema = strict({
       'database that is only slow gets more each time, up to sixteen times this.',
     { min: 1000 },
   ).default('30s'),
-  retention: duration('Months that are wholly older are dropped. Without it: nothing is ever dropped.', {
-    min: 86_400_000,
-    max: 100 * 366 * 86_400_000,
-  }).optional(),
+  retention: retention('Months that are wholly older are dropped. Without it: nothing is ever dropped.'),
 });
 
 /** `archive` of a Kernel file. */
@@ -90,6 +91,9 @@ export const archiveSchema = strict({
       "Directory of the embedded archive and of the Kernel's own files, relative to the Kernel file.",
     ),
   memoryLimit: size('Memory that the embedded archive may use. Default: 512MB.', { min: 64e6 }).optional(),
+  retention: retention(
+    'Months of the embedded archive that are wholly older are dropped. Without it: nothing is ever dropped.',
+  ),
   postgres: postgresSchema.optional().describe('The database, for the kind postgres.'),
 });
 
@@ -114,10 +118,15 @@ export function makeArchive(input: ArchiveInput, scope: ArchiveScope): KernelCon
       problems.add(['archive', 'postgres'], 'the archive is embedded', { expected: '"kind": "postgres"' });
     }
     const memoryLimitBytes = parseSizeBytes(input.memoryLimit ?? '512MB') ?? 0;
-    return { kind: 'embedded', directory, memoryLimitBytes };
+    return { kind: 'embedded', directory, memoryLimitBytes, retentionMs: retentionMs(input) };
   }
   if (input.memoryLimit !== undefined) {
     problems.add(['archive', 'memoryLimit'], 'is of the embedded archive; the database has its own limits');
+  }
+  if (input.retention !== undefined) {
+    problems.add(['archive', 'retention'], 'is of the embedded archive', {
+      expected: 'archive.postgres.retention',
+    });
   }
   if (input.postgres === undefined) {
     problems.add(['archive', 'postgres'], 'is needed', { expected: 'hosts and user of the database' });
@@ -154,8 +163,12 @@ function makePostgres(
     tls: input.tls === undefined ? null : { ca: place(ca), certificate: place(certificate), key: place(key) },
     connectTimeoutMs: milliseconds(input.connectTimeout),
     answerTimeoutMs: milliseconds(input.answerTimeout),
-    retentionMs: input.retention === undefined ? null : milliseconds(input.retention),
+    retentionMs: retentionMs(input),
   };
+}
+
+function retentionMs({ retention: kept }: Pick<ArchiveInput, 'retention'>): number | null {
+  return kept === undefined ? null : milliseconds(kept);
 }
 
 function makeLogin(

@@ -8,7 +8,10 @@ describe('the Kernel file', () => {
       insecure: false,
       tls: null,
       agents: [],
-      archive: { kind: 'embedded', directory: '/etc/kom/data/kernel', memoryLimitBytes: 512e6 },
+      archive: {
+        ...{ kind: 'embedded', directory: '/etc/kom/data/kernel', memoryLimitBytes: 512e6 },
+        retentionMs: null,
+      },
       controlSocket: '/etc/kom/data/kernel/kom-kernel.sock',
     });
   });
@@ -25,6 +28,12 @@ describe('the Kernel file', () => {
       ...{ ca: '/etc/kom/tls/kernel/ca.pem', certificate: '/etc/kom/tls/kernel/certificate.pem' },
       ...{ key: '/k.pem', crl: '/etc/kom/tls/kernel/crl.pem', isCrlOptional: true },
     });
+  });
+
+  it('keeps the embedded archive for good, or for as long as the file says', () => {
+    const load = (retention: string) => resolveKernelConfig({ archive: { retention } }, { directory: '/' });
+    expect(load('400d').config.archive).toMatchObject({ kind: 'embedded', retentionMs: 400 * 86_400_000 });
+    expect(() => load('12h')).toThrow('archive.retention');
   });
 
   it('has all its mistakes named', () => {
@@ -80,6 +89,7 @@ describe('the Kernel file', () => {
       });
       expect(() => load({ password: 'secret' })).toThrow('never the secret itself');
       expect(() => load({}, { memoryLimit: '64MB' })).toThrow('is of the embedded archive');
+      expect(() => load({}, { retention: '400d' })).toThrow('archive.postgres.retention');
       expect(() => load({}, { kind: 'embedded' })).toThrow('the archive is embedded');
       expect(() => load({ hosts: ['a b'] })).toThrow('host:port');
       expect(() => resolveKernelConfig({ archive: { kind: 'postgres' } }, { directory: '/' })).toThrow(
@@ -123,11 +133,49 @@ describe('several Kernels', () => {
     });
   });
 
+  it('may share the database of the archive, and then hand nothing on', () => {
+    const postgres = { hosts: ['/run/postgresql'], user: 'kom' };
+    const archive = { kind: 'postgres', postgres };
+    const shared = { name: 'KernelA', archive: 'shared' };
+    const load = (file: object) => resolveKernelConfig({ tls: {}, ...file }, { directory: '/' });
+    const { config } = load({ archive, redundancy: shared });
+    expect(config).toMatchObject({ sharing: { name: 'KernelA' }, archive: { schema: 'kom' } });
+    expect(config.redundancy).toBeUndefined();
+    expect(() => load({ redundancy: shared })).toThrow('only a PostgreSQL database can be shared');
+    for (const [key, value, why] of [
+      ['kernels', redundancy.kernels, 'they find each other in the database'],
+      ['firstRole', 'hot', 'who has the lock in the database is hot'],
+      ['ackPolicy', 'hot', 'what is in the archive is in that of all of them'],
+      ['ring', {}, 'nothing is handed on from one to the other'],
+    ] as const) {
+      expect(() => load({ archive, redundancy: { ...shared, [key]: value } })).toThrow(
+        `redundancy.${key}: is for Kernels that have an archive each: ${why}`,
+      );
+    }
+    expect(() => load({ redundancy: { name: 'KernelA' } })).toThrow('redundancy.kernels: is needed');
+  });
+
   it('links in the open are allowed in the file, and names are unique', () => {
     expect(() => resolveKernelConfig({ redundancy }, { directory: '/' })).toThrow('"insecure": true');
-    const twice = { ...redundancy, name: 'KernelB' };
-    expect(() => resolveKernelConfig({ tls: {}, redundancy: twice }, { directory: '/' })).toThrow(
-      'another Kernel has this name',
+    const load = (change: object, file: object = {}) =>
+      resolveKernelConfig({ tls: {}, ...file, redundancy: { ...redundancy, ...change } }, { directory: '/' });
+    expect(() => load({ name: 'KernelB' })).toThrow('redundancy.kernels[0].name: is this Kernel itself');
+    const [other] = redundancy.kernels;
+    const twice = [other, { ...other, addresses: ['10.1.0.7'] }];
+    expect(() => load({ kernels: twice })).toThrow('another Kernel has this name');
+  });
+
+  it('listen at different places, and keep what they hand on beside the archive', () => {
+    const load = (change: object, file: object = {}) =>
+      resolveKernelConfig({ tls: {}, ...file, redundancy: { ...redundancy, ...change } }, { directory: '/' });
+    expect(() => load({}, { listen: '10.1.0.6:3119' })).toThrow(
+      'kernels[0].addresses[0]: is where KernelA listens',
     );
+    const kernels = [...redundancy.kernels, { name: 'KernelC', addresses: ['10.2.0.6:4000'] }];
+    expect(() => load({ kernels })).toThrow('kernels[1].addresses[0]: is where KernelB listens');
+    expect(() =>
+      load({ ring: { directory: './data/kernel' } }, { archive: { directory: 'data/kernel' } }),
+    ).toThrow('redundancy.ring.directory: is that of the archive');
+    expect(() => load({ ring: { capacity: '900TB' } })).toThrow('a size between 10.0 MB and 16000.00 GB');
   });
 });

@@ -4,12 +4,12 @@ import { describeError, KomError } from '../domain/errors.ts';
 import { makeArchive } from './archive.ts';
 import { type FileAccess, mergeIncludes, realFiles, splitPath } from './files.ts';
 import { isObject, parseJson, withoutComments } from './json.ts';
-import { makeKernelGroup } from './kernel-group.ts';
+import { makeKernelGroup, makeSharing } from './kernel-group.ts';
 import { makeDialledAgents } from './links.ts';
 import type { KernelConfig } from './model/kernel.ts';
 import type { Site } from './model.ts';
 import { ConfigProblems, formatPath, type JsonPath, type Problem, ProblemList } from './problems.ts';
-import { kernelSchema, siteSchema } from './schema.ts';
+import { kernelSchema, type SiteInput, siteSchema } from './schema.ts';
 import { parseAddress } from './schema-parts.ts';
 import { makeSite } from './site.ts';
 import type { Explained } from './tags.ts';
@@ -42,6 +42,8 @@ export interface ResolveOptions extends LoadOptions, Partial<FileAccess> {
 
 export interface LoadedSite {
   readonly site: Site;
+  /** What the file says, with what it includes and with every default. */
+  readonly input: SiteInput;
   /** Warnings; with an error nothing is loaded. */
   readonly problems: readonly Problem[];
   /** Values of each tag, by full name, and where they were given; empty without `explain`. */
@@ -100,8 +102,10 @@ export function resolveSite(raw: unknown, options: ResolveOptions): LoadedSite {
             explained: options.explain === true ? explained : undefined,
           },
         );
-  if (site === undefined || problems.all.length > 0) throw new ConfigProblems(file, problems.all);
-  return { site, problems: warnings.all, explained };
+  if (input === undefined || site === undefined || problems.all.length > 0) {
+    throw new ConfigProblems(file, problems.all);
+  }
+  return { site, input, problems: warnings.all, explained };
 }
 
 /**
@@ -145,6 +149,7 @@ export function resolveKernelConfig(
         });
   const group =
     input === undefined ? undefined : makeKernelGroup(input, options.directory, { problems, warnings });
+  const sharing = input === undefined ? undefined : makeSharing(input, { problems });
   if (input === undefined || listen === null || archive === null || problems.all.length > 0) {
     throw new ConfigProblems(options.file ?? 'Kernel file', problems.all);
   }
@@ -156,6 +161,7 @@ export function resolveKernelConfig(
     agents,
     archive,
     ...(group === undefined ? {} : { redundancy: group }),
+    ...(sharing === undefined ? {} : { sharing }),
     controlSocket:
       input.controlSocket === undefined
         ? resolve(archive.directory, 'kom-kernel.sock')

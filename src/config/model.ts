@@ -22,6 +22,22 @@ export interface Site {
   readonly processes: readonly Process[];
 }
 
+/** Where the Kernels are: what a running agent follows of its site file. */
+export interface KernelPlaces {
+  /** Of the whole file. */
+  readonly siteHash: string;
+  /** To be dialled, the preferred one first. */
+  readonly kernels: readonly KernelAddress[];
+  /** Processes that wait for a Kernel, and where it may dial from. */
+  readonly waiting: readonly WaitingProcess[];
+}
+
+export interface WaitingProcess {
+  readonly process: string;
+  /** Addresses and networks; empty: any. */
+  readonly allowFrom: readonly string[];
+}
+
 export interface KernelAddress extends Address {
   /** Local address that connections to it leave from, by server; else that of the server. */
   readonly localAddresses: Readonly<Record<string, string>>;

@@ -1,9 +1,19 @@
 import { z } from 'zod';
 import { address, plainName, size, strict } from './schema-parts.ts';
 
+export const RING_DIRECTORY = './data/kernel-ring';
+export const RING_CAPACITY = '8GB';
+
 /** `redundancy` of the Kernel file: the other Kernels, and how they work together. */
 export const kernelGroupSchema = strict({
   name: plainName.describe('Name of this Kernel, as in its certificate and in the files of the others.'),
+  archive: z
+    .enum(['each', 'shared'])
+    .default('each')
+    .describe(
+      'each: every Kernel has an archive of its own, and the hot one hands everything on. shared: all of ' +
+        'them have one schema of one PostgreSQL database, and who has the lock there is hot.',
+    ),
   kernels: z
     .array(
       strict({
@@ -18,27 +28,38 @@ export const kernelGroupSchema = strict({
     )
     .min(1)
     .max(15)
-    .describe('The other Kernels. Each one has the same file, with its own name and the others here.'),
+    .optional()
+    .describe(
+      'The other Kernels, where each has an archive of its own: the same file, with its own name and the ' +
+        'others here. Those that share a database find each other there.',
+    ),
   firstRole: z
     .enum(['hot', 'standby'])
-    .default('standby')
-    .describe('What it is when it starts for the first time and no other Kernel says who is hot.'),
+    .optional()
+    .describe(
+      'What it is when it starts for the first time and no other Kernel says who is hot. Default: standby. ' +
+        'Not for a shared archive: the first one there is hot.',
+    ),
   ackPolicy: z
     .enum(['in-sync', 'hot'])
-    .default('in-sync')
+    .optional()
     .describe(
-      'Values are acknowledged when all Kernels of the in-sync set have them, or when the hot one has.',
+      'Values are acknowledged when all Kernels of the in-sync set have them, or when the hot one has. ' +
+        'Default: in-sync. Not for a shared archive, which has them or not.',
     ),
   ring: strict({
     directory: z
       .string()
       .min(1)
-      .default('./data/kernel-ring')
+      .default(RING_DIRECTORY)
       .describe('Directory of the forwarding ring, relative to the Kernel file.'),
-    capacity: size('How much of what came last is kept for Kernels that are away.', { min: 10e6 }).default(
-      '8GB',
-    ),
+    capacity: size('How much of what came last is kept for Kernels that are away.', {
+      min: 10e6,
+      max: 16e12,
+    }).default(RING_CAPACITY),
   })
-    .prefault({})
-    .describe('What other Kernels are given when they come back.'),
+    .optional()
+    .describe(
+      'What other Kernels are given when they come back. Not for a shared archive: nothing is handed on.',
+    ),
 });

@@ -264,7 +264,7 @@ export const kernelSchema = strict({
   archive: archiveSchema.prefault({}).describe('The archive.'),
   redundancy: kernelGroupSchema
     .optional()
-    .describe('Other Kernels, each with an archive of its own. Without it: this is the only one.'),
+    .describe('Other Kernels, and whose the archive is. Without it: this is the only one.'),
   controlSocket: z
     .string()
     .min(1)

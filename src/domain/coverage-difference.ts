@@ -1,4 +1,4 @@
-import { type Coverage, type CoverageRange, type SequenceRange, subtract } from './coverage.ts';
+import { type Coverage, type CoverageRange, dataOf, type SequenceRange, subtractAll } from './coverage.ts';
 import { CONCLUDED_REASONS } from './gap.ts';
 
 /** What one archive has of a stream and another lacks. */
@@ -13,22 +13,17 @@ export interface CoverageDifference {
 
 /** What has to be given to an archive so that it knows as much of a stream. */
 export function coverageDifference(mine: Coverage, theirs: Coverage): CoverageDifference {
-  const theirData = theirs.filter(({ state }) => state === 'data');
+  const data = dataOf(mine).map(({ first, last }): SequenceRange => ({ first, last }));
   const certain = theirs.filter(({ state }) => !CONCLUDED_REASONS.has(state));
-  const data: SequenceRange[] = [];
-  const unknown: SequenceRange[] = [];
-  const gaps: CoverageRange[] = [];
-  for (const range of mine) {
-    if (range.state === 'data') {
-      data.push(...subtract(range, theirData));
-      unknown.push(...subtract(range, certain));
-      continue;
-    }
-    // What is known replaces what was concluded; a conclusion replaces nothing.
-    const better = CONCLUDED_REASONS.has(range.state) ? theirs : certain;
-    gaps.push(...subtract(range, better).map((part) => ({ ...part, state: range.state })));
-  }
-  return { data, unknown, gaps };
+  const lost = mine.filter(({ state }) => state !== 'data');
+  // What is known replaces what was concluded; a conclusion replaces nothing.
+  const concluded = lost.filter(({ state }) => CONCLUDED_REASONS.has(state));
+  const declared = lost.filter(({ state }) => !CONCLUDED_REASONS.has(state));
+  return {
+    data: subtractAll(data, dataOf(theirs)),
+    unknown: subtractAll(data, certain),
+    gaps: [...subtractAll(concluded, theirs), ...subtractAll(declared, certain)].sort(byFirst),
+  };
 }
 
 /** Everything of a stream that one archive knows the other one knows as well, or knows to be lost. */
@@ -40,6 +35,9 @@ export function knowsAllOf(theirs: Coverage, mine: Coverage): boolean {
 /** The part of a coverage that another archive has as well. */
 export function sharedCoverage(mine: Coverage, theirs: Coverage): Coverage {
   const { unknown, gaps } = coverageDifference(mine, theirs);
-  const lacking = [...unknown, ...gaps].sort((one, other) => one.first - other.first);
-  return mine.flatMap((range) => subtract(range, lacking).map((part) => ({ ...part, state: range.state })));
+  return subtractAll(mine, [...unknown, ...gaps].sort(byFirst));
+}
+
+function byFirst(one: SequenceRange, other: SequenceRange): number {
+  return one.first - other.first;
 }

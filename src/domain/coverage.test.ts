@@ -10,7 +10,12 @@ import {
   EMPTY_COVERAGE,
   heldBeyond,
   notData,
+  type SequenceRange,
+  subtract,
+  subtractAll,
   uncovered,
+  within,
+  withinAll,
 } from './coverage.ts';
 
 const action = fc.record({
@@ -85,4 +90,32 @@ describe('coverage', () => {
       { numRuns: 500 },
     );
   });
+});
+
+/** Ascending by their first number; they may overlap where `isDisjoint` does not forbid it. */
+const rangesOf = (isDisjoint: boolean) =>
+  fc
+    .array(fc.record({ step: fc.integer({ min: 0, max: 6 }), length: fc.integer({ min: 1, max: 9 }) }), {
+      maxLength: 10,
+    })
+    .map((parts): SequenceRange[] => {
+      let first = 1;
+      return parts.map(({ step, length }) => {
+        const range = { first: first + step, last: first + step + length - 1 };
+        first = isDisjoint ? range.last + 1 : range.first;
+        return range;
+      });
+    });
+
+it('one pass over ranges and holes comes to what each range by itself comes to', () => {
+  fc.assert(
+    fc.property(rangesOf(true), rangesOf(false), rangesOf(true), (ranges, holes, others) => {
+      const named = ranges.map((range, of) => ({ ...range, of }));
+      const each = (cut: (range: SequenceRange) => SequenceRange[]) =>
+        named.flatMap(({ of, ...range }) => cut(range).map((part) => ({ ...part, of })));
+      expect(subtractAll(named, holes)).toEqual(each((range) => subtract(range, holes)));
+      expect(withinAll(named, others)).toEqual(each((range) => within(range, others)));
+    }),
+    { numRuns: 1000 },
+  );
 });

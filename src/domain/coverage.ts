@@ -21,6 +21,11 @@ export type Coverage = readonly CoverageRange[];
 
 export const EMPTY_COVERAGE: Coverage = [];
 
+/** The ranges that are data. */
+export function dataOf(coverage: Coverage): CoverageRange[] {
+  return coverage.filter(({ state }) => state === 'data');
+}
+
 /** What a change did: the new coverage, and the ranges that changed their state (the samples to insert). */
 export interface CoverageChange {
   readonly coverage: Coverage;
@@ -101,6 +106,43 @@ export function subtract(range: SequenceRange, holes: readonly SequenceRange[]):
   }
   if (first <= range.last) rest.push({ first, last: range.last });
   return rest;
+}
+
+/**
+ * The parts of ascending, disjoint `ranges` that are in none of `holes` (ascending): in one pass over both,
+ * as a coverage may have ten thousand of them.
+ */
+export function subtractAll<T extends SequenceRange>(
+  ranges: readonly T[],
+  holes: readonly SequenceRange[],
+): T[] {
+  const rest: T[] = [];
+  let behind = 0;
+  for (const range of ranges) {
+    let { first } = range;
+    while ((holes[behind]?.last ?? first) < first) behind++;
+    for (let at = behind; first <= range.last; at++) {
+      const hole = holes[at];
+      if (hole === undefined || hole.first > range.last) break;
+      if (hole.first > first) rest.push({ ...range, first, last: hole.first - 1 });
+      first = Math.max(first, hole.last + 1);
+    }
+    if (first <= range.last) rest.push({ ...range, first });
+  }
+  return rest;
+}
+
+/** The parts of ascending, disjoint `ranges` that are in one of `others` (ascending). */
+export function withinAll<T extends SequenceRange>(
+  ranges: readonly T[],
+  others: readonly SequenceRange[],
+): T[] {
+  return subtractAll(ranges, subtractAll(ranges, others));
+}
+
+/** The parts of `range` that are in one of `others` (ascending, disjoint). */
+export function within(range: SequenceRange, others: readonly SequenceRange[]): SequenceRange[] {
+  return subtract(range, subtract(range, others));
 }
 
 /** How many numbers the ranges hold. */

@@ -35,12 +35,15 @@ export const ERROR_TEXTS = {
   KOM_STORE_READ: 'a store does not give a value',
   KOM_STORE_CLOSED: 'a store was used after it was closed',
   KOM_STORE_LOCKED: 'another process holds the store',
+  KOM_STORE_DENIED: 'this process may not use the store',
   KOM_DEVICE_UNREACHABLE: 'the device cannot be reached',
   KOM_DEVICE_TIMEOUT: 'the device did not answer in time',
   KOM_LINE_IN_USE: 'somebody else uses a line that takes one client',
   KOM_DEVICE_REJECTED: 'the device refused the request',
   KOM_ARCHIVE_UNAVAILABLE: 'the archive does not take a transaction',
   KOM_OUTPUT: 'what is printed cannot be written',
+  KOM_SWITCH_REFUSED: 'the switch is refused, and nothing has changed',
+  KOM_SWITCH_UNCONFIRMED: 'the switch is done, and not confirmed',
   KOM_USAGE: 'the command line is not usable',
   KOM_NOT_RUNNING: 'no running process answers on the control socket',
   KOM_ALREADY_RUNNING: 'another process already does this job',
@@ -57,6 +60,8 @@ export interface ErrorDetail {
   readonly got?: string;
   /** What the reader can do. */
   readonly hint?: string;
+  /** It belongs to an ordinary day, and is no fault of anything. */
+  readonly isOrdinary?: true;
   readonly cause?: unknown;
 }
 
@@ -82,9 +87,27 @@ export function isKomError(error: unknown, code?: ErrorCode): error is KomError 
   return error instanceof KomError && (code === undefined || error.code === code);
 }
 
+/** What an error says beyond the text of its code, for where that is said already. */
+export function reasonOf(error: unknown): string {
+  const message = describeError(error);
+  return isKomError(error) ? message.slice(`${ERROR_TEXTS[error.code]}: `.length) : message;
+}
+
 /** The text of anything that was thrown, for a log line or a cause. */
 export function describeError(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** An error that was told from elsewhere, with its whole text, which says already what its code means. */
+export function toldError({
+  code,
+  message,
+}: {
+  readonly code: ErrorCode;
+  readonly message: string;
+}): KomError {
+  const meaning = `${ERROR_TEXTS[code]}: `;
+  return new KomError(code, message.startsWith(meaning) ? message.slice(meaning.length) : message);
 }
 
 /** Asserts a rule that only a bug of ours can break; the process must not go on with it broken. */

@@ -34,6 +34,24 @@ export interface SequenceGap {
   readonly countAtMost: number;
 }
 
+/** A run of numbers with the times of what it has, integer µs, as the header of a block tells them. */
+export interface NumberedSpan {
+  readonly streamId: string;
+  readonly firstSequence: number;
+  readonly count: number;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** The record of numbers that are lost as a whole, such as those of a block. */
+export function gapOfSpan(
+  { streamId, firstSequence, count, fromUs, toUs }: NumberedSpan,
+  reason: SequenceGapReason,
+): SequenceGap {
+  const lastSequence = firstSequence + count - 1;
+  return { streamId, firstSequence, lastSequence, reason, fromUs, toUs, countAtMost: count };
+}
+
 /** Samples lost by reason, as counts of gaps are: `OPEN_END` where nobody knows how many. */
 export type LostByReason = Readonly<Partial<Record<SequenceGapReason, number>>>;
 

@@ -36,3 +36,12 @@ export class RangeSet {
     return subtract(range, this.#ranges);
   }
 }
+
+/** The set of a stream; one that there is not yet is made. */
+export function rangesOf(sets: Map<string, RangeSet>, streamId: string): RangeSet {
+  const known = sets.get(streamId);
+  if (known !== undefined) return known;
+  const set = new RangeSet();
+  sets.set(streamId, set);
+  return set;
+}

@@ -49,7 +49,11 @@ export interface BufferPace {
   readonly samplesPerS: number | null;
   readonly bytesPerS: number | null;
   readonly deliveredPerS: number | null;
-  /** Until the ring is full if nothing is delivered; `null` while the rate is unknown or nothing comes. */
+  /**
+   * Until the ring is full if nothing is delivered; `null` while the rate is unknown or nothing comes. As
+   * long as nothing waits in the ring it is not known how much less joined blocks will take, and this is too
+   * short.
+   */
   readonly fullInMs: number | null;
   /** Until everything is delivered at the present pace; `null` where there is no end in sight. */
   readonly drainedInMs: number | null;
@@ -58,6 +62,19 @@ export interface BufferPace {
 /** Inflow is a matter of the plant and is averaged over minutes; a drain is over sooner than that. */
 const INFLOW_WINDOW_MS = 600_000;
 const DRAIN_WINDOW_MS = 30_000;
+
+/** What a store holds. */
+export interface HeldNow {
+  /** Not taken by anything that waits. */
+  readonly freeBytes: number;
+  /** A segment that is written to holds blocks as they come; sealed ones have joined ones where that pays. */
+  readonly segmentBytes: number;
+  /** What waits in the ring, and the bytes of the segments that hold it, joined or not. */
+  readonly ringSamples: number;
+  readonly ringBytes: number;
+  /** What waits in the ring and in memory. */
+  readonly waitingSamples: number;
+}
 
 /** Follows the counters of a store. */
 export class BufferPacer {
@@ -74,7 +91,7 @@ export class BufferPacer {
   }
 
   /** With what is held now. */
-  pace(held: { readonly freeBytes: number; readonly waitingSamples: number }): BufferPace {
+  pace(held: HeldNow): BufferPace {
     const bytesPerS = this.#bytes.perSecond;
     const deliveredPerS = this.#delivered.perSecond;
     const surplusPerS = (deliveredPerS ?? 0) - (this.#arriving.perSecond ?? 0);
@@ -83,9 +100,22 @@ export class BufferPacer {
       samplesPerS: this.#samples.perSecond,
       bytesPerS,
       deliveredPerS,
-      fullInMs:
-        bytesPerS === null || bytesPerS <= 0 ? null : (Math.max(0, held.freeBytes) / bytesPerS) * 1000,
+      fullInMs: fullInMs(held, this.#samples.perSecond, bytesPerS),
       drainedInMs: isDraining ? (held.waitingSamples / surplusPerS) * 1000 : null,
     };
   }
+}
+
+/** Sealed segments will take for a sample what those take that wait now, and no more than comes in. */
+function fullInMs(
+  { freeBytes, segmentBytes, ringSamples, ringBytes }: HeldNow,
+  samplesPerS: number | null,
+  bytesPerS: number | null,
+): number | null {
+  if (samplesPerS === null || bytesPerS === null || bytesPerS <= 0) return null;
+  const heldPerS = ringSamples > 0 ? (samplesPerS * ringBytes) / ringSamples : bytesPerS;
+  const sealedPerS = heldPerS > 0 ? Math.min(bytesPerS, heldPerS) : bytesPerS;
+  const free = Math.max(0, freeBytes);
+  const lastBytes = Math.min(free, segmentBytes);
+  return ((free - lastBytes) / sealedPerS + lastBytes / bytesPerS) * 1000;
 }

@@ -10,6 +10,8 @@ export interface Reign {
   readonly revision: number;
   /** Kernels without which nothing is acknowledged, the hot one among them. */
   readonly inSync: readonly string[];
+  /** Where it is not known who is hot: who was it last, as far as is known here. It is not told to others. */
+  readonly former?: { readonly hot: string; readonly epoch: number };
 }
 
 export const NO_REIGN: Reign = { epoch: 0, hot: '', revision: 0, inSync: [] };
@@ -30,6 +32,16 @@ export function nextReign(
   { hot, inSync }: { readonly hot: string; readonly inSync: readonly string[] },
 ): Reign {
   return { epoch: above + 1, hot, revision: 0, inSync };
+}
+
+/** Somebody raised the epoch. Who was hot, and what the set was, is all that there is to go by then. */
+export function withUnknownHot(before: Reign, { epoch, inSync }: Pick<Reign, 'epoch' | 'inSync'>): Reign {
+  const { hot, former } = before;
+  const last = hot === '' ? former : { hot, epoch: before.epoch };
+  const isBoth = before.inSync.length > 0 && inSync.length > 0;
+  // Each may know of a set that was made smaller since.
+  const both = isBoth ? inSync.filter((name) => before.inSync.includes(name)) : [...before.inSync, ...inSync];
+  return { epoch, hot: '', revision: 0, inSync: both, ...(last === undefined ? {} : { former: last }) };
 }
 
 /** The same reign with another in-sync set. */

@@ -1,27 +1,34 @@
 /**
  * A term fences one activation of a process: who acts under a lower one stands down. It is one integer, so
- * that terms compare as numbers and travel as one: sixteen times a counter, plus a rank. A higher counter
- * wins; of the same counter a Kernel's grant beats what an instance granted itself, and then the lower
- * instance. So each term has exactly one minter, and one holder. 0: none.
+ * that terms compare as numbers and travel as one: 32 times a counter, plus a rank that says who granted it,
+ * and to whom. A higher counter wins; of the same counter a Kernel's grant beats what an instance granted
+ * itself, and then the lower instance. As a term names its holder, two instances never have the same one,
+ * whoever grants, and whatever those who grant know of each other. 0: none.
  */
 import { invariant } from './errors.ts';
 
-const RANKS = 16;
-const KERNEL_RANK = 15;
+const RANKS = 32;
+/** That of a Kernel's grant to an instance is by so much above what that instance grants itself. */
+const KERNEL_RANK = 16;
+/** The rank of what an instance grants itself is this less its number. */
+const SELF_RANK = 15;
 
 export type Term = number;
 
-/** Who granted a term: the hot Kernel, or an instance to itself. */
-export type Minter = 'kernel' | { readonly instance: number };
+/** Whose a term is, and who granted it: the hot Kernel, or that instance to itself. */
+export interface Grantee {
+  /** 1 to 15. */
+  readonly instance: number;
+  readonly by: 'kernel' | 'itself';
+}
 
 export const NO_TERM: Term = 0;
 
-/** `instance` is 1 to 15. */
-export function termOf(counter: number, minter: Minter): Term {
-  const rank = minter === 'kernel' ? KERNEL_RANK : KERNEL_RANK - minter.instance;
-  invariant(Number.isSafeInteger(counter * RANKS + rank) && counter > 0, 'the counter of a term is positive');
-  invariant(rank >= 0 && rank <= KERNEL_RANK, 'instances are 1 to 15');
-  return counter * RANKS + rank;
+export function termOf(counter: number, { instance, by }: Grantee): Term {
+  invariant(instance >= 1 && instance <= SELF_RANK, 'instances are 1 to 15');
+  const term = counter * RANKS + (by === 'kernel' ? KERNEL_RANK : 0) + SELF_RANK - instance;
+  invariant(Number.isSafeInteger(term) && counter > 0, 'the counter of a term is positive');
+  return term;
 }
 
 export function counterOf(term: Term): number {
@@ -29,20 +36,21 @@ export function counterOf(term: Term): number {
 }
 
 /** `null` for no term. */
-export function minterOf(term: Term): Minter | null {
+export function granteeOf(term: Term): Grantee | null {
   if (counterOf(term) === 0) return null;
   const rank = term % RANKS;
-  return rank === KERNEL_RANK ? 'kernel' : { instance: KERNEL_RANK - rank };
+  return { instance: SELF_RANK - (rank % KERNEL_RANK), by: rank >= KERNEL_RANK ? 'kernel' : 'itself' };
 }
 
 /** The next term that somebody may grant who has seen terms up to `highest`. */
-export function termAbove(highest: Term, minter: Minter): Term {
-  return termOf(counterOf(highest) + 1, minter);
+export function termAbove(highest: Term, grantee: Grantee): Term {
+  return termOf(counterOf(highest) + 1, grantee);
 }
 
 /** For a person: `7 by the Kernel`, `8 by instance 2`, `none`. */
 export function formatTerm(term: Term): string {
-  const minter = minterOf(term);
-  if (minter === null) return 'none';
-  return `${counterOf(term)} by ${minter === 'kernel' ? 'the Kernel' : `instance ${minter.instance}`}`;
+  const grantee = granteeOf(term);
+  if (grantee === null) return 'none';
+  const { by, instance } = grantee;
+  return `${counterOf(term)} by ${by === 'kernel' ? 'the Kernel' : `instance ${instance}`}`;
 }

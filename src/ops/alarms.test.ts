@@ -90,6 +90,7 @@ const PROCESS: ProcessFacts = {
   isClockUncertain: false,
   kernelAheadUs: 0,
   uplinkError: null,
+  unansweredSamples: 0,
   lines: [{ name: 'L1', isConnected: true, lastError: null, doing: 'active' }],
   fitness: [],
   conditions: [],
@@ -133,6 +134,12 @@ test('raises what is cut off, with its name', () => {
   const cutOff = { ...PROCESS, hasKernel: false, lines };
   expect(raised(cutOff)).toEqual(['kernel-unreachable KomA', 'line-down KomA L1']);
   expect(findingsOf(cutOff).at(-1)?.text).toBe('line L1 of KomA is not connected: refused');
+});
+
+test('a Kernel that takes nothing is told, with what waits', () => {
+  const waiting = { ...PROCESS, unansweredSamples: 7 };
+  expect(raised(waiting)).toEqual(['kernel-acknowledges-nothing KomA']);
+  expect(findingsOf(waiting).find(({ level }) => level === 'raise')?.text).toContain('7 samples wait');
 });
 
 test('a clock that nothing vouches for, or that is off the Kernel, is told', () => {

@@ -21,6 +21,8 @@ export const ALARMS = {
   'quarantine-full': { raiseAfterMs: 0, clearAfterMs: 60_000 },
   /** No session with any Kernel. */
   'kernel-unreachable': { raiseAfterMs: 60_000, clearAfterMs: 0 },
+  /** There is a session, and its Kernel acknowledges nothing of what waits. */
+  'kernel-acknowledges-nothing': { raiseAfterMs: 60_000, clearAfterMs: 0 },
   /** The own certificate ends soon, is not usable, or does not speak for all that runs here. */
   certificate: { raiseAfterMs: 0, clearAfterMs: 0 },
   /** Nothing vouches for the times that are stamped. */

@@ -1,4 +1,4 @@
-import { describeError, ERROR_TEXTS, type ErrorCode, isKomError, KomError } from '../domain/errors.ts';
+import { describeError, type ErrorCode, isKomError, KomError, toldError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Connection, Listener, Transport } from '../world/transport.ts';
@@ -121,7 +121,7 @@ export async function* callControl(call: ControlCall): AsyncGenerator<unknown> {
         end?: boolean;
         error?: { code: ErrorCode; message: string };
       };
-      if (reply.error !== undefined) throw told(reply.error);
+      if (reply.error !== undefined) throw toldError(reply.error);
       if (reply.end === true) return;
       yield reply.item;
     }
@@ -129,10 +129,4 @@ export async function* callControl(call: ControlCall): AsyncGenerator<unknown> {
   } finally {
     connection.destroy();
   }
-}
-
-/** The error of the other side, whose text says already what its code means. */
-function told({ code, message }: { readonly code: ErrorCode; readonly message: string }): KomError {
-  const meaning = `${ERROR_TEXTS[code]}: `;
-  return new KomError(code, message.startsWith(meaning) ? message.slice(meaning.length) : message);
 }

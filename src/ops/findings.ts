@@ -48,6 +48,8 @@ export interface ProcessFacts {
   readonly stores: readonly StoreFacts[];
   readonly hasKernel: boolean;
   readonly uplinkError: string | null;
+  /** Samples that wait in a session in which nothing was acknowledged since the last look; else 0. */
+  readonly unansweredSamples: number;
   /** Of the time that is stamped: whether something vouches for it, how far off the Kernel's it is, µs. */
   readonly isClockUncertain: boolean;
   readonly kernelAheadUs: number;
@@ -77,6 +79,12 @@ export function findingsOf(process: ProcessFacts): Finding[] {
     when('kernel-unreachable', process.name, {
       is: !process.hasKernel,
       text: `${process.name} has no session with a Kernel${why(process.uplinkError)}`,
+    }),
+    when('kernel-acknowledges-nothing', process.name, {
+      is: process.unansweredSamples > 0,
+      text:
+        `the Kernel of ${process.name} is connected and acknowledges nothing: ` +
+        `${process.unansweredSamples} samples wait; its archive may take nothing, kom kernel status tells`,
     }),
     when('clock-uncertain', process.name, {
       is: process.isClockUncertain,

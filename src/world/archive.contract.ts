@@ -18,6 +18,7 @@ import {
 } from './archive.fixture.ts';
 import type { Archive, ArchiveTransaction, SampleQuery } from './archive.ts';
 import { clockFixContract } from './archive-clock.contract.ts';
+import { entriesContract } from './archive-entries.contract.ts';
 import { lateContract } from './archive-late.contract.ts';
 import { lossContract } from './archive-loss.contract.ts';
 import { repairContract } from './archive-repair.contract.ts';
@@ -38,6 +39,11 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
   describe(`archive contract: ${name}`, () => {
     let fixture: ArchiveFixture;
     let archive: Archive;
+    const others: ArchiveFixture[] = [];
+    const another = async (): Promise<Archive> => {
+      others.push(await make());
+      return (others.at(-1) ?? fixture).archive;
+    };
 
     beforeEach(async () => {
       fixture = await make();
@@ -45,7 +51,9 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
       await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
       await archive.commit(transactionOf({ streams: [streamOf()] }));
     });
-    afterEach(() => fixture.dispose());
+    afterEach(async () => {
+      for (const each of [fixture, ...others.splice(0)]) await each.dispose();
+    });
 
     const put = (first: number, entries: readonly Entry[]): Promise<void> =>
       archive.commit(transactionOf({ blocks: [blockOf(first, entries)] }));
@@ -284,6 +292,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
 
     lossContract(() => archive);
     clockFixContract(() => archive);
+    entriesContract(() => archive, another);
     lateContract(() => archive);
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
     rivalsContract(

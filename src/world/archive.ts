@@ -2,6 +2,7 @@ import type { DecodedBlock } from '../domain/block/block.ts';
 import type { ArchivedClockFix } from '../domain/clock-offsets.ts';
 import type { CoverageRange } from '../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../domain/dictionary.ts';
+import type { EntryRun } from '../domain/entry-run.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { LateRange } from '../domain/late-range.ts';
 import type { Observed } from '../domain/observed.ts';
@@ -23,6 +24,8 @@ export interface Archive {
   whenRegressed?(told: () => void): void;
   /** Dictionary by hash, if the archive has it. */
   dictionary(hash: string): Promise<Dictionary | undefined>;
+  /** Hashes of all dictionaries in the order in which they were put: what a later one says of a tag holds. */
+  dictionaries(): Promise<readonly string[]>;
   /** Stores a dictionary durably before blocks that use it. Idempotent. */
   putDictionary(hash: string, bytes: Uint8Array, dictionary: Dictionary): Promise<void>;
   /** Coverage of a stream, ascending and disjoint; empty if the stream is unknown. */
@@ -38,6 +41,11 @@ export interface Archive {
    * known; KOM_BLOCK_CORRUPT if a tag index is not in the dictionary. Then nothing of it happened
    */
   commit(transaction: ArchiveTransaction): Promise<void>;
+  /**
+   * What the blocks held that brought a range of a stream's numbers: raw times, time gaps and clock fixes, so
+   * that another archive which takes it tells the same. Of one moment. See `EntryQuery`.
+   */
+  entries(query: EntryQuery): Promise<ArchivedEntries>;
   /**
    * Samples of one tag by source time, ascending, then by stream start and sequence. What is marked as told
    * better by another instance is left out of this and all else that is asked, unless the query wants it.
@@ -112,7 +120,7 @@ export interface ArchiveTransaction {
   readonly streams: readonly (StreamInfo & StreamOrigin)[];
   /** Blocks with the dictionary that labels them, which `putDictionary` has stored. */
   readonly blocks: readonly ArchiveBlock[];
-  /** Corrections of times, in order; the same fix again changes nothing. */
+  /** Corrections of times, in order, see `ArchivedClockFix`; the same fix again changes nothing. */
   readonly clockFixes?: readonly ArchivedClockFix[];
   readonly gaps: readonly SequenceGap[];
   /** How far each stream was seen to be complete; what is said last counts, see `observedAfter`. */
@@ -156,6 +164,25 @@ export interface TagsInterval {
   readonly tags: readonly string[];
   readonly fromUs: number;
   readonly toUs: number;
+}
+
+/** A range of a stream's numbers. */
+export interface EntryQuery {
+  readonly streamId: string;
+  readonly first: number;
+  /** Inclusive. */
+  readonly last: number;
+  /** Numbers of which is told at most; the caller goes on behind `through`. */
+  readonly limit: number;
+}
+
+export interface ArchivedEntries {
+  /** Ascending. */
+  readonly runs: readonly EntryRun[];
+  /**
+   * Up to here this tells all: a number that no run has is not data, or its row was dropped with its month.
+   */
+  readonly through: number;
 }
 
 /** Half-open interval of the time of completion. */

@@ -1,4 +1,5 @@
 import { isKomError } from '../domain/errors.ts';
+import { mayBeDamaged } from './probe.ts';
 import type { Disk, Store } from './store.ts';
 
 /** Databases beside the ring in its directory; the ring leaves them alone. */
@@ -45,15 +46,17 @@ export class SideStore {
     return await this.use(job);
   }
 
-  /** What does not open is repaired; what is kept here is not worth more. */
+  /** What does not open is repaired where it is damaged: on a full disk a repair would lose what is whole. */
   async #open(): Promise<Store> {
+    const [disk, name] = [this.#disk, this.#name];
     const options = { writeBufferBytes: WRITE_BUFFER_BYTES };
     try {
-      return await this.#disk.open(this.#name, options);
+      return await disk.open(name, options);
     } catch (error) {
-      if (isKomError(error, 'KOM_STORE_LOCKED')) throw error;
-      await this.#disk.repair(this.#name);
-      return await this.#disk.open(this.#name, options);
+      if (!isKomError(error)) throw error;
+      if (!(await mayBeDamaged(error, disk, await disk.usedBytes(name)))) throw error;
+      await disk.repair(name);
+      return await disk.open(name, options);
     }
   }
 }

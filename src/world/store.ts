@@ -1,3 +1,5 @@
+import { isKomError } from '../domain/errors.ts';
+
 /**
  * Durable ordered key-value databases in named directories of one place: what the ring is made of.
  *
@@ -10,7 +12,7 @@ export interface Disk {
   list(folder?: string): Promise<string[]>;
   /**
    * Opens a database, making it if it is not there.
-   * @throws KomError KOM_STORE_OPEN, KOM_STORE_LOCKED
+   * @throws KomError KOM_STORE_OPEN, KOM_STORE_LOCKED, KOM_STORE_DENIED
    */
   open(name: string, options?: StoreOptions): Promise<Store>;
   /** Opens what an ordinary open refuses, dropping what cannot be read. @throws KomError KOM_STORE_OPEN */
@@ -71,4 +73,9 @@ export interface Store {
   read(range: StoreRange): Promise<StoreRecord[]>;
   /** Releases the database; further use fails with KOM_STORE_CLOSED. */
   close(): Promise<void>;
+}
+
+/** The store is not for this process: another one holds it, or the system denies it. It may be whole. */
+export function isWithheld(error: unknown): boolean {
+  return isKomError(error, 'KOM_STORE_LOCKED') || isKomError(error, 'KOM_STORE_DENIED');
 }

@@ -12,6 +12,12 @@ export interface KernelGroupSettings {
   readonly ring: { readonly directory: string; readonly capacityBytes: number };
 }
 
+/** Several Kernels that share an archive: who they are stands in the database. */
+export interface SharedGroupSettings {
+  /** Name of this Kernel, as in its certificate. */
+  readonly name: string;
+}
+
 /** Another Kernel of the group. */
 export interface OtherKernel {
   readonly name: string;
@@ -30,8 +36,10 @@ export interface KernelConfig {
   /** Sites and, as `site/process`, processes that are welcome; all if not given. */
   readonly accept?: readonly string[];
   readonly archive: EmbeddedArchiveConfig | PostgresArchiveConfig;
-  /** It is one of several Kernels. */
+  /** It is one of several Kernels, each of which has an archive of its own. */
   readonly redundancy?: KernelGroupSettings;
+  /** It is one of several Kernels that share the database of the archive. */
+  readonly sharing?: SharedGroupSettings;
   /** Agents that wait to be dialled: reverse connections. */
   readonly agents: readonly DialledAgent[];
   /** Absolute path of the control socket. */
@@ -43,6 +51,8 @@ export interface EmbeddedArchiveConfig {
   readonly kind: 'embedded';
   readonly directory: string;
   readonly memoryLimitBytes: number;
+  /** Months that are wholly older are dropped; `null`: none is. */
+  readonly retentionMs: number | null;
 }
 
 /** An archive in a PostgreSQL database. */

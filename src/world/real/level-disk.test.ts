@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, truncate, unlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -59,4 +59,38 @@ test('a root that cannot be made is an error of the operator', async () => {
   await expect(openLevelDisk(join(path, 'below'))).rejects.toSatisfy((error) =>
     isKomError(error, 'KOM_STORE_OPEN'),
   );
+});
+
+/** Root may use any file, so it becomes somebody else for a while. */
+async function asSomebody(job: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.('nobody');
+  try {
+    await job();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
+
+test('a database of another user is denied, neither damaged nor touched', async () => {
+  const path = freshRoot();
+  const disk = await openLevelDisk(path);
+  const store = await disk.open('a');
+  await store.batch([put(1)], { sync: true });
+  await store.close();
+  await chmod(root, 0o755);
+  const files = (await readdir(join(path, 'a'))).map((name) => join(path, 'a', name));
+  for (const file of files) await chmod(file, 0);
+  await asSomebody(async () => {
+    for (const use of [() => disk.open('a'), () => disk.repair('a')]) {
+      await expect(use()).rejects.toMatchObject({
+        code: 'KOM_STORE_DENIED',
+        message: expect.stringContaining('have to belong to the user'),
+      });
+    }
+  });
+  for (const file of files) await chmod(file, 0o600);
+  const again = await disk.open('a');
+  expect(await again.read({})).toHaveLength(1);
+  await again.close();
 });

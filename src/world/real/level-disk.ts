@@ -217,7 +217,19 @@ async function checkComplete(path: string): Promise<void> {
 
 function failure(code: ErrorCode, name: string, error: unknown): KomError {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return new KomError(code, name, { got: describeError(cause), cause: error });
+  const got = describeError(cause);
+  if (code !== 'KOM_STORE_WRITE' && isDenied(cause)) {
+    const hint = 'the directory and all that is in it have to belong to the user that runs this process';
+    return new KomError('KOM_STORE_DENIED', name, { got, hint, cause: error });
+  }
+  return new KomError(code, name, { got, cause: error });
+}
+
+/** LevelDB tells the reason of the system in words. */
+function isDenied(cause: unknown): boolean {
+  const code = codeOf(cause);
+  if (code === 'EACCES' || code === 'EPERM') return true;
+  return cause instanceof Error && /: (Permission denied|Operation not permitted)$/.test(cause.message);
 }
 
 /** Level wraps the reason why a database does not open. */

@@ -1,11 +1,11 @@
-import { type ArchivedClockFix, clockStep } from '../../domain/clock-offsets.ts';
+import { lastSequence } from '../../domain/block/block.ts';
+import { type ArchivedClockFix, clockStep, holdingFixes } from '../../domain/clock-offsets.ts';
 import { type CommitPlan, planCommit, remainingGap } from '../../domain/commit-plan.ts';
-import { type Coverage, EMPTY_COVERAGE } from '../../domain/coverage.ts';
+import { type Coverage, EMPTY_COVERAGE, type SequenceRange } from '../../domain/coverage.ts';
 import type { Dictionary, DictionaryTag } from '../../domain/dictionary.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { arrivedBlocks, type LateRange, lateRangesOf, mergeLate } from '../../domain/late-range.ts';
-import { Mark } from '../../domain/marks.ts';
 import { endedAtStart, movedStart } from '../../domain/moved-start.ts';
 import { observedAfter, observedUntil } from '../../domain/observed.ts';
 import { OVERLAP_MARKS } from '../../domain/overlap.ts';
@@ -14,6 +14,7 @@ import { NO_STEPS, type SequenceSteps, withStep } from '../../domain/sequence-st
 import { concernsTag, mergeFormerly, scopeOf, type TagScope } from '../../domain/tag-scope.ts';
 import {
   type Archive,
+  type ArchivedEntries,
   type ArchivedGap,
   type ArchivedSample,
   type ArchivedStream,
@@ -21,6 +22,7 @@ import {
   type ArchivedTerm,
   type ArchiveStat,
   type ArchiveTransaction,
+  type EntryQuery,
   type ExportQuery,
   isSameOrigin,
   type LateQuery,
@@ -31,8 +33,19 @@ import {
   type TagStream,
   type TagsInterval,
 } from '../archive.ts';
-import { rowsOf, type SampleRow, type TimeGapRow } from './archive-rows.ts';
-import { withRivalMarks } from './rival-marks.ts';
+import { entriesIn, fixesOf } from './archive-entries.ts';
+import { checkKnown } from './archive-known.ts';
+import {
+  type ClockFixRow,
+  compareText,
+  isIn,
+  rowsOf,
+  type SampleRow,
+  sampleStat,
+  type TimeGapRow,
+  withFix,
+} from './archive-rows.ts';
+import { SampleTable, tagKey } from './sample-table.ts';
 
 type StreamRow = Omit<ArchivedStream, 'coverage'>;
 
@@ -48,16 +61,27 @@ export class SimulatedArchive implements Archive {
   readonly #used = new Map<string, Set<string>>();
   readonly #coverage = new Map<string, Coverage>();
   readonly #clockOffsets = new Map<string, SequenceSteps>();
-  #samples: SampleRow[] = [];
+  readonly #samples = new SampleTable();
   #timeGaps: TimeGapRow[] = [];
   #kernelEpoch = 0;
   readonly #terms = new Map<string, ArchivedTerm>();
   #sequenceGaps: SequenceGap[] = [];
   readonly #late: LateRange[] = [];
-  /** Numbers that are neither a sample nor a time gap. */
-  readonly clockFixNumbers: { readonly streamId: string; readonly sequence: number }[] = [];
+  readonly #termSteps = new Map<string, SequenceSteps>();
+  /** Entries that are neither a sample nor a time gap. */
+  clockFixes: readonly ClockFixRow[] = [];
   #failures = 0;
   #closed = false;
+
+  /** As when a month is dropped: coverage knows of what has no row any more. */
+  dropSamples(streamId: string, range: SequenceRange): void {
+    this.#samples.delete([{ streamId, ...range }]);
+  }
+
+  /** The same, by time, integer µs. */
+  dropBefore(timeUs: number): void {
+    this.#samples.deleteBefore(timeUs);
+  }
 
   /** The next `times` writes fail with KOM_ARCHIVE_UNAVAILABLE. */
   failNext(times = 1): void {
@@ -67,6 +91,11 @@ export class SimulatedArchive implements Archive {
   async dictionary(hash: string): Promise<Dictionary | undefined> {
     this.#checkOpen();
     return this.#dictionaries.get(hash);
+  }
+
+  async dictionaries(): Promise<string[]> {
+    this.#checkOpen();
+    return [...this.#dictionaries.keys()];
   }
 
   async putDictionary(hash: string, _bytes: Uint8Array, dictionary: Dictionary): Promise<void> {
@@ -83,26 +112,28 @@ export class SimulatedArchive implements Archive {
 
   async commit(transaction: ArchiveTransaction): Promise<void> {
     this.#checkWritable();
-    this.#checkKnown(transaction);
+    checkKnown(transaction, { streams: this.#streams, dictionaries: this.#dictionaries });
     const plan = planCommit((id) => this.#coverage.get(id) ?? EMPTY_COVERAGE, transaction);
     // Everything that can throw happens here, before the first change.
     const offsetsOf = (streamId: string) => this.#clockOffsets.get(streamId) ?? NO_STEPS;
     const rows = rowsOf(transaction, plan, offsetsOf);
+    const clockFixes = holdingFixes(transaction.clockFixes ?? [], (id) => fixesOf(this.clockFixes, id));
     for (const stream of transaction.streams) this.#start(stream);
-    for (const { block } of transaction.blocks) {
-      this.#used.get(block.header.streamId)?.add(block.header.dictionaryHash);
+    for (const { block, term = 0 } of transaction.blocks) {
+      const { streamId, dictionaryHash, firstSequence: first } = block.header;
+      this.#used.get(streamId)?.add(dictionaryHash);
+      const step = { first, last: lastSequence(block.header), value: term };
+      if (term > 0) this.#termSteps.set(streamId, withStep(this.#termSteps.get(streamId) ?? NO_STEPS, step));
     }
     this.#delete(plan.repairs);
-    for (const row of rows.samples) this.#samples.push(row);
+    this.#samples.add(rows.samples);
     for (const row of rows.timeGaps) this.#timeGaps.push(row);
-    this.clockFixNumbers.push(...rows.clockFixNumbers);
-    for (const fix of transaction.clockFixes ?? []) this.#fixClock(fix);
-    const hasFixes = (transaction.clockFixes ?? []).length > 0;
-    const instances = new Set([...this.#streams.values()].map(({ instance }) => instance));
-    if (instances.size > 1 && (rows.samples.length > 0 || hasFixes)) {
-      const touched = hasFixes ? this.#samples : rows.samples;
-      this.#samples = withRivalMarks(this.#samples, touched, {
-        instanceOf: (streamId) => this.#streams.get(streamId)?.instance ?? 0,
+    if (rows.clockFixes.length > 0) this.clockFixes = [...this.clockFixes, ...rows.clockFixes];
+    for (const fix of clockFixes) this.#fixClock(fix);
+    const hasFixes = clockFixes.length > 0;
+    if (rows.samples.length > 0 || hasFixes) {
+      this.#samples.mark(hasFixes ? null : rows.samples, {
+        streams: this.#streams,
         scanMsOf: ({ site, tag }) => this.#tags.get(keyOf(site, tag))?.scanMs,
         compare: (a, b) => this.#compare(a, b),
       });
@@ -140,6 +171,14 @@ export class SimulatedArchive implements Archive {
     this.#checkWritable();
     const key = keyOf(term.site, term.process);
     if (term.term > (this.#terms.get(key)?.term ?? 0)) this.#terms.set(key, term);
+  }
+
+  async entries(query: EntryQuery): Promise<ArchivedEntries> {
+    this.#checkOpen();
+    const used = this.#used.get(query.streamId) ?? new Set();
+    const dictionaries = [...this.#dictionaries].filter(([hash]) => used.has(hash));
+    const rows = { samples: this.#samples.all(), timeGaps: this.#timeGaps, clockFixes: this.clockFixes };
+    return entriesIn({ ...rows, dictionaries, terms: this.#termSteps, offsets: this.#clockOffsets }, query);
   }
 
   async samples(query: SampleQuery): Promise<ArchivedSample[]> {
@@ -239,19 +278,15 @@ export class SimulatedArchive implements Archive {
 
   async stat(): Promise<ArchiveStat> {
     this.#checkOpen();
-    const times = this.#samples.map((row) => row.sourceTimeUs);
     const remaining = this.#sequenceGaps.flatMap((gap) =>
       remainingGap(gap, this.#coverage.get(gap.streamId) ?? EMPTY_COVERAGE),
     );
     return {
-      samples: this.#samples.length,
-      marked: { overlap: this.#countMarked(Mark.overlap), duplicate: this.#countMarked(Mark.duplicate) },
+      ...sampleStat(this.#samples.all()),
       tags: (await this.tags()).length,
       streams: this.#streams.size,
       gaps: this.#timeGaps.length + remaining.length,
       sizeBytes: 0,
-      oldestUs: times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b)),
-      newestUs: times.length === 0 ? null : times.reduce((a, b) => Math.max(a, b)),
     };
   }
 
@@ -270,35 +305,11 @@ export class SimulatedArchive implements Archive {
     throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the simulation made it fail');
   }
 
-  #checkKnown({ streams, blocks, gaps, observed, ended, clockFixes = [] }: ArchiveTransaction): void {
-    const started = new Set(streams.map((stream) => stream.streamId));
-    const named = [...blocks.map(({ block }) => block.header), ...gaps, ...observed, ...ended, ...clockFixes];
-    for (const { streamId } of named) {
-      if (started.has(streamId) || this.#streams.has(streamId)) continue;
-      throw new KomError('KOM_PROTOCOL_STATE', `stream ${streamId} was never started`);
-    }
-    for (const { block } of blocks) {
-      if (this.#dictionaries.has(block.header.dictionaryHash)) continue;
-      throw new KomError('KOM_PROTOCOL_STATE', `dictionary ${block.header.dictionaryHash} was never stored`);
-    }
-  }
-
-  #countMarked(mark: number): number {
-    return this.#samples.filter(({ marks }) => (marks & mark) !== 0).length;
-  }
-
   #delete(ranges: CommitPlan['repairs']): void {
     if (ranges.length === 0) return;
-    const isKept = ({
-      streamId,
-      sequence,
-    }: {
-      readonly streamId: string;
-      readonly sequence: number;
-    }): boolean =>
-      !ranges.some((each) => each.streamId === streamId && each.first <= sequence && sequence <= each.last);
-    this.#samples = this.#samples.filter(isKept);
-    this.#timeGaps = this.#timeGaps.filter(isKept);
+    this.#samples.delete(ranges);
+    this.#timeGaps = this.#timeGaps.filter((row) => !isIn(ranges, row));
+    this.clockFixes = this.clockFixes.filter((row) => !isIn(ranges, row));
   }
 
   #learn({ site, process }: Dictionary, tag: DictionaryTag): void {
@@ -318,7 +329,7 @@ export class SimulatedArchive implements Archive {
   }
 
   #fixClock(fix: ArchivedClockFix): void {
-    const { streamId, firstSequence, lastSequence, offsetUs } = fix;
+    const { streamId } = fix;
     const offsets = this.#clockOffsets.get(streamId) ?? NO_STEPS;
     const stream = this.#streams.get(streamId) as StreamRow;
     const moved = movedStart(stream, offsets, fix);
@@ -327,14 +338,8 @@ export class SimulatedArchive implements Archive {
       moved !== null && isOf(gap.streamId) ? endedAtStart(gap, moved) : gap,
     );
     this.#clockOffsets.set(streamId, withStep(offsets, clockStep(fix)));
-    const isFixed = (row: { readonly streamId: string; readonly sequence: number }): boolean =>
-      row.streamId === streamId && row.sequence >= firstSequence && row.sequence <= lastSequence;
-    this.#samples = this.#samples.map((row) =>
-      isFixed(row) && row.deviceTimeUs !== row.rawTimeUs
-        ? { ...row, sourceTimeUs: row.rawTimeUs + offsetUs }
-        : row,
-    );
-    this.#timeGaps = this.#timeGaps.map((row) => (isFixed(row) ? { ...row, offsetUs } : row));
+    this.#samples.fix(fix);
+    this.#timeGaps = withFix(this.#timeGaps, fix);
   }
 
   #change(streamId: string, change: (row: StreamRow) => StreamRow): void {
@@ -367,7 +372,7 @@ export class SimulatedArchive implements Archive {
   #ordered(query: TagName, withMarked = false): SampleRow[] {
     const names = this.#scope(query)?.names ?? [];
     return this.#samples
-      .filter((row) => row.site === query.site && names.includes(row.tag))
+      .ofTags(query.site, names)
       .filter(({ marks }) => withMarked || (marks & OVERLAP_MARKS) === 0)
       .sort((a, b) => this.#compare(a, b));
   }
@@ -385,15 +390,10 @@ export class SimulatedArchive implements Archive {
 
 type SampleKey = Pick<ArchivedSample, 'sourceTimeUs' | 'streamId' | 'sequence'>;
 
-function keyOf(site: string, name: string): string {
-  return `${site}\n${name}`;
+function keyOf(site: string, tag: string): string {
+  return tagKey({ site, tag });
 }
 
 function byStart(a: StreamRow, b: StreamRow): number {
   return a.startedAtUs - b.startedAtUs || compareText(a.streamId, b.streamId);
-}
-
-function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

@@ -58,6 +58,13 @@ export class SimulatedDatabase {
     this.bytes = [...this.#values.values()].reduce((bytes, value) => bytes + recordBytes(value), 0);
   }
 
+  /** What is in it is lost; its files are still there. */
+  clear(): void {
+    this.#values = new Map();
+    this.#durable = new Map();
+    [this.#sorted, this.#unsynced, this.#failed] = [null, [], null];
+  }
+
   change(key: Uint8Array, change: (value: Uint8Array) => Uint8Array | undefined): void {
     this.synced(this.#unsynced.length);
     const name = Buffer.from(key).toString('hex');

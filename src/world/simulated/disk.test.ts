@@ -80,6 +80,23 @@ test('a full disk refuses, and has room again when something goes', async () => 
   expect(await disk.freeBytes()).toBeLessThan(40);
 });
 
+test('a disk that nothing may grow on still deletes, and a repair there loses what it has', async () => {
+  const disk = makeDisk();
+  const store = await disk.open('a');
+  await store.batch([put(1)], { sync: true });
+  disk.failing = 'growth';
+  await expect(store.batch([put(2)], { sync: true })).rejects.toThrow('full disk');
+  expect(await store.read({})).toHaveLength(1);
+  await store.close();
+  await expect(disk.open('a')).rejects.toThrow('full disk');
+  await expect(disk.repair('a')).rejects.toThrow('full disk');
+  await disk.rename('a', 'b');
+  disk.failing = 'nothing';
+  expect(await (await disk.open('b')).read({})).toEqual([]);
+  await disk.remove('b');
+  expect(await disk.list()).toEqual([]);
+});
+
 test('a damaged database opens after its repair, or not at all', async () => {
   const disk = makeDisk();
   await (await disk.open('a')).close();

@@ -14,10 +14,13 @@ import type { SimulatedRandom } from './random.ts';
  * - `killProcess`: the same, but the operating system keeps every batch that was handed to it;
  * - `failing`: all writes (`write`) or all operations (`all`) fail, as on EIO or a read-only mount; a batch
  *   that failed may be there after the next open, whole;
+ * - `failing: 'growth'`: the disk is full from that moment on, and has the room that removing frees. LevelDB
+ *   writes a database anew when it opens it, so none opens, and a repair loses what it cannot write;
  * - `totalBytes`: the disk is full at that size;
  * - `flipBit`: one bit of a stored value changes;
  * - `forget`: one key vanishes, as when a repair drops it;
  * - `damage`: a database does not open until it is repaired, or not even then;
+ * - `denied`: databases of another user;
  * - `lock`: another living process holds a database;
  * - `restore`: the whole disk becomes what it was when `image` was taken.
  * Renaming and removing are durable at once.
@@ -27,8 +30,11 @@ export class SimulatedDisk implements Disk {
   readonly #random: SimulatedRandom;
   readonly #databases = new Map<string, SimulatedDatabase>();
   #generation = 0;
+  /** Since the disk is full. */
+  #freedBytes = 0;
   syncMs: { min: number; max: number } = { min: 0, max: 0 };
-  failing: 'nothing' | 'write' | 'all' = 'nothing';
+  readonly denied = new Set<string>();
+  failing: 'nothing' | 'growth' | 'write' | 'all' = 'nothing';
   totalBytes = Number.MAX_SAFE_INTEGER;
   /** Operations that changed something so far, to place a fault at each of them. */
   operations = 0;
@@ -56,9 +62,11 @@ export class SimulatedDisk implements Disk {
   async open(name: string, _options?: StoreOptions): Promise<Store> {
     const generation = this.#generation;
     this.#changing('KOM_STORE_OPEN', name);
+    this.#growing('KOM_STORE_OPEN', name, this.#databases.get(name)?.bytes ?? 0);
     if (generation !== this.#generation) throw new KomError('KOM_STORE_CLOSED', name);
     const existing = this.#databases.get(name);
     if (existing?.isLocked || existing?.isOpen) throw new KomError('KOM_STORE_LOCKED', name);
+    if (this.denied.has(name)) throw new KomError('KOM_STORE_DENIED', name);
     if (existing !== undefined && existing.damage !== 'none') throw new KomError('KOM_STORE_OPEN', name);
     const database = existing ?? new SimulatedDatabase();
     this.#databases.set(name, database);
@@ -79,9 +87,10 @@ export class SimulatedDisk implements Disk {
         const bytes = writes.reduce((sum, write) => sum + writeBytes(write), 0);
         try {
           this.#changing('KOM_STORE_WRITE', name, bytes);
+          this.#growing('KOM_STORE_WRITE', name, bytes);
         } catch (error) {
           // What does not fit is certainly not there later; what an error met half-way may be.
-          if (this.failing !== 'nothing') database.fail(writes);
+          if (this.failing === 'write' || this.failing === 'all') database.fail(writes);
           throw error;
         }
       },
@@ -90,16 +99,24 @@ export class SimulatedDisk implements Disk {
   }
 
   async repair(name: string): Promise<void> {
-    this.#changing('KOM_STORE_OPEN', name);
     const database = this.#databases.get(name);
+    this.#changing('KOM_STORE_OPEN', name);
+    try {
+      this.#growing('KOM_STORE_OPEN', name, database?.bytes ?? 0);
+    } catch (error) {
+      database?.clear();
+      throw error;
+    }
     if (database === undefined) return;
     if (database.isLocked || database.isOpen) throw new KomError('KOM_STORE_LOCKED', name);
+    if (this.denied.has(name)) throw new KomError('KOM_STORE_DENIED', name);
     if (database.damage === 'beyond-repair') throw new KomError('KOM_STORE_OPEN', name);
     database.damage = 'none';
   }
 
   async remove(name: string): Promise<void> {
     this.#changing('KOM_STORE_WRITE', name);
+    this.#freedBytes += this.#databases.get(name)?.bytes ?? 0;
     this.#databases.delete(name);
   }
 
@@ -118,6 +135,7 @@ export class SimulatedDisk implements Disk {
 
   async freeBytes(): Promise<number> {
     this.#checkRead();
+    if (this.failing === 'growth') return this.#freedBytes;
     return Math.max(0, this.totalBytes - this.#usedBytes());
   }
 
@@ -207,10 +225,20 @@ export class SimulatedDisk implements Disk {
   #changing(code: 'KOM_STORE_OPEN' | 'KOM_STORE_WRITE', name: string, bytes = 0): void {
     this.beforeOperation?.();
     this.operations += 1;
-    if (this.failing !== 'nothing') throw new KomError(code, name, { got: 'an injected error' });
+    if (this.failing !== 'growth') this.#freedBytes = 0;
+    if (this.failing === 'write' || this.failing === 'all') {
+      throw new KomError(code, name, { got: 'an injected error' });
+    }
     if (bytes > 0 && this.#usedBytes() + bytes > this.totalBytes) {
       throw new KomError(code, name, { got: 'a full disk' });
     }
+  }
+
+  /** It takes these bytes, and a little more. */
+  #growing(code: 'KOM_STORE_OPEN' | 'KOM_STORE_WRITE', name: string, bytes: number): void {
+    if (this.failing !== 'growth') return;
+    if (bytes >= this.#freedBytes) throw new KomError(code, name, { got: 'a full disk' });
+    this.#freedBytes -= bytes;
   }
 
   async #sync(): Promise<void> {
