@@ -134,6 +134,7 @@ export class Appender {
     const store = await core.setup.stores.writer(facts.number);
     await core.setup.syncTimes.measure(writes, () => store.batch(writes, { sync: true }));
     core.stored(facts);
+    for (const { header } of blocks) core.times.note(header);
   }
 
   async #refuse(blocks: readonly Block[]): Promise<SequenceRange[]> {

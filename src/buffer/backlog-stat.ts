@@ -1,6 +1,7 @@
 import type { BufferCounters } from '../domain/rate.ts';
 import type { ReplayProgress } from './replays.ts';
-import type { RingStat } from './ring.ts';
+import type { Ring, RingStat } from './ring.ts';
+import type { Window } from './window.ts';
 
 export type BacklogState = 'outage' | 'catch-up' | 'online';
 
@@ -22,4 +23,20 @@ export interface BacklogStat {
   /** Ranges that were asked for again and are not archived yet. */
   readonly replays: readonly ReplayProgress[];
   readonly ring: RingStat;
+}
+
+/** What a store holds, and how slow its disk is. */
+export function heldStat(
+  ring: Pick<Ring, 'stat'>,
+  window: Pick<Window, 'bytes' | 'samples' | 'undurableSamples'>,
+  { slowestWriteMs, slowestStallMs }: Pick<BacklogStat, 'slowestWriteMs' | 'slowestStallMs'>,
+): Omit<BacklogStat, 'state' | 'counters' | 'replays'> {
+  const stat = ring.stat();
+  return {
+    windowBytes: window.bytes,
+    windowSamples: window.samples,
+    samples: stat.unacknowledgedSamples + window.undurableSamples,
+    ...{ slowestWriteMs, slowestStallMs },
+    ring: stat,
+  };
 }

@@ -98,6 +98,55 @@ describe('backlog', () => {
     expect(ranges(await takeAll(backlog))).toBe('1-3');
   });
 
+  it('has nothing left of what a mirror delivered before it was durable here', async () => {
+    const { clock, disk, ring, backlog, assembler } = await setUp('always');
+    disk.syncMs = { min: 1000, max: 1000 };
+    assembler.accept(samples(3));
+    await clock.advance(500);
+    backlog.acknowledge(ring.stream.streamId, 3);
+    await clock.advance(3000);
+    expect(ring.stat()).toMatchObject({ samples: 3, unacknowledgedSamples: 0 });
+  });
+
+  it('gives nothing to a session that ended while the ring was read', async () => {
+    const { clock, ring, backlog, assembler } = await setUp('on-outage');
+    for (let block = 0; block < 3; block++) {
+      assembler.accept(samples(3, block * 3));
+      await clock.advance(1000);
+    }
+    backlog.linkUp();
+    const read = ring.readUnacknowledged.bind(ring);
+    const slow = Promise.withResolvers<void>();
+    ring.readUnacknowledged = async (...args) => {
+      ring.readUnacknowledged = read;
+      await slow.promise;
+      return await read(...args);
+    };
+    const former = backlog.next(1);
+    backlog.linkDown();
+    backlog.linkUp();
+    expect(ranges(await backlog.next(1))).toBe('1-3');
+    slow.resolve();
+    expect(await former).toEqual([]);
+    expect(ranges(await takeAll(backlog))).toBe('4-6 7-9');
+  });
+
+  it('gives out what came into the ring while the ring was read to its end', async () => {
+    const { clock, ring, backlog, assembler } = await setUp('on-outage');
+    assembler.accept(samples(3));
+    await clock.advance(1000);
+    backlog.linkUp();
+    const read = ring.readUnacknowledged.bind(ring);
+    ring.readUnacknowledged = async (...args) => {
+      ring.readUnacknowledged = read;
+      const found = await read(...args);
+      assembler.accept(samples(3, 3));
+      await clock.advance(1000);
+      return found;
+    };
+    expect(ranges(await takeAll(backlog))).toBe('1-3 4-6');
+  });
+
   it('keeps an outage in the ring and gives it out in order, new blocks behind it', async () => {
     const { clock, ring, backlog, assembler } = await setUp('on-outage');
     for (let block = 0; block < 8; block++) {
@@ -114,6 +163,29 @@ describe('backlog', () => {
     expect(backlog.state, 'nothing of it is acknowledged').toBe('catch-up');
     backlog.acknowledge(ring.stream.streamId, 45);
     await clock.advance(1);
+    expect(backlog.state).toBe('online');
+  });
+
+  it('with everything in the ring is online as long as acknowledgements are not late', async () => {
+    const { clock, ring, backlog, assembler } = await setUp('always');
+    const acknowledge = (through: number) => backlog.acknowledge(ring.stream.streamId, through);
+    assembler.accept(samples(3));
+    await clock.advance(2000);
+    backlog.linkUp();
+    expect(ranges(await takeAll(backlog))).toBe('1-3');
+    expect(backlog.state, 'it was held back').toBe('catch-up');
+    acknowledge(3);
+    for (let through = 6; through <= 30; through += 3) {
+      assembler.accept(samples(3, through - 3));
+      await clock.advance(300);
+      expect(ranges(await takeAll(backlog))).toBe(`${through - 2}-${through}`);
+      expect(ring.stat().unacknowledgedSamples).toBe(3);
+      expect(backlog.state, 'it is on its way').toBe('online');
+      if (through < 30) acknowledge(through);
+    }
+    await clock.advance(600);
+    expect(backlog.state, 'it is late').toBe('catch-up');
+    acknowledge(30);
     expect(backlog.state).toBe('online');
   });
 
@@ -235,8 +307,8 @@ describe('backlog', () => {
     expect(ranges(await backlog.next(1))).toBe('1-1');
     const reading = backlog.next(1);
     backlog.rewind();
-    expect(ranges(await clock.runUntil(reading))).toBe('1-1');
-    expect(ranges(await takeAll(backlog))).toBe('2-2 3-3 4-4 5-5 6-6');
+    expect(ranges(await clock.runUntil(reading))).toBe('');
+    expect(ranges(await takeAll(backlog))).toBe('1-1 2-2 3-3 4-4 5-5 6-6');
   });
 
   it('says at its close when the disk did not take everything', async () => {

@@ -1,12 +1,12 @@
 import type { StorePolicy } from '../config/model.ts';
-import { type Block, type BlockHeader, lastSequence } from '../domain/block/block.ts';
+import { type Block, lastSequence } from '../domain/block/block.ts';
 import type { SequenceRange } from '../domain/coverage.ts';
 import { isContentOf } from '../domain/dictionary-codec.ts';
 import { describeError } from '../domain/errors.ts';
-import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
+import { gapOfSpan, type NumberedSpan, OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
-import type { BacklogStat, BacklogState } from './backlog-stat.ts';
+import { type BacklogStat, type BacklogState, heldStat } from './backlog-stat.ts';
 import { Counters } from './counters.ts';
 import { GivenUpRanges } from './given-up.ts';
 import { type HeldStream, heldStreams, type KernelCoverage, regressedGaps } from './held-streams.ts';
@@ -30,9 +30,6 @@ export interface BacklogOptions {
   /** Where requests for replays outlive the process; without it they do not. */
   readonly replayNotes?: ReplayNotes;
 }
-
-/** What a gap record needs to know of a block. */
-type NumberedSpan = Pick<BlockHeader, 'streamId' | 'firstSequence' | 'count' | 'fromUs' | 'toUs'>;
 
 /**
  * What is held and not yet acknowledged: the window in memory and the ring behind it. Everything in the
@@ -59,6 +56,8 @@ export class Backlog {
   #isAheadOfRing = false;
   /** Counts the rewinds: what was read before one is read again. */
   #rewinds = 0;
+  /** Counts what came into the ring: a read does not tell of what came since. */
+  #stores = 0;
   /** Given out since the last rewind: blocks of the running stream up to this sequence. */
   #sentThrough = 0;
   /** Acknowledged: the running stream up to this sequence. */
@@ -105,9 +104,12 @@ export class Backlog {
 
   get state(): BacklogState {
     if (!this.#linkUp || this.gate.isShut) return 'outage';
-    const isBehind =
-      this.gate.mode === 'on-request' || this.#ringHasUnsent || this.#options.ring.hasUnacknowledged;
-    return isBehind ? 'catch-up' : 'online';
+    if (this.gate.mode === 'on-request' || this.#ringHasUnsent) return 'catch-up';
+    const { ring, clock, spillAgeMs } = this.#options;
+    // With the policy `always` what is on its way is in the ring as well, and not held back by that.
+    const isFresh =
+      this.#window.beginsBy(this.#ackedThrough + 1) && this.#window.isSince(clock.monotonicMs() - spillAgeMs);
+    return ring.hasUnacknowledged(isFresh ? ring.stream.streamId : undefined) ? 'catch-up' : 'online';
   }
 
   /**
@@ -146,6 +148,10 @@ export class Backlog {
   /** What was given out and not acknowledged is given out again. */
   rewind(): void {
     this.#rewinds++;
+    this.#readAnew();
+  }
+
+  #readAnew(): void {
     this.#isAheadOfRing = false;
     this.#ringCursor = null;
     this.#sentThrough = this.#ackedThrough;
@@ -162,8 +168,10 @@ export class Backlog {
    * what is in memory goes ahead of what it holds, and once more behind it.
    */
   async next(limitBytes: number): Promise<Block[]> {
+    const rewinds = this.#rewinds;
     const recorded = await this.#nextOfRing(limitBytes);
-    if (recorded.length > 0) return recorded;
+    // Reading began anew, maybe for another session: what is next is for that one.
+    if (recorded.length > 0 || rewinds !== this.#rewinds) return recorded;
     const { policy, ring } = this.#options;
     const mustBeDurable = policy === 'always' && ring.isHealthy;
     const blocks: Block[] = [];
@@ -181,22 +189,27 @@ export class Backlog {
       return blocks;
     }
     const asked = (await this.#readPause.read(() => this.#replays.next(limitBytes))) ?? [];
-    return asked.length > 0 ? asked : this.offers.next();
+    if (rewinds === this.#rewinds) return asked.length > 0 ? asked : this.offers.next();
+    this.#replays.rewind();
+    return [];
   }
 
   async #nextOfRing(limitBytes: number): Promise<Block[]> {
     const { ring } = this.#options;
     while (this.#ringHasUnsent && !this.gate.isShut) {
-      const rewinds = this.#rewinds;
+      const [rewinds, stores] = [this.#rewinds, this.#stores];
       const read = await this.#readPause.read(() => ring.readUnacknowledged(this.#ringCursor, limitBytes));
       if (read === undefined) return [];
-      if (this.#isAheadOfRing) this.rewind();
-      if (rewinds !== this.#rewinds) continue;
+      if (rewinds !== this.#rewinds) return [];
+      if (this.#isAheadOfRing) {
+        this.#readAnew();
+        continue;
+      }
       const closedAt = read.blocks.findIndex(({ block }) => !this.gate.allows(block.header));
       const open = closedAt < 0 ? read.blocks : read.blocks.slice(0, closedAt);
       this.#ringCursor = closedAt < 0 ? read.after : (open.at(-1)?.position ?? this.#ringCursor);
       if (closedAt >= 0) this.gate.drained();
-      else if (!read.more) this.#ringHasUnsent = false;
+      else if (!read.more && stores === this.#stores) this.#ringHasUnsent = false;
       const blocks = open.map(({ block }) => block).filter((block) => this.#isUnsent(block));
       this.#raiseSent(blocks);
       if (blocks.length > 0) return blocks;
@@ -288,11 +301,11 @@ export class Backlog {
 
   /** The Kernel will never take a block: its numbers become a gap. */
   async reject(block: NumberedSpan, reason: 'rejected' | 'corrupt' | 'dropped'): Promise<void> {
-    const { streamId, firstSequence, count, fromUs, toUs } = block;
-    const numbers = { firstSequence, lastSequence: firstSequence + count - 1, countAtMost: count };
     const { ring } = this.#options;
-    await ring.declareGap({ streamId, ...numbers, fromUs, toUs, reason });
-    this.#givenUp.add({ streamId, first: firstSequence, last: numbers.lastSequence }, ring.streams());
+    const gap = gapOfSpan(block, reason);
+    const { streamId, firstSequence, lastSequence: last } = gap;
+    await ring.declareGap(gap);
+    this.#givenUp.add({ streamId, first: firstSequence, last }, ring.streams());
     this.#replays.refused(streamId, firstSequence);
     this.#signalMore();
   }
@@ -324,18 +337,8 @@ export class Backlog {
   }
 
   stat(): BacklogStat {
-    const ring = this.#options.ring.stat();
-    return {
-      state: this.state,
-      windowBytes: this.#window.bytes,
-      windowSamples: this.#window.samples,
-      samples: ring.unacknowledgedSamples + this.#window.undurableSamples,
-      counters: this.#counters.values,
-      slowestWriteMs: this.#spiller.slowestWriteMs,
-      slowestStallMs: this.#spiller.slowestStallMs,
-      replays: this.#replays.progress,
-      ring,
-    };
+    const told = { state: this.state, counters: this.#counters.values, replays: this.#replays.progress };
+    return { ...told, ...heldStat(this.#options.ring, this.#window, this.#spiller) };
   }
 
   /** See `Spiller.settle`. */
@@ -368,17 +371,17 @@ export class Backlog {
 
   #stored(blocks: readonly Block[]): void {
     const through = lastSequence((blocks.at(-1) as Block).header);
+    this.#stores++;
+    // Delivered by a mirror before it was durable here, where the ring knew nothing of it.
+    if ((blocks[0] as Block).header.firstSequence <= this.#ackedThrough)
+      this.acknowledge(this.#options.ring.stream.streamId, this.#ackedThrough);
     if (this.#options.policy === 'always') {
       this.#window.markDurableThrough(through);
       this.#window.trimDurable();
     } else this.#window.dropThrough(through);
-    const isInWindow = this.#window.blocks[0] !== undefined && this.#windowStart() <= this.#sentThrough + 1;
-    if (through > this.#sentThrough && !isInWindow) this.#ringHasUnsent = true;
+    if (through > this.#sentThrough && !this.#window.beginsBy(this.#sentThrough + 1))
+      this.#ringHasUnsent = true;
     this.#signalMore();
-  }
-
-  #windowStart(): number {
-    return this.#window.blocks[0]?.block.header.firstSequence ?? this.#lastAccepted + 1;
   }
 
   /** Nothing in memory waits for its age. */

@@ -1,5 +1,6 @@
 import { describeError, invariant, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
+import { RecurringFailure } from '../world/recurring-log.ts';
 import type { Disk, Store } from '../world/store.ts';
 import { assertWatermarks, type StreamRecord, withoutForgotten, withStored } from './chain.ts';
 import { addGap, countLost, undeclared, withoutSettled } from './gap-ledger.ts';
@@ -11,6 +12,7 @@ import { scanSegment } from './scan.ts';
 import { gapsOfSegment, isAcknowledged, type SegmentFacts, segmentName } from './segment.ts';
 import type { SegmentStores } from './segment-stores.ts';
 import type { SyncTimes } from './sync-times.ts';
+import { TimeMarks } from './time-marks.ts';
 import { withTold } from './told-gaps.ts';
 
 /** A disk that failed is tried again at most this often. */
@@ -47,11 +49,15 @@ export class RingCore {
   #removed = new Set<number>();
   #failure: { readonly error: string; readonly retryAtMs: number } | null = null;
   #lastError: string | null = null;
+  readonly #disk: RecurringFailure;
+  /** Of what was appended in this run. */
+  readonly times = new TimeMarks();
   /** An append failed in this run, so samples may have been sent that were never durable. */
   #hasLapsed = false;
 
   constructor(setup: CoreSetup, current: StreamRecord) {
     this.setup = setup;
+    this.#disk = new RecurringFailure(setup.options);
     this.current = current;
     this.open = openOf(setup.meta.state);
     for (const { info, ackedThrough } of this.streams) this.#acked.set(info.streamId, ackedThrough);
@@ -106,6 +112,7 @@ export class RingCore {
       this.current = { ...this.current, nextSequence: Math.max(this.current.nextSequence, through + 1) };
     }
     this.#acked.set(streamId, through);
+    if (record.ordinal === this.current.ordinal) this.times.dropThrough(through);
     this.#known.add(record.ordinal);
     assertWatermarks(this.#newest(record), this.#isDurableBeforeSent());
   }
@@ -253,7 +260,7 @@ export class RingCore {
   }
 
   async #heal(): Promise<void> {
-    const { clock, log } = this.setup.options;
+    const { clock } = this.setup.options;
     if (this.#failure === null) return;
     if (clock.monotonicMs() < this.#failure.retryAtMs) {
       throw new KomError('KOM_STORE_WRITE', 'the ring is degraded', { got: this.#failure.error });
@@ -267,7 +274,8 @@ export class RingCore {
       throw await this.#degraded(error);
     }
     this.#failure = null;
-    log.info({}, 'the disk takes writes again');
+    // A disk at its brim takes some writes and not others, many times a minute.
+    this.#disk.well('the disk takes writes again');
   }
 
   /** Segments that somebody deleted: their loss becomes durable. */
@@ -296,7 +304,7 @@ export class RingCore {
   async #degraded(error: unknown): Promise<unknown> {
     if (!isKomError(error)) return error;
     const { clock, log } = this.setup.options;
-    if (this.#failure === null) log.error({ error: error.message }, 'the ring does not take writes');
+    this.#disk.failed(error.code, { error: error.message }, 'the ring does not take writes');
     this.#lastError = error.message;
     this.#failure = { error: error.message, retryAtMs: clock.monotonicMs() + RETRY_MS };
     this.reblocking = null;

@@ -155,8 +155,8 @@ export class DurableRing implements Ring {
     return !this.#core.isDegraded;
   }
 
-  get hasUnacknowledged(): boolean {
-    return hasUnacknowledged(this.#core);
+  hasUnacknowledged(except?: string): boolean {
+    return hasUnacknowledged(this.#core, except);
   }
 
   facts(): RingFacts {

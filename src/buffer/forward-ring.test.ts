@@ -52,6 +52,23 @@ describe('the forwarding ring', () => {
     expect(block?.bytes).toEqual(blocks(26, 26)[0]?.bytes);
   });
 
+  it('knows how each came, where that was said, after a restart too', async () => {
+    const place = new Place();
+    const ring = await place.open();
+    const marked = [true, false, undefined].flatMap((isReplayed, at) =>
+      blocks(at + 1, at + 1).map((block) => ({
+        ...block,
+        ...(isReplayed === undefined ? {} : { isReplayed }),
+      })),
+    );
+    await ring.append(marked);
+    await ring.close();
+    const again = await place.open();
+    const read = await again.read(STREAM, ALL, 1_000_000);
+    expect(read.map(({ isReplayed }) => isReplayed)).toEqual([true, false, undefined]);
+    expect(again.held(STREAM)).toEqual([{ first: 1, last: 30 }]);
+  });
+
   it('pushes out the oldest when it is full, and says what it still has', async () => {
     const place = new Place();
     const ring = await place.open(50_000);
@@ -101,5 +118,82 @@ describe('the forwarding ring', () => {
     expect(await given(ring)).toEqual(firstsOf(1, 6));
     expect(ring.lastError).toBeNull();
     expect(await ring.read(OTHER, ALL, 1)).toEqual([]);
+  });
+
+  it('loses nothing to a full disk, however often it is tried there, and says so', async () => {
+    const place = new Place();
+    const ring = await place.open();
+    await ring.append(blocks(1, 40));
+    place.disk.failing = 'growth';
+    for (let tries = 0; tries < 4; tries++) {
+      await place.clock.advance(1500);
+      await expect(ring.append(blocks(41, 42))).rejects.toMatchObject({ code: 'KOM_STORE_WRITE' });
+      await ring.read(STREAM, ALL, 1);
+      expect(ring.held(STREAM)).toEqual([{ first: 1, last: 400 }]);
+      expect(ring.lastError).not.toBeNull();
+    }
+    expect((await place.open()).held(STREAM)).toEqual([]);
+    place.disk.failing = 'nothing';
+    await place.clock.advance(1500);
+    await ring.append(blocks(41, 42));
+    expect(await given(ring)).toEqual(firstsOf(1, 42));
+    expect(ring.lastError).toBeNull();
+  });
+
+  it('gives what a full disk held back when nothing is written afterwards', async () => {
+    const place = new Place();
+    const ring = await place.open();
+    await ring.append(blocks(1, 40));
+    await ring.close();
+    const again = await place.open();
+    place.disk.failing = 'growth';
+    for (let tries = 0; tries < 4; tries++) {
+      expect(await again.read(STREAM, ALL, 1)).toEqual([]);
+      await place.clock.advance(1500);
+    }
+    place.disk.failing = 'nothing';
+    expect(await given(again)).toEqual(firstsOf(1, 40));
+  });
+
+  it.each(['repairable', 'beyond-repair'] as const)('starts where its list is %s, with all', async (how) => {
+    const place = new Place();
+    const ring = await place.open();
+    await ring.append(blocks(1, 40));
+    await ring.close();
+    place.disk.damage('meta', how);
+    expect(await given(await place.open())).toEqual(firstsOf(1, 40));
+  });
+
+  it.each(['when it opens', 'when it is read'])('gives up a segment beyond repair %s', async (when) => {
+    const place = new Place();
+    const ring = await place.open();
+    await ring.append(blocks(1, 40));
+    await ring.close();
+    place.disk.damage('segment-0000000001', 'beyond-repair');
+    if (when === 'when it opens') place.disk.forget('meta', Buffer.from('segment-0000000001'));
+    const again = await place.open();
+    if (when === 'when it is read') expect(await again.read(STREAM, ALL, 1)).toEqual([]);
+    const [held] = again.held(STREAM);
+    expect(held?.first).toBeGreaterThan(1);
+    expect(held?.last).toBe(400);
+    expect(await given(again)).toEqual(firstsOf(((held?.first ?? 0) + 9) / 10, 40));
+    expect(place.disk.names).not.toContain('segment-0000000001');
+  });
+
+  it.each(['meta', 'segment-0000000001'])('waits for a %s that belongs to another user', async (name) => {
+    const place = new Place();
+    const ring = await place.open();
+    await ring.append(blocks(1, 40));
+    place.disk.killProcess();
+    place.disk.forget('meta', Buffer.from('segment-0000000001'));
+    place.disk.denied.add(name);
+    const again = await place.open();
+    expect(again.lastError).toContain('may not use');
+    await place.clock.advance(1500);
+    await expect(again.append(blocks(41, 41))).rejects.toMatchObject({ code: 'KOM_STORE_WRITE' });
+    place.disk.denied.clear();
+    await place.clock.advance(1500);
+    await again.append(blocks(41, 41));
+    expect(await given(again)).toEqual(firstsOf(1, 41));
   });
 });

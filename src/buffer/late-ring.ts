@@ -161,8 +161,8 @@ export class LateRing implements Ring {
     return this.#ring?.isHealthy ?? false;
   }
 
-  get hasUnacknowledged(): boolean {
-    return this.#ring?.hasUnacknowledged ?? false;
+  hasUnacknowledged(except?: string): boolean {
+    return this.#ring?.hasUnacknowledged(except) ?? false;
   }
 
   facts(): RingFacts {

@@ -1,9 +1,9 @@
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { LostByReason, SequenceGap } from '../domain/gap.ts';
 import type { Log } from '../world/log.ts';
+import { mayBeDamaged } from '../world/probe.ts';
 import type { Disk, Store, StoreWrite } from '../world/store.ts';
 import type { StreamRecord } from './chain.ts';
-import { takesWrites } from './probe.ts';
 import { decodeMetaValue, encodeMetaValue } from './record.ts';
 import type { SegmentFacts } from './segment.ts';
 import type { SyncTimes } from './sync-times.ts';
@@ -130,9 +130,9 @@ export async function openMeta(
         throw error;
       }
     } catch (error) {
-      if (isKomError(error, 'KOM_STORE_LOCKED') || attempt === 'set aside') throw error;
+      if (!isKomError(error) || error.code === 'KOM_STORE_LOCKED' || attempt === 'set aside') throw error;
       log.warn({ attempt, error: describeError(error) }, 'the meta database does not open');
-      if (!(await takesWrites(disk, await disk.usedBytes(META_NAME)))) throw error;
+      if (!(await mayBeDamaged(error, disk, await disk.usedBytes(META_NAME)))) throw error;
     }
   }
   throw new Error('not reached: the last attempt returns or throws');

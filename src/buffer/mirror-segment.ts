@@ -2,7 +2,7 @@
 import type { Block } from '../domain/block/block.ts';
 import type { EncodedDictionary } from '../domain/dictionary.ts';
 import type { Store, StoreWrite } from '../world/store.ts';
-import type { MirroredStream } from './mirrored-stream.ts';
+import { forgottenStream, type MirroredStream } from './mirrored-stream.ts';
 import {
   decodeBlockRecord,
   decodeMetaValue,
@@ -14,10 +14,18 @@ import {
   positionKey,
   positionOf,
 } from './record.ts';
-import { type SegmentFacts, withDictionary, withForeignBlock, withUnreadable } from './segment.ts';
+import {
+  emptySegment,
+  type SegmentFacts,
+  withDictionary,
+  withForeignBlock,
+  withUnreadable,
+} from './segment.ts';
 
 const READ_BYTES = 1024 * 1024;
 const STREAM_KEY_PREFIX = 0xfe;
+/** Positions begin anew in each segment of a mirror: nothing compares them. */
+const FIRST_POSITION = 1;
 
 /** A block of the other instance with all that is needed to give it to a Kernel. */
 export interface ForeignBlock {
@@ -32,6 +40,15 @@ export interface MirrorSegment {
   readonly facts: SegmentFacts;
   /** Each stream that it has blocks of. */
   readonly streams: readonly MirroredStream[];
+}
+
+export function emptyMirrorSegment(number: number): MirrorSegment {
+  return { facts: emptySegment(number, FIRST_POSITION), streams: [] };
+}
+
+/** Nothing is written to it any more; `usedBytes` on the disk, where that is more than was counted. */
+export function sealedMirrorSegment({ facts, streams }: MirrorSegment, usedBytes: number): MirrorSegment {
+  return { facts: { ...facts, state: 'sealed', bytes: Math.max(facts.bytes, usedBytes) }, streams };
 }
 
 /** The writes that put a block into a segment, and the segment with it. */
@@ -57,9 +74,15 @@ export function withForeign(
   return { segment: { facts, streams }, writes };
 }
 
-/** What a segment holds of which nothing is known, or more than is. @throws KomError KOM_STORE_READ */
-export async function scanMirrorSegment(store: Store, empty: SegmentFacts): Promise<MirrorSegment> {
-  let facts = empty;
+/**
+ * What a segment holds of which nothing is known, or more than is. `ownerInstance`: of streams whose
+ * description is lost. @throws KomError KOM_STORE_READ
+ */
+export async function scanMirrorSegment(
+  store: Store,
+  { number, ownerInstance }: { readonly number: number; readonly ownerInstance: number },
+): Promise<MirrorSegment> {
+  let { facts } = emptyMirrorSegment(number);
   let streams: MirroredStream[] = [];
   let after: Uint8Array | undefined;
   for (;;) {
@@ -77,8 +100,21 @@ export async function scanMirrorSegment(store: Store, empty: SegmentFacts): Prom
         facts = block === undefined ? withUnreadable(facts) : withForeignBlock(facts, block);
       }
     }
-    if (records.length === 0) return { facts, streams };
+    if (records.length === 0)
+      return { facts, streams: [...streams, ...forgotten(facts, streams, ownerInstance)] };
   }
+}
+
+/** Streams of which nothing but blocks is left. */
+function forgotten(
+  facts: SegmentFacts,
+  streams: readonly MirroredStream[],
+  ownerInstance: number,
+): MirroredStream[] {
+  const told = new Set(streams.map(({ info }) => info.streamId));
+  return facts.runs
+    .filter(({ streamId }) => !told.has(streamId))
+    .map((run) => forgottenStream(run.streamId, run.fromUs, ownerInstance));
 }
 
 function streamOf(value: Uint8Array): MirroredStream[] {

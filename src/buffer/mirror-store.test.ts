@@ -247,4 +247,25 @@ describe('a mirror store', () => {
     await store.append(foreigns(1, 2));
     await expectGiven(store, 1, 2);
   });
+
+  it('loses nothing to a full disk, however often it is tried there', async () => {
+    const place = new Place();
+    const store = await place.open();
+    await store.append(foreigns(1, 40));
+    place.disk.failing = 'growth';
+    for (let tries = 0; tries < 4; tries++) {
+      await place.clock.advance(1500);
+      await expect(store.append(foreigns(41, 42))).rejects.toMatchObject({ code: 'KOM_STORE_WRITE' });
+      await store.read(STREAM, { first: 1, last: 400 }, 1);
+      await store.dictionary(dictionary.hash);
+      expect(store.lastError).not.toBeNull();
+    }
+    await place.open();
+    place.disk.failing = 'nothing';
+    await place.clock.advance(1500);
+    await store.append(foreigns(41, 42));
+    await expectGiven(store, 1, 42);
+    await store.close();
+    await expectGiven(await place.open(), 1, 42);
+  });
 });

@@ -5,10 +5,15 @@ import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Disk, Store } from '../world/store.ts';
-import { adoptSegment, FIRST_POSITION } from './mirror-adopt.ts';
 import { MirrorIndex, type PlacedRun } from './mirror-index.ts';
-import { MirrorMeta } from './mirror-meta.ts';
-import { type ForeignBlock, type MirrorSegment, withForeign } from './mirror-segment.ts';
+import {
+  emptyMirrorSegment,
+  type ForeignBlock,
+  type MirrorSegment,
+  scanMirrorSegment,
+  sealedMirrorSegment,
+  withForeign,
+} from './mirror-segment.ts';
 import type { MirroredStream } from './mirrored-stream.ts';
 import {
   decodeBlockRecord,
@@ -18,12 +23,10 @@ import {
   positionOf,
   RECORD_OVERHEAD_BYTES,
 } from './record.ts';
-import { emptySegment, FOREIGN_RUNS_MAX, type Run, segmentName, segmentNumber } from './segment.ts';
-import { SegmentStores } from './segment-stores.ts';
+import { FOREIGN_RUNS_MAX, type Run } from './segment.ts';
+import { SegmentShelf } from './segment-shelf.ts';
 import { SerialQueue } from './serial-queue.ts';
 
-/** A disk that failed is tried again at most so often. */
-const RETRY_MS = 1000;
 /** Each restart begins a new segment; with more than this the oldest goes, however small. */
 const SEGMENTS_MAX = 256;
 /** Records looked at in one step while the place of a number is sought. */
@@ -47,22 +50,24 @@ export interface MirrorStoreOptions {
  */
 export class MirrorStore {
   readonly #options: MirrorStoreOptions;
-  readonly #stores: SegmentStores;
+  readonly #shelf: SegmentShelf<MirrorSegment>;
   readonly #queue = new SerialQueue();
   readonly #index = new MirrorIndex();
   /** By stream, the highest number that had to go since there was last room for everything. */
   readonly #gaveUp = new Map<string, number>();
-  #meta: MirrorMeta | null = null;
   #open: MirrorSegment | null = null;
-  #nextNumber = 1;
-  #failedMs = Number.NEGATIVE_INFINITY;
-  #lastError: string | null = null;
   /** Where reading of a run went on to. */
   #hint: { readonly place: PlacedRun; readonly position: number; readonly sequence: number } | null = null;
 
   private constructor(options: MirrorStoreOptions) {
     this.#options = options;
-    this.#stores = new SegmentStores(options.disk, options.segmentBytes);
+    const { ownerInstance } = options;
+    this.#shelf = new SegmentShelf({
+      ...options,
+      name: 'the mirror',
+      scan: (store, number) => scanMirrorSegment(store, { number, ownerInstance }),
+      sealed: sealedMirrorSegment,
+    });
   }
 
   /** Always succeeds: a disk that gives nothing is tried again when there is something to write. */
@@ -85,7 +90,7 @@ export class MirrorStore {
   }
 
   get lastError(): string | null {
-    return this.#lastError;
+    return this.#shelf.lastError;
   }
 
   /** What `read` gives, but for what turns out to be damaged. */
@@ -124,7 +129,7 @@ export class MirrorStore {
         const place = this.#index.find(streamId, range);
         if (place === undefined) break;
         try {
-          const store = await this.#stores.reader(place.number);
+          const store = await this.#shelf.stores.reader(place.number);
           return await this.#blocksOf(store, place, { range, limitBytes });
         } catch (error) {
           await this.#doesNotRead(place.number, error);
@@ -142,7 +147,7 @@ export class MirrorStore {
         .map(({ facts }) => facts.number);
       for (const number of numbers) {
         try {
-          const value = await (await this.#stores.reader(number)).get(dictionaryKey(hash));
+          const value = await (await this.#shelf.stores.reader(number)).get(dictionaryKey(hash));
           const content = value === undefined ? undefined : decodeDictionaryRecord(value);
           if (content !== undefined && isContentOf(hash, content)) return content;
         } catch (error) {
@@ -173,16 +178,7 @@ export class MirrorStore {
   }
 
   async close(): Promise<void> {
-    await this.#queue.run(async () => {
-      try {
-        await this.#seal();
-        await this.#stores.close();
-        await this.#meta?.close();
-      } catch (error) {
-        this.#options.log.warn({ error: describeError(error) }, 'the mirror did not close; it is read anew');
-      }
-      this.#meta = null;
-    });
+    await this.#queue.run(() => this.#shelf.close(() => this.#seal()));
   }
 
   #has({ header }: Block): boolean {
@@ -206,7 +202,7 @@ export class MirrorStore {
       segment = next.segment;
       count += 1;
     }
-    await (await this.#stores.writer(segment.facts.number)).batch(batch, { sync: true });
+    await (await this.#shelf.stores.writer(segment.facts.number)).batch(batch, { sync: true });
     this.#open = segment;
     for (const { block } of blocks.slice(0, count)) {
       const { header } = block;
@@ -223,17 +219,13 @@ export class MirrorStore {
     await this.#evictTo(Math.max(0, leftBytes));
     if (leftBytes < 0)
       throw new KomError('KOM_STORE_WRITE', 'the mirror', { got: 'own data needs the room' });
-    return { facts: emptySegment(this.#nextNumber++, FIRST_POSITION), streams: [] };
+    return emptyMirrorSegment(this.#shelf.takeNumber());
   }
 
   async #seal(): Promise<void> {
     const open = this.#open;
     if (open === null) return;
-    await this.#stores.closeUsed();
-    const usedBytes = await this.#options.disk.usedBytes(segmentName(open.facts.number));
-    const bytes = Math.max(open.facts.bytes, usedBytes);
-    const sealed: MirrorSegment = { ...open, facts: { ...open.facts, state: 'sealed', bytes } };
-    await this.#meta?.put(sealed);
+    const sealed = await this.#shelf.seal(open.facts.number, open);
     this.#index.replaced(sealed);
     this.#open = null;
   }
@@ -247,16 +239,14 @@ export class MirrorStore {
 
   /** Silently: a mirror that holds less is less of a help, and no loss. */
   async #drop(numbers: readonly number[]): Promise<void> {
-    const { disk, log } = this.#options;
+    const { log } = this.#options;
     for (const number of numbers) {
       if (this.#open?.facts.number === number) this.#open = null;
       for (const [streamId, last] of this.#index.dropped(number)) {
         this.#gaveUp.set(streamId, Math.max(last, this.gaveUpThrough(streamId)));
       }
       try {
-        await this.#stores.release(number);
-        await disk.remove(segmentName(number));
-        await this.#meta?.drop(number);
+        await this.#shelf.drop(number);
       } catch (error) {
         log.warn({ number, error: describeError(error) }, 'a mirrored segment could not be deleted');
       }
@@ -318,80 +308,27 @@ export class MirrorStore {
     return low;
   }
 
-  /** A segment that fails at a second look, after a repair, is given up. */
   async #doesNotRead(number: number, error: unknown): Promise<void> {
-    const { disk, log, clock } = this.#options;
-    if (!isKomError(error)) throw error;
-    log.warn({ number, error: error.message }, 'a mirrored segment does not read');
-    if (clock.monotonicMs() - this.#failedMs < RETRY_MS) return;
-    this.#failedMs = clock.monotonicMs();
-    try {
-      await this.#stores.release(number);
-      await disk.repair(segmentName(number));
-      await (await this.#stores.reader(number)).read({ limit: 1 });
-    } catch (again) {
-      if (!isKomError(again)) throw again;
-      // On a disk that is away nothing can be deleted either, and all is there when it comes back.
-      if ((await disk.list().catch(() => null)) !== null) await this.#drop([number]);
-    }
+    if (await this.#shelf.isBeyondRepair(number, error)) await this.#drop([number]);
   }
 
   /** Open, now if need be. @throws KomError KOM_STORE_WRITE */
   async #recovered(): Promise<void> {
-    const { clock, disk, log } = this.#options;
-    if (this.#meta !== null) return;
-    if (clock.monotonicMs() - this.#failedMs < RETRY_MS) {
-      throw new KomError('KOM_STORE_WRITE', 'the mirror', { got: this.#lastError ?? 'it is not open' });
-    }
-    try {
-      const meta = await MirrorMeta.open(disk, log);
-      this.#meta = meta;
-      const known = await meta.segments();
-      for (const name of await disk.list()) {
-        const number = segmentNumber(name);
-        if (number === undefined) continue;
-        this.#nextNumber = Math.max(this.#nextNumber, number + 1);
-        if (this.#index.segments.some(({ facts }) => facts.number === number)) continue;
-        const segment = known.get(name);
-        if (segment !== undefined) this.#index.load(segment);
-        else await this.#adopt(number, meta);
-      }
-      // Nearly full: what is older had to go before, and would push out what is newer.
-      const older = this.diskBytes < this.#options.boundBytes() / 2 ? [] : this.#index.beforeHeld;
-      for (const [streamId, last] of older) this.#gaveUp.set(streamId, last);
-      this.#lastError = null;
-    } catch (error) {
-      throw await this.#failed(error);
-    }
+    const loaded = new Set(this.#index.segments.map(({ facts }) => facts.number));
+    const found = await this.#shelf.recovered((number) => loaded.has(number));
+    if (found === null) return;
+    for (const segment of found.values()) this.#index.load(segment);
+    // Nearly full: what is older had to go before, and would push out what is newer.
+    const older = this.diskBytes < this.#options.boundBytes() / 2 ? [] : this.#index.beforeHeld;
+    for (const [streamId, last] of older) this.#gaveUp.set(streamId, last);
   }
 
-  async #adopt(number: number, meta: MirrorMeta): Promise<void> {
-    const segment = await adoptSegment(number, { ...this.#options, stores: this.#stores });
-    if (segment === null) return;
-    await meta.put(segment);
-    this.#index.load(segment);
-  }
-
-  /** Closed until the disk is tried again; what is durable stays so. */
   async #failed(error: unknown): Promise<unknown> {
-    const { clock, log } = this.#options;
-    if (!isKomError(error)) return error;
-    if (this.#lastError !== error.message) log.error({ error: error.message }, 'the mirror takes nothing');
-    this.#lastError = error.message;
-    this.#failedMs = clock.monotonicMs();
-    const [meta, open] = [this.#meta, this.#open];
-    this.#meta = null;
+    const open = this.#open;
     this.#open = null;
     // What is in the open one is read anew: a batch that failed may be there all the same.
-    if (open !== null) this.#index.dropped(open.facts.number);
-    for (const database of [this.#stores, meta]) {
-      await database?.close().catch((closing: unknown) => {
-        log.debug({ error: describeError(closing) }, 'a database of the mirror did not close');
-      });
-    }
-    return error.code === 'KOM_STORE_WRITE'
-      ? error
-      : new KomError('KOM_STORE_WRITE', 'the mirror', { got: error.message, cause: error });
+    if (open !== null && isKomError(error)) this.#index.dropped(open.facts.number);
+    return await this.#shelf.failed(error);
   }
 }
 

@@ -2,9 +2,10 @@ import { type BlockHeader, lastSequence } from '../domain/block/block.ts';
 import { type SequenceRange, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError, KomError } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
+import { mayBeDamaged } from '../world/probe.ts';
+import { RecurringLog } from '../world/recurring-log.ts';
 import type { Store } from '../world/store.ts';
 import { nextPlace, type RingCore, withGaps } from './core.ts';
-import { takesWrites } from './probe.ts';
 import {
   decodeBlockRecord,
   decodeDictionaryRecord,
@@ -46,10 +47,12 @@ interface Found {
 /** Reads blocks in ring order, seeking; what cannot be read becomes a gap. */
 export class Reader {
   readonly #core: RingCore;
+  readonly #recurring: RecurringLog;
   readonly #failures = new Map<number, { count: number; atMs: number }>();
 
   constructor(core: RingCore) {
     this.#core = core;
+    this.#recurring = new RecurringLog(core.setup.options);
   }
 
   /** See `Ring.readUnacknowledged`. */
@@ -128,9 +131,11 @@ export class Reader {
     } catch (error) {
       if (!isKomError(error)) throw error;
       await this.#release(segment.number);
-      const mayBeDamaged = await takesWrites(disk, this.#core.setup.segmentBytes);
-      const count = mayBeDamaged ? this.#countFailure(segment.number) : 0;
-      options.log.warn({ segment: segment.number, count, error: error.message }, 'a segment does not read');
+      const isDamage = await mayBeDamaged(error, disk, this.#core.setup.segmentBytes);
+      const count = isDamage ? this.#countFailure(segment.number) : 0;
+      const fields = { segment: segment.number, count, error: error.message };
+      // Each step towards giving it up is said; reading it again is not.
+      this.#recurring.say('warn', `${segment.number} ${count}`, fields, 'a segment does not read');
       if (count > FAILURES_BEFORE_GIVING_UP) {
         await this.#core.writing(() => giveUp(this.#core, segment));
         return undefined;

@@ -2,12 +2,12 @@ import { countOf, joinTouching, subtract } from '../domain/coverage.ts';
 import { describeError, isKomError } from '../domain/errors.ts';
 import { OPEN_END, type SequenceGap } from '../domain/gap.ts';
 import { FIRST_SEQUENCE } from '../domain/stream.ts';
+import { mayBeDamaged, PROBE_NAME } from '../world/probe.ts';
 import { SIDE_STORES } from '../world/side-store.ts';
 import type { Store } from '../world/store.ts';
 import { cutOff, type StreamRecord, withStored } from './chain.ts';
 import { type CoreSetup, nextPlace, withGaps } from './core.ts';
 import { META_NAME, type MetaState } from './meta.ts';
-import { PROBE_NAME, takesWrites } from './probe.ts';
 import { positionOf } from './record.ts';
 import { type Scan, scanSegment } from './scan.ts';
 import {
@@ -115,7 +115,7 @@ async function readable<T>(
       if (!isKomError(error) || error.code === 'KOM_STORE_LOCKED') throw error;
       setup.options.log.warn({ segment: number, attempt, error: error.message }, 'a segment does not open');
       await setup.stores.release(number).catch(() => undefined);
-      if (!(await takesWrites(setup.disk, setup.segmentBytes))) throw error;
+      if (!(await mayBeDamaged(error, setup.disk, setup.segmentBytes))) throw error;
     }
   }
   return undefined;

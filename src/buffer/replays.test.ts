@@ -42,7 +42,7 @@ it('a range is given out again, behind all that is due, once, as the blocks it t
   await ring.markAlive(0, 111);
   expect(await drain(backlog, 1000)).toBe('101-110 11-20 21-30 31-40 41-50');
   expect(await drain(backlog)).toBe('');
-  expect(backlog.stat()).toMatchObject({ replays: [{ first: 15, archivedBefore: 15 }], state: 'catch-up' });
+  expect(backlog.stat()).toMatchObject({ replays: [{ first: 15, archivedBefore: 15 }], state: 'online' });
   for (const first of [21, 41]) backlog.archived(streamId, first);
   expect(backlog.stat().replays).toEqual([]);
 });

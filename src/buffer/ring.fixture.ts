@@ -1,6 +1,12 @@
 import type { Block } from '../domain/block/block.ts';
 import { encodeBlock } from '../domain/block/codec.ts';
-import { joinTouching, type SequenceRange } from '../domain/coverage.ts';
+import {
+  type Coverage,
+  coverWithData,
+  coverWithGap,
+  joinTouching,
+  type SequenceRange,
+} from '../domain/coverage.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import type { Sample } from '../domain/sample.ts';
 import type { Clock } from '../world/clock.ts';
@@ -144,4 +150,17 @@ function noise(seed: string, length: number): string {
     text += String.fromCharCode(33 + ((state >>> 16) % 90));
   }
   return text;
+}
+
+/** What a Kernel would cover of a stream if it got everything that the ring has, blocks and gaps. */
+export async function coverageOf(ring: Ring, streamId: string): Promise<Coverage> {
+  let coverage: Coverage = [];
+  for (const range of sequencesOf(await drained(ring)).get(streamId) ?? []) {
+    coverage = coverWithData(coverage, range).coverage;
+  }
+  for (const gap of ring.gaps().filter((each) => each.streamId === streamId)) {
+    const range = { first: gap.firstSequence, last: gap.lastSequence };
+    coverage = coverWithGap(coverage, range, gap.reason).coverage;
+  }
+  return coverage;
 }

@@ -134,7 +134,9 @@ export interface RingStat {
   /** Source times of what is held, integer µs; `null` when the ring is empty. */
   readonly oldestUs: number | null;
   readonly newestUs: number | null;
-  /** Oldest source time of segments that are not wholly acknowledged. */
+  /**
+   * Oldest source time of what is not acknowledged; of a former stream that of all that a segment has of it.
+   */
   readonly oldestUnacknowledgedUs: number | null;
   /** Samples declared lost, by reason, since the ring was made (an open end counts "at most"). */
   readonly lostByReason: KnownLosses;
@@ -219,7 +221,8 @@ export interface Ring {
   stat(): RingStat;
   /** What `stat` says of these two, without the work for the rest. */
   readonly isHealthy: boolean;
-  readonly hasUnacknowledged: boolean;
+  /** `except`: a stream that does not count. */
+  hasUnacknowledged(except?: string): boolean;
   /** What the ring knows of its streams, segments and losses, acknowledged ones included. */
   facts(): RingFacts;
   /**

@@ -2,6 +2,7 @@ import type { Block } from '../domain/block/block.ts';
 import { isKomError } from '../domain/errors.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { RecurringFailure } from '../world/recurring-log.ts';
 import type { Ring } from './ring.ts';
 import { SlowestOfHour } from './slowest.ts';
 import type { Window } from './window.ts';
@@ -39,11 +40,11 @@ export class Spiller {
   #spilling: Promise<void> | null = null;
   #closing = false;
   #isSettling = false;
-  /** The disk refused the last append; told once until it takes one. */
-  #isRefused = false;
+  readonly #refusals: RecurringFailure;
 
   constructor(options: SpillerOptions) {
     this.#options = options;
+    this.#refusals = new RecurringFailure(options);
     this.#writeTimes = new SlowestOfHour(options.clock);
     this.#stalls = new SlowestOfHour(options.clock);
   }
@@ -106,22 +107,20 @@ export class Spiller {
 
   /** Appends everything that is due, oldest first, until nothing is or the disk refuses. */
   async #spill(): Promise<void> {
-    const { ring, clock, log, stored } = this.#options;
+    const { ring, clock, stored } = this.#options;
     for (let due = this.#dueBlocks(); due.length > 0; due = this.#dueBlocks()) {
       try {
         await this.#writeTimes.measure(() => ring.append(due));
       } catch (error) {
         if (!isKomError(error)) throw error;
         const { code, message } = error;
-        if (!this.#isRefused)
-          log.error({ code, error: message }, 'the ring takes nothing; blocks stay in memory');
-        this.#isRefused = true;
+        const what = 'the ring takes nothing; blocks stay in memory';
+        this.#refusals.failed(code, { code, error: message }, what);
         if (this.#closing) return;
         await clock.sleep(APPEND_RETRY_MS);
         return;
       }
-      if (this.#isRefused) log.info({}, 'the ring takes blocks again');
-      this.#isRefused = false;
+      this.#refusals.well('the ring takes blocks again');
       stored(due);
     }
   }

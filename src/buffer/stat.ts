@@ -2,7 +2,7 @@ import { joinTouching } from '../domain/coverage.ts';
 import { knownCounts } from '../domain/gap.ts';
 import type { RingCore } from './core.ts';
 import type { RingStat, RingStream } from './ring.ts';
-import { isAcknowledged, type SegmentFacts, unacknowledgedSamples } from './segment.ts';
+import { isAcknowledged, rangesAbove, type SegmentFacts, unacknowledgedSamples } from './segment.ts';
 
 /** Streams of the ring with what is held of each. */
 export function ringStreams(core: RingCore): RingStream[] {
@@ -17,10 +17,14 @@ export function ringStreams(core: RingCore): RingStream[] {
   });
 }
 
-/** Whether something held is not acknowledged: asked with every heartbeat, so without a look at the whole. */
-export function hasUnacknowledged({ open, setup, ackedThrough }: RingCore): boolean {
-  const waits = (segment: SegmentFacts) =>
-    segment.state !== 'doomed' && !isAcknowledged(segment, ackedThrough);
+/**
+ * Whether something held is not acknowledged, of another stream than `except`: asked with every heartbeat, so
+ * without a look at the whole.
+ */
+export function hasUnacknowledged({ open, setup, ackedThrough }: RingCore, except?: string): boolean {
+  const through = (streamId: string) =>
+    streamId === except ? Number.POSITIVE_INFINITY : ackedThrough(streamId);
+  const waits = (segment: SegmentFacts) => segment.state !== 'doomed' && !isAcknowledged(segment, through);
   if (open !== null && waits(open)) return true;
   return setup.meta.state.segments.some((each) => each.number !== open?.number && waits(each));
 }
@@ -44,11 +48,24 @@ export function ringStat(core: RingCore): RingStat {
     unacknowledgedSamples: sum((segment) => unacknowledgedSamples(segment, ackedThrough)),
     oldestUs: least(runs),
     newestUs: runs.length === 0 ? null : Math.max(...runs.map((run) => run.toUs)),
-    oldestUnacknowledgedUs: least(waiting.flatMap((segment) => segment.runs)),
+    oldestUnacknowledgedUs: oldestWaiting(core, waiting),
     lostByReason: knownCounts(setup.meta.state.totals.lost),
     slowestSyncMs: setup.syncTimes.slowestMs(),
     writtenBytes: setup.syncTimes.writtenBytes,
     state: core.isDegraded ? 'degraded' : 'healthy',
     lastError: core.lastError,
   };
+}
+
+/** Of the running stream by its blocks, of former ones by what is left of them in a segment. */
+function oldestWaiting({ current, times, ackedThrough }: RingCore, waiting: readonly SegmentFacts[]) {
+  const left = waiting.flatMap(({ runs }) =>
+    runs.flatMap((run) => {
+      const [next] = rangesAbove(run, ackedThrough(run.streamId));
+      if (next === undefined) return [];
+      const isRunning = run.streamId === current.info.streamId;
+      return (isRunning ? times.oldestFrom(next.first) : null) ?? run.fromUs;
+    }),
+  );
+  return left.length === 0 ? null : Math.min(...left);
 }

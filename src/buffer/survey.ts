@@ -1,5 +1,5 @@
 import { isKomError, KomError } from '../domain/errors.ts';
-import type { Disk } from '../world/store.ts';
+import { type Disk, isWithheld } from '../world/store.ts';
 import type { RingDamage } from './facts.ts';
 import { META_NAME, type MetaState, readMeta } from './meta.ts';
 import { isEmpty, overlaps, scanWhole, withNamedStreams, withScanned } from './recover.ts';
@@ -18,7 +18,8 @@ export interface Survey {
 /**
  * Looks at a ring that no process uses: what meta tells, what the open segment got since, and segments that
  * meta does not know. Nothing is repaired, set aside or declared.
- * @throws KomError KOM_STORE_LOCKED; KOM_STORE_OPEN where no ring is, or nothing of it opens
+ * @throws KomError KOM_STORE_LOCKED, KOM_STORE_DENIED; KOM_STORE_OPEN where no ring is, or nothing of it
+ * opens
  */
 export async function surveyRing(disk: Disk, stores: SegmentStores): Promise<Survey> {
   const names = await disk.list();
@@ -51,7 +52,7 @@ export async function surveyRing(disk: Disk, stores: SegmentStores): Promise<Sur
       if (known === undefined) unlisted.push(place);
       state = withScanned(state, { facts: await asFound(disk, known, scan), lost: [] });
     } catch (error) {
-      if (!isKomError(error) || error.code === 'KOM_STORE_LOCKED') throw error;
+      if (!isKomError(error) || isWithheld(error)) throw error;
       const isListed = known !== undefined && known.blocks > 0;
       if (!isListed) damages.push({ place, what: `it does not read: ${error.message}` });
     }

@@ -60,6 +60,17 @@ export class Window {
     return this.#samples - this.#durable.samples;
   }
 
+  /** It has everything from this number on. */
+  beginsBy(sequence: number): boolean {
+    const [oldest] = this.#blocks;
+    return oldest !== undefined && oldest.block.header.firstSequence <= sequence;
+  }
+
+  /** Nothing in it came before this monotonic time, milliseconds. */
+  isSince(ms: number): boolean {
+    return (this.#blocks[0]?.sinceMs ?? ms) >= ms;
+  }
+
   push(block: Block, times: Pick<WindowBlock, 'sinceMs' | 'firstMs'>): void {
     const last = this.#blocks.at(-1)?.block.header;
     invariant(
