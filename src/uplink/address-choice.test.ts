@@ -5,7 +5,7 @@ function* doubling(): Generator<number, never> {
   for (let delayMs = 100; ; delayMs *= 2) yield delayMs;
 }
 const make = (count = 3): AddressChoice =>
-  new AddressChoice({ count, newDelaysMs: doubling, returnAfterMs: 30_000 });
+  new AddressChoice({ addresses: [...Array(count).keys()], newDelaysMs: doubling, returnAfterMs: 30_000 });
 
 it('tries all at first, the preferred one first', () => {
   expect(make().due(0)).toEqual([0, 1, 2]);

@@ -1,6 +1,6 @@
 export interface AddressChoiceOptions {
-  /** Number of addresses; the first is preferred to the second, and so on. */
-  readonly count: number;
+  /** Numbers of the addresses; the first is preferred to the second, and so on. */
+  readonly addresses: readonly number[];
   /** Delays between the tries of one address, endless; called again when it was stable. */
   readonly newDelaysMs: () => Iterator<number, never>;
   /** A preferred address must answer for so long before we go back to it. */
@@ -25,84 +25,108 @@ interface Entry {
 
 /**
  * Which of several addresses to use: the first one that works, and back to a better one when that has
- * answered for a time. Each address has its own delays, so one that is down costs the others nothing.
+ * answered for a time. Each address has its own delays, so one that is down costs the others nothing. What is
+ * said of an address that was left out meanwhile is passed over.
  */
 export class AddressChoice {
   readonly #options: AddressChoiceOptions;
-  readonly #entries: Entry[];
+  /** In the order of preference. */
+  #entries: ReadonlyMap<number, Entry> = new Map();
 
   constructor(options: AddressChoiceOptions) {
     this.#options = options;
-    this.#entries = Array.from({ length: options.count }, () => ({
-      delays: options.newDelaysMs(),
-      dueMs: Number.NEGATIVE_INFINITY,
-      lastError: null,
-      reachableSinceMs: null,
-    }));
+    this.change(options.addresses);
   }
 
+  /** Preferred first. */
+  get addresses(): readonly number[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** In the order of preference. */
   get states(): readonly AddressState[] {
-    return this.#entries;
+    return [...this.#entries.values()];
+  }
+
+  has(address: number): boolean {
+    return this.#entries.has(address);
+  }
+
+  /** These are the addresses from now on. What is known of one that stays is kept. */
+  change(addresses: readonly number[]): void {
+    const before = this.#entries;
+    this.#entries = new Map(addresses.map((address) => [address, before.get(address) ?? this.#newEntry()]));
   }
 
   /** Addresses that may be tried now, preferred first. */
   due(nowMs: number): number[] {
-    return this.#entries.flatMap(({ dueMs }, index) => (dueMs <= nowMs ? [index] : []));
+    return [...this.#entries].flatMap(([address, { dueMs }]) => (dueMs <= nowMs ? [address] : []));
   }
 
   /** How long until one may be tried, milliseconds; infinite if there is none at all. */
   dueInMs(nowMs: number): number {
-    const dueMs = Math.min(Number.POSITIVE_INFINITY, ...this.#entries.map((entry) => entry.dueMs));
+    const dueMs = Math.min(Number.POSITIVE_INFINITY, ...this.states.map((entry) => entry.dueMs));
     return Math.max(0, dueMs - nowMs);
   }
 
   /** It did not work, or stopped working. `restMs`: for at least so long it is left alone. */
   failed(
-    index: number,
+    address: number,
     why: { readonly nowMs: number; readonly error: string; readonly restMs?: number },
   ): void {
-    const entry = this.#entry(index);
+    const entry = this.#entries.get(address);
+    if (entry === undefined) return;
     entry.lastError = why.error;
     entry.reachableSinceMs = null;
     entry.dueMs = why.nowMs + Math.max(why.restMs ?? 0, entry.delays.next().value);
   }
 
   /** A session began. */
-  works(index: number, nowMs: number): void {
-    const entry = this.#entry(index);
+  works(address: number, nowMs: number): void {
+    const entry = this.#entries.get(address);
+    if (entry === undefined) return;
     entry.lastError = null;
     entry.reachableSinceMs ??= nowMs;
   }
 
   /** A session over it was stable: the next loss begins with short delays again. */
-  stable(index: number): void {
-    this.#entry(index).delays = this.#options.newDelaysMs();
+  stable(address: number): void {
+    const entry = this.#entries.get(address);
+    if (entry !== undefined) entry.delays = this.#options.newDelaysMs();
   }
 
   /** Was asked beside a session over another address. */
-  probed(index: number, nowMs: number, error: string | null): void {
-    const entry = this.#entry(index);
+  probed(address: number, nowMs: number, error: string | null): void {
+    const entry = this.#entries.get(address);
+    if (entry === undefined) return;
     entry.lastError = error;
     entry.reachableSinceMs = error === null ? (entry.reachableSinceMs ?? nowMs) : null;
   }
 
+  /** Addresses that are preferred to one; none where that is gone. */
+  betterThan(address: number): number[] {
+    return this.addresses.slice(0, Math.max(0, this.addresses.indexOf(address)));
+  }
+
   /** An address better than the present one that has answered for long enough; `null`: stay. */
   better(present: number, nowMs: number): number | null {
-    const index = this.#entries.findIndex(
-      ({ reachableSinceMs }, at) =>
-        at < present && reachableSinceMs !== null && nowMs - reachableSinceMs >= this.#options.returnAfterMs,
-    );
-    return index === -1 ? null : index;
+    const hasAnswered = (address: number): boolean => {
+      const sinceMs = this.#entries.get(address)?.reachableSinceMs ?? null;
+      return sinceMs !== null && nowMs - sinceMs >= this.#options.returnAfterMs;
+    };
+    return this.betterThan(present).find(hasAnswered) ?? null;
   }
 
   /** We go back to it: it may be tried at once. */
-  chosen(index: number): void {
-    this.#entry(index).dueMs = Number.NEGATIVE_INFINITY;
+  chosen(address: number): void {
+    const entry = this.#entries.get(address);
+    if (entry !== undefined) entry.dueMs = Number.NEGATIVE_INFINITY;
   }
 
-  #entry(index: number): Entry {
-    const entry = this.#entries[index];
-    if (entry === undefined) throw new RangeError(`there is no address ${index}`);
-    return entry;
+  #newEntry(): Entry {
+    return {
+      delays: this.#options.newDelaysMs(),
+      ...{ dueMs: Number.NEGATIVE_INFINITY, lastError: null, reachableSinceMs: null },
+    };
   }
 }

@@ -2,16 +2,15 @@ import type { Offers } from '../buffer/offers.ts';
 import type { UplinkSettings } from '../config/model.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
 import { cutBlock } from '../domain/block/cut.ts';
-import type { SequenceGap } from '../domain/gap.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { BlockSource, BlockStore } from './block-source.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Channel } from './channel.ts';
 import { Flight } from './flight.ts';
+import { LostAgain } from './lost-again.ts';
 import type { Message, StreamCoverage } from './messages.ts';
 import type { SessionPart } from './named-streams.ts';
-import { recovered } from './recovered.ts';
 
 /** Bytes asked from the backlog at a time at most. */
 const READ_BYTES_MAX = 1024 * 1024;
@@ -47,6 +46,7 @@ export class BlockSender {
   readonly #sentGaps = new Set<string>();
   /** By stream, how far this session saw it acknowledged. */
   readonly #ackedThrough = new Map<string, number>();
+  readonly #again: LostAgain;
   readonly #stop = new AbortController();
   #woken: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
   #probedMs = Number.NEGATIVE_INFINITY;
@@ -56,6 +56,7 @@ export class BlockSender {
     const { minBytesPerS, maxBytesPerS } = options.settings;
     this.#pace = new CatchUp({ minBytesPerS, maxBytesPerS });
     this.#flight = new Flight(options.data.sentBytes);
+    this.#again = new LostAgain({ ...options, wake: () => this.#wake() });
     this.#sentDictionaries = new Set(options.knownDictionaries);
   }
 
@@ -73,12 +74,12 @@ export class BlockSender {
   async run(): Promise<void> {
     const { sources, coverage } = this.#options;
     for (const { backlog } of sources) {
-      for (const gap of coverage.flatMap((each) => backlog.regressed(each)))
-        await this.#sendAgain(gap, backlog);
+      for (const gap of coverage.flatMap((each) => backlog.regressed(each))) this.#again.add(gap, backlog);
     }
     while (!this.#isOver) {
       const woken = this.#woken.promise;
       const more = sources.map(({ backlog }) => backlog.more());
+      await this.#sendLost();
       await this.#sendGaps();
       if (!(await this.#sendNext())) {
         if (this.#options.part.isOver()) return await this.#endPart();
@@ -90,6 +91,7 @@ export class BlockSender {
 
   stop(): void {
     this.#stop.abort();
+    this.#again.stop();
     this.#wake();
   }
 
@@ -138,15 +140,15 @@ export class BlockSender {
     this.#woken = Promise.withResolvers<void>();
   }
 
-  /** What the Kernel lost since it acknowledged it: the ring may still hold it, and the rest is a gap. */
-  async #sendAgain(gap: SequenceGap, backlog: BlockStore): Promise<void> {
-    const { streamId, firstSequence, lastSequence: last } = gap;
-    this.#options.log.warn({ streamId, firstSequence, last }, 'the Kernel lost what it had acknowledged');
-    for await (const part of recovered(gap, backlog, () => this.#untilRoom())) {
-      if (this.#isOver) return;
-      if ('gap' in part) await this.send({ type: 'gap', gap: part.gap });
-      else await this.#sendBlock(part.block, backlog);
-    }
+  async #sendLost(): Promise<void> {
+    await this.#again.send({
+      isOver: () => this.#isOver,
+      untilRoom: () => this.#untilRoom(),
+      send: async (part, backlog) => {
+        if ('gap' in part) await this.send({ type: 'gap', gap: part.gap });
+        else await this.#sendBlock(part.block, backlog);
+      },
+    });
   }
 
   /** Sends what the most urgent source has; false if none has anything. */

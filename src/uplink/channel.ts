@@ -23,6 +23,7 @@ export class Channel {
   #whenHeard: () => void = () => {};
   #linger: Timer | null = null;
   #isDestroyed = false;
+  #saidBye = false;
 
   constructor(connection: Connection, clock: Clock) {
     this.#connection = connection;
@@ -113,8 +114,14 @@ export class Channel {
     }
   }
 
+  /** This side has said goodbye: that the other one goes now is what was asked for. */
+  get saidBye(): boolean {
+    return this.#saidBye;
+  }
+
   /** Says why, as far as the connection still takes it, and closes; breaks what is not closed soon. */
   bye(reason: ByeReason, text: string): void {
+    this.#saidBye = true;
     this.send({ type: 'bye', reason, text }).catch(() => {
       // The other side is gone already; there is nobody left to tell.
     });

@@ -111,6 +111,7 @@ const MESSAGES: Message[] = [
   },
   { type: 'streamEnd', streamId: A, lastSequence: 3, endedAtUs: 4 },
   { type: 'block', bytes: new Uint8Array([75, 66, 1]), repair: true, confirm: true },
+  { type: 'block', bytes: new Uint8Array([75, 66, 1]), fromArchive: true, replayed: true },
   {
     type: 'ack',
     coverage: [],

@@ -101,6 +101,7 @@ function toWire(message: Message): Wire {
     case 'kernelWord':
     case 'forwardStreams':
     case 'forwardCoverage':
+    case 'forwardTerms':
       return kernelsToWire(message);
     default:
       return redundancyToWire(message);
@@ -118,6 +119,9 @@ function fromWire(wire: WireReader): Message {
       ...{ type: 'block', bytes: block.bytes('block') },
       ...(block.bool('repair') ? { repair: true } : {}),
       ...(block.bool('confirm') ? { confirm: true } : {}),
+      ...(block.bool('fromArchive') ? { fromArchive: true } : {}),
+      ...(block.bool('replayed') ? { replayed: true } : {}),
+      ...(block.number('ageUs') > 0 ? { ageUs: block.number('ageUs') } : {}),
     };
   }
   if (wire.has('ack')) return ackFromWire(wire.message('ack'));
@@ -184,12 +188,14 @@ function helloToWire(hello: Hello): Wire {
     siteHash: id(hello.siteHash),
     streams: hello.streams.map(streamToWire),
     dictionaryHashes: hello.dictionaryHashes.map(id),
+    kernelIdentity: id(hello.kernelIdentity ?? ''),
   };
 }
 
 function helloFromWire(wire: WireReader): Hello {
   if (wire.number('magic') !== HELLO_MAGIC) throw invalid('the Hello does not carry the magic number');
   const kernelName = wire.name('kernelName');
+  const kernelIdentity = wire.id('kernelIdentity', true);
   return {
     protocolMin: wire.number('protocolMin'),
     protocolMax: wire.number('protocolMax'),
@@ -209,6 +215,7 @@ function helloFromWire(wire: WireReader): Hello {
     highestKernelEpoch: wire.number('highestKernelEpoch'),
     ...(wire.bool('isPartial') ? { isPartial: true as const } : {}),
     ...(kernelName === '' ? {} : { kernelName }),
+    ...(kernelIdentity === '' ? {} : { kernelIdentity }),
   };
 }
 

@@ -1,48 +1,21 @@
 import type { KernelAddress, UplinkSettings } from '../config/model.ts';
 import { backoffDelaysMs } from '../domain/backoff.ts';
 import { isKomError, KomError } from '../domain/errors.ts';
-import type { Clock } from '../world/clock.ts';
+import { type Clock, untilAborted } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { type Connection, formatAddress, type TlsOptions, type Transport } from '../world/transport.ts';
 import { AddressChoice } from './address-choice.ts';
 import { Channel } from './channel.ts';
 import { greet, type Lanes } from './greet.ts';
+import { KernelPaths, type KernelPathsOptions } from './kernel-paths.ts';
 import { KernelWatch } from './kernel-watch.ts';
-import type { Hello, KernelWord, Lane } from './messages.ts';
+import type { LaneMaker, MakeHello, NamedKernels, PathStatus } from './lane-maker.ts';
+import type { KernelWord, Lane } from './messages.ts';
 import { type FirstConnection, nextConnection } from './race.ts';
 
-/** Makes the Hello of a lane. */
-export type MakeHello = (lane: Lane, sessionId: string) => Hello;
-
-/** How lanes to a Kernel come about, whoever dials. */
-export interface LaneMaker {
-  /** Until there are lanes. @throws the signal's reason */
-  open(signal: AbortSignal): Promise<Lanes>;
-  /** The session over the last lanes ended; `error`: why, if we did not end it for a better one. */
-  ended(end: { readonly error: KomError | null; readonly isStable: boolean }): void;
-  /** Beside a session: resolves to why it should give way to better lanes. @throws the signal's reason */
-  better(signal: AbortSignal): Promise<string>;
-  /** Beside everything, until the signal: hears from other Kernels that they are hot. */
-  watch(signal: AbortSignal): Promise<void>;
-  /** State of every path. */
-  readonly paths: readonly PathStatus[];
-}
-
-/** One way to a Kernel, for the status. */
-export interface PathStatus {
-  readonly address: string;
-  /** Where connections leave from; `null`: the system's choice. */
-  readonly localAddress: string | null;
-  readonly state: 'in-use' | 'answers' | 'waits' | 'listens' | 'unknown';
-  readonly lastError: string | null;
-}
-
-export interface DialOptions {
+export interface DialOptions extends KernelPathsOptions {
   readonly kernels: readonly KernelAddress[];
-  /** Name of this server, for its local address on each path. */
-  readonly server: string;
-  readonly localAddress?: string;
   readonly tls?: TlsOptions;
   readonly hello: MakeHello;
   readonly settings: UplinkSettings;
@@ -58,10 +31,15 @@ export interface DialOptions {
 
 /** The same Kernel is not gone to again within this time: it takes a moment to get there. */
 const CALL_AGAIN_MS = 2000;
+/** Why whatever goes on gives way. */
+const OTHER_IS_HOT = 'another Kernel is hot';
+const LEFT_OUT = 'the site file does not name this Kernel any more';
+const NAMED_ANEW = 'the site file names other Kernels';
 
 /** Dials the Kernels of the site file: the preferred address if it works, else the next. */
 export class KernelDialler implements LaneMaker {
   readonly #options: DialOptions;
+  readonly #paths: KernelPaths;
   readonly #choice: AddressChoice;
   readonly #watch: KernelWatch;
   #present: number | null = null;
@@ -71,14 +49,17 @@ export class KernelDialler implements LaneMaker {
   #epoch = 0;
   /** The Kernel that said last that it is hot. */
   #hot = { index: -1, epoch: 0, atMs: Number.NEGATIVE_INFINITY };
-  /** Aborted when another Kernel is hot: whatever goes on gives way. */
+  /** Aborted with a text that says why whatever goes on gives way. */
   #call = new AbortController();
+  /** Aborted when other Kernels are named. */
+  #changed = new AbortController();
 
   constructor(options: DialOptions) {
     this.#options = options;
     const { settings, random, kernels } = options;
+    this.#paths = new KernelPaths(options);
     this.#choice = new AddressChoice({
-      count: kernels.length,
+      addresses: this.#paths.numbersOf(kernels),
       returnAfterMs: settings.returnAfterMs,
       newDelaysMs: () =>
         backoffDelaysMs({
@@ -88,32 +69,36 @@ export class KernelDialler implements LaneMaker {
         }),
     });
     this.#watch = new KernelWatch({
-      count: kernels.length,
       present: () => this.#present,
       connect: (index, signal) => this.#connect(index, signal),
       hello: () => options.hello('watch', ''),
-      name: (index) => formatAddress(this.#address(index)),
+      name: (index) => this.#name(index),
       timeoutMs: settings.connectTimeoutMs,
       told: (index, word) => this.#told(index, word),
       ...{ clock: options.clock, log: options.log },
     });
   }
 
-  get #isAlone(): boolean {
-    return this.#options.kernels.length < 2;
-  }
-
   get paths(): readonly PathStatus[] {
-    return this.#choice.states.map(({ lastError, reachableSinceMs }, index) => {
-      const address = this.#address(index);
+    const { addresses, states } = this.#choice;
+    return states.map(({ lastError, reachableSinceMs }, at) => {
+      const index = addresses[at] ?? 0;
       const answers = reachableSinceMs !== null ? 'answers' : lastError !== null ? 'waits' : 'unknown';
       return {
-        address: formatAddress(address),
-        localAddress: this.#localAddress(address) ?? null,
+        address: this.#name(index),
+        localAddress: this.#paths.get(index).localAddress,
         state: index === this.#present ? 'in-use' : answers,
         lastError,
       };
     });
+  }
+
+  change({ kernels }: Pick<NamedKernels, 'kernels'>): void {
+    this.#choice.change(this.#paths.numbersOf(kernels));
+    this.#changed.abort();
+    this.#changed = new AbortController();
+    if (this.#present === null) this.#call.abort(NAMED_ANEW);
+    else if (!this.#choice.has(this.#present)) this.#call.abort(LEFT_OUT);
   }
 
   async open(signal: AbortSignal): Promise<Lanes> {
@@ -126,7 +111,7 @@ export class KernelDialler implements LaneMaker {
     }
   }
 
-  /** `null`: it did not come to a session, or another Kernel is hot. */
+  /** `null`: it did not come to a session, or other Kernels are hot or named. */
   async #open(either: AbortSignal, call: AbortSignal): Promise<Lanes | null> {
     const { clock } = this.#options;
     this.#dialled = null;
@@ -146,14 +131,20 @@ export class KernelDialler implements LaneMaker {
       if (either.aborted && !call.aborted) throw error;
       const dialled = this.#dialled;
       if (dialled === null && !call.aborted) throw error;
-      const why = new KomError('KOM_CONNECTION_REFUSED', 'another Kernel is hot');
-      if (dialled !== null) this.#failed(dialled, call.aborted ? why : error);
+      const isOver = call.aborted && call.reason !== OTHER_IS_HOT;
+      const why = new KomError('KOM_CONNECTION_REFUSED', OTHER_IS_HOT);
+      if (dialled !== null && !isOver) this.#failed(dialled, call.aborted ? why : error);
       return null;
     }
   }
 
-  watch(signal: AbortSignal): Promise<void> {
-    return this.#isAlone ? Promise.resolve() : this.#watch.run(signal);
+  async watch(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const either = AbortSignal.any([signal, this.#changed.signal]);
+      const { addresses } = this.#choice;
+      // Who is the only one is hot.
+      await (addresses.length < 2 ? untilAborted(either) : this.#watch.run(addresses, either));
+    }
   }
 
   ended({ error, isStable }: { readonly error: KomError | null; readonly isStable: boolean }): void {
@@ -168,7 +159,7 @@ export class KernelDialler implements LaneMaker {
     else {
       // Whoever comes back at once, over whatever path, would take the session back.
       const restMs = this.#options.settings.reconnectDelayMaxMs;
-      for (const at of this.#options.kernels.keys()) {
+      for (const at of this.#choice.addresses) {
         this.#choice.failed(at, { nowMs, error: error.message, restMs });
       }
     }
@@ -177,7 +168,7 @@ export class KernelDialler implements LaneMaker {
   async better(signal: AbortSignal): Promise<string> {
     const called = Promise.withResolvers<string>();
     const call = this.#call.signal;
-    const tell = (): void => called.resolve('another Kernel is hot');
+    const tell = (): void => called.resolve(String(call.reason));
     call.addEventListener('abort', tell, { once: true });
     if (call.aborted) tell();
     try {
@@ -192,15 +183,16 @@ export class KernelDialler implements LaneMaker {
     const { clock, settings } = this.#options;
     while (true) {
       await clock.sleep(settings.probeIntervalMs, signal);
-      const present = this.#present ?? 0;
-      for (let index = 0; index < present; index++) {
+      const present = this.#present;
+      if (present === null) continue;
+      for (const index of this.#choice.betterThan(present)) {
         const error = await this.#probe(index, signal);
         this.#choice.probed(index, clock.monotonicMs(), error);
       }
       const better = this.#choice.better(present, clock.monotonicMs());
       if (better === null) continue;
       this.#choice.chosen(better);
-      return `${formatAddress(this.#address(better))} answers again`;
+      return `${this.#name(better)} answers again`;
     }
   }
 
@@ -216,8 +208,9 @@ export class KernelDialler implements LaneMaker {
       await heard?.(epoch);
       // Meanwhile the session may have come about, or is on its way.
       if (this.#isThere(epoch) || (this.#present === null && this.#dialled === index)) return;
+      if (!this.#choice.has(index)) return;
       this.#choice.chosen(index);
-      this.#call.abort();
+      this.#call.abort(OTHER_IS_HOT);
     };
     go().catch((error: unknown) => this.#failed(index, error));
   }
@@ -238,7 +231,7 @@ export class KernelDialler implements LaneMaker {
       const data = new Channel(await this.#connect(index, signal), clock);
       const { sessionId } = welcome;
       const { knownDictionaries } = await this.#greet(index, data, { lane: 'data', sessionId, signal });
-      return { control, data, welcome, knownDictionaries, kernel: formatAddress(this.#address(index)) };
+      return { control, data, welcome, knownDictionaries, kernel: this.#name(index) };
     } catch (error) {
       control.destroy();
       throw error;
@@ -267,7 +260,7 @@ export class KernelDialler implements LaneMaker {
     const { hello, settings } = this.#options;
     return greet(channel, {
       hello: hello(how.lane, how.sessionId),
-      kernel: formatAddress(this.#address(index)),
+      kernel: this.#name(index),
       timeoutMs: settings.connectTimeoutMs,
       signal: how.signal,
     });
@@ -275,29 +268,25 @@ export class KernelDialler implements LaneMaker {
 
   #connect(index: number, signal: AbortSignal): Promise<Connection> {
     const { transport, settings, tls } = this.#options;
-    const address = this.#address(index);
-    const localAddress = this.#localAddress(address);
-    return transport.connect(address, {
-      timeoutMs: settings.connectTimeoutMs,
-      signal,
-      ...(localAddress === undefined ? {} : { localAddress }),
-      ...(tls === undefined || address.insecure ? {} : { tls }),
-    });
+    const { host, port, insecure, localAddress } = this.#paths.get(index);
+    return transport.connect(
+      { host, port },
+      {
+        timeoutMs: settings.connectTimeoutMs,
+        signal,
+        ...(localAddress === null ? {} : { localAddress }),
+        ...(tls === undefined || insecure ? {} : { tls }),
+      },
+    );
   }
 
   #failed(index: number, error: unknown): void {
     if (!isKomError(error)) throw error;
     this.#choice.failed(index, { nowMs: this.#options.clock.monotonicMs(), error: error.message });
-    this.#options.failed(formatAddress(this.#address(index)), error);
+    this.#options.failed(this.#name(index), error);
   }
 
-  #localAddress(address: KernelAddress): string | undefined {
-    return address.localAddresses[this.#options.server] ?? this.#options.localAddress;
-  }
-
-  #address(index: number): KernelAddress {
-    const address = this.#options.kernels[index];
-    if (address === undefined) throw new RangeError(`there is no Kernel ${index}`);
-    return address;
+  #name(index: number): string {
+    return formatAddress(this.#paths.get(index));
   }
 }

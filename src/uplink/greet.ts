@@ -1,5 +1,6 @@
 import { describeError, KomError } from '../domain/errors.ts';
 import type { Channel } from './channel.ts';
+import { goodbye } from './ended.ts';
 import type { Hello, Message, Welcome } from './messages.ts';
 
 /** Both lanes of a session after their handshakes. */
@@ -40,6 +41,7 @@ export async function greet(channel: Channel, options: GreetOptions): Promise<We
     }
     throw new KomError('KOM_CONNECTION_REFUSED', `${kernel} did not welcome us`, {
       got: message === null ? 'the end of the connection' : describeAnswer(message),
+      ...(message?.type === 'bye' ? goodbye(message.reason) : {}),
     });
   } catch (error) {
     channel.destroy();

@@ -43,6 +43,7 @@ export function byeReason(error: KomError): ByeReason {
   if (error.code === 'KOM_PROTOCOL_VERSION') return 'version';
   if (error.code === 'KOM_CONNECTION_TIMEOUT') return 'timeout';
   if (error.code === 'KOM_KERNEL_STANDBY') return 'standby';
+  if (error.code === 'KOM_ALREADY_RUNNING') return 'forbidden';
   if (error.code === 'KOM_TLS_IDENTITY' || error.code === 'KOM_AGENT_UNKNOWN') return 'forbidden';
   return 'protocol-error';
 }

@@ -13,7 +13,6 @@ const RETRY_MS = 1000;
 const SILENT_RETRY_MS = 600_000;
 
 export interface KernelWatchOptions {
-  readonly count: number;
   /** The one that there is a session with, by number; `null`: none. */
   readonly present: () => number | null;
   readonly connect: (index: number, signal: AbortSignal) => Promise<Connection>;
@@ -36,9 +35,9 @@ export class KernelWatch {
     this.#options = options;
   }
 
-  /** Until the signal. */
-  async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(Array.from({ length: this.#options.count }, (_, index) => this.#watch(index, signal)));
+  /** These Kernels, by number, until the signal. */
+  async run(kernels: readonly number[], signal: AbortSignal): Promise<void> {
+    await Promise.all(kernels.map((index) => this.#watch(index, signal)));
   }
 
   async #watch(index: number, signal: AbortSignal): Promise<void> {

@@ -24,7 +24,7 @@ const MESSAGES: readonly Message[] = [
     word: {
       name: 'KernelB',
       reign: { epoch: 7, hot: 'KernelA', revision: 3, inSync: ['KernelA', 'KernelB'] },
-      ...{ takesSessions: true, receivedBytes: 99 },
+      ...{ takesSessions: true, receivedBytes: 99, identity: B, wallUs: 1_795_000_000_000_001 },
     },
   },
   {
@@ -35,6 +35,7 @@ const MESSAGES: readonly Message[] = [
       ...{ takesSessions: false, receivedBytes: 0 },
     },
   },
+  { type: 'block', bytes: Uint8Array.of(1, 2), ageUs: 4_000_000_000 },
   { type: 'forwardStreams', streams: [STREAM, { ...STREAM, streamId: B, previous: null, ended: null }] },
   {
     type: 'forwardCoverage',
@@ -48,6 +49,13 @@ const MESSAGES: readonly Message[] = [
         ],
       },
       { streamId: B, coverage: [] },
+    ],
+  },
+  {
+    type: 'forwardTerms',
+    terms: [
+      { site: 'Plant 1', process: 'KomA', term: 2 ** 52, holder: 2 },
+      { site: 'Plant 1', process: 'KomB', term: 31, holder: 0 },
     ],
   },
 ];

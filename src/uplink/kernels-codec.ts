@@ -1,7 +1,13 @@
 import type { CoverageRange, CoverageState } from '../domain/coverage.ts';
 import { SEQUENCE_GAP_REASONS } from '../domain/gap.ts';
-import { FORWARDED_RANGES_MAX, KERNELS_MAX, STREAMS_MAX } from './limits.ts';
-import type { ForwardedStream, ForwardStream, KernelsMessage, KernelWord } from './messages.ts';
+import { FORWARDED_RANGES_MAX, KERNELS_MAX, STREAMS_MAX, TERMS_MAX } from './limits.ts';
+import type {
+  ForwardedStream,
+  ForwardedTerm,
+  ForwardStream,
+  KernelsMessage,
+  KernelWord,
+} from './messages.ts';
 import { previousFromWire, previousToWire } from './stream-codec.ts';
 import { invalid, type Wire, type WireReader } from './wire-reader.ts';
 
@@ -10,11 +16,13 @@ const id = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
 export function kernelsToWire(message: KernelsMessage): Wire {
   switch (message.type) {
     case 'kernelWord':
-      return { kernelWord: { ...message.word, ...message.word.reign } };
+      return { kernelWord: wordToWire(message.word) };
     case 'forwardStreams':
       return { forwardStreams: { streams: message.streams.map(streamToWire) } };
     case 'forwardCoverage':
       return { forwardCoverage: { streams: message.streams.map(forwardedToWire) } };
+    case 'forwardTerms':
+      return { forwardTerms: { terms: message.terms.map(termToWire) } };
   }
 }
 
@@ -29,10 +37,20 @@ export function kernelsFromWire(wire: WireReader): KernelsMessage | null {
     const streams = wire.message('forwardCoverage').list('streams', STREAMS_MAX).map(forwardedFromWire);
     return { type: 'forwardCoverage', streams };
   }
+  if (wire.has('forwardTerms')) {
+    const terms = wire.message('forwardTerms').list('terms', TERMS_MAX).map(termFromWire);
+    return { type: 'forwardTerms', terms };
+  }
   return null;
 }
 
+function wordToWire({ reign, identity = '', ...word }: KernelWord): Wire {
+  return { ...word, ...reign, identity: id(identity) };
+}
+
 function wordFromWire(wire: WireReader): KernelWord {
+  const identity = wire.id('identity', true);
+  const wallUs = wire.timeUs('wallUs');
   return {
     name: wire.name('name'),
     reign: {
@@ -43,6 +61,8 @@ function wordFromWire(wire: WireReader): KernelWord {
     },
     takesSessions: wire.bool('takesSessions'),
     receivedBytes: wire.number('receivedBytes'),
+    ...(identity === '' ? {} : { identity }),
+    ...(wallUs === 0 ? {} : { wallUs }),
   };
 }
 
@@ -90,6 +110,15 @@ function forwardedFromWire(wire: WireReader): ForwardedStream {
     return { first, last, state: stateOf(range.text('reason')) };
   });
   return { streamId: wire.id('streamId'), coverage };
+}
+
+function termToWire({ holder: holderInstance, ...term }: ForwardedTerm): Wire {
+  return { ...term, holderInstance };
+}
+
+function termFromWire(wire: WireReader): ForwardedTerm {
+  const [site, process, term] = [wire.name('site'), wire.name('process'), wire.number('term')];
+  return { site, process, term, holder: wire.instance('holderInstance') };
 }
 
 function stateOf(reason: string): CoverageState {

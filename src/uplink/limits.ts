@@ -19,6 +19,8 @@ export const FRAME_FIELDS_MAX = 500_000;
 
 /** Entries of lists in one message. */
 export const STREAMS_MAX = 10_000;
+/** Processes of which one ForwardTerms tells. */
+export const TERMS_MAX = 10_000;
 /** Lines of which one PeerState tells. */
 export const PEER_LINES_MAX = 1000;
 export const RANGES_MAX = 100_000;

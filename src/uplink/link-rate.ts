@@ -82,10 +82,13 @@ export class LinkRate {
     return nowMs - this.#tripAtMs > TRIP_AGE_MAX_MS;
   }
 
-  /** All that was sent on the connection so far. */
-  sent(totalBytes: number, nowMs: number): void {
+  /**
+   * All that was sent on the connection so far. `isToMeasure`: the last of it went to measure the trip, as
+   * there was nothing smaller to send.
+   */
+  sent(totalBytes: number, nowMs: number, isToMeasure = false): void {
     const isIdle = this.#sentBytes === this.#arrivedBytes;
-    const isProbe = isIdle && totalBytes - this.#sentBytes <= SMALL_BYTES;
+    const isProbe = isIdle && (isToMeasure || totalBytes - this.#sentBytes <= SMALL_BYTES);
     this.#sentBytes = totalBytes;
     const last = this.#marks.at(-1);
     if (last !== undefined && this.#marks.length >= MARKS_MAX) last.throughBytes = totalBytes;

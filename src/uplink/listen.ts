@@ -12,16 +12,15 @@ import {
   type Transport,
 } from '../world/transport.ts';
 import { Channel } from './channel.ts';
-import type { LaneMaker, MakeHello, PathStatus } from './dial.ts';
 import { greet, type Lanes } from './greet.ts';
+import type { LaneMaker, MakeHello, NamedKernels, PathStatus } from './lane-maker.ts';
 
 /** An address that is taken is tried again after this time. */
 const LISTEN_RETRY_MS = 2000;
 
 export interface ListenOptions {
   readonly address: Address;
-  /** Addresses and networks that connections are taken from; empty: any. */
-  readonly allowFrom: readonly string[];
+  readonly allowFrom: NamedKernels['allowFrom'];
   readonly tls?: TlsOptions | undefined;
   readonly hello: MakeHello;
   readonly settings: UplinkSettings;
@@ -30,22 +29,30 @@ export interface ListenOptions {
   readonly log: Log;
   /** Told of each connection that came to nothing. */
   readonly failed: (kernel: string, error: KomError) => void;
+  /** Another Kernel says that it is hot, in this epoch. @throws KomError for an epoch that was overtaken */
+  readonly heard?: (epoch: number) => Promise<void>;
 }
 
 /** A connection that has the Welcome of its control lane and waits for the Kernel to dial the data lane. */
 interface Half {
   readonly host: string;
   readonly data: (connection: Connection) => void;
+  readonly giveUp: (why: string) => void;
 }
+
+const NOT_ALLOWED = 'the site file does not allow its address any more';
 
 /**
  * Waits for the Kernel to dial: a reverse connection. It takes `listen` of a transport and nothing else, so
  * nothing of it can open a connection. The agent says Hello on each connection all the same. The Kernel dials
  * a second time after the Welcome, for the data lane. The same host may dial anew at any time, and the newest
- * session is the one that counts; another host is told that there is a session as long as there is.
+ * session is the one that counts. Another host is asked who is hot as long as there is a session: if it is
+ * that itself, in a later epoch, it takes the place of the session when it dials again, however alive that
+ * one seems; else it is told that there is one.
  */
 export class KernelListener implements LaneMaker {
   readonly #options: ListenOptions;
+  #allowFrom: NamedKernels['allowFrom'];
   #listener: Listener | null = null;
   #lastError: string | null = null;
   #half: Half | null = null;
@@ -53,11 +60,18 @@ export class KernelListener implements LaneMaker {
   #greeting: Channel | null = null;
   #ready: Lanes | null = null;
   #arrived: { promise: Promise<void>; resolve: () => void } = Promise.withResolvers<void>();
+  /** Of the session: where its Kernel is, and the epoch of that. */
   #presentHost: string | null = null;
+  #presentEpoch = 0;
+  /** Who dials beside the session and is asked who is hot; there is one at a time. */
+  #asked: Channel | null = null;
+  /** It said that it is hot in a later epoch. */
+  #successor: string | null = null;
   readonly #stop = new AbortController();
 
   constructor(options: ListenOptions) {
     this.#options = options;
+    this.#allowFrom = options.allowFrom;
   }
 
   /** Where it listens; with the port that the system chose if the file says 0. */
@@ -79,6 +93,8 @@ export class KernelListener implements LaneMaker {
     const lanes = this.#ready;
     this.#ready = null;
     this.#presentHost = hostOf(lanes.control.remote);
+    this.#presentEpoch = lanes.welcome.kernelEpoch;
+    this.#successor = null;
     return lanes;
   }
 
@@ -87,8 +103,24 @@ export class KernelListener implements LaneMaker {
   }
 
   async better(signal: AbortSignal): Promise<string> {
-    while (this.#ready === null) await abortable(this.#arrived.promise, signal);
+    while (this.#ready === null) {
+      if (!this.#isAllowed(this.#presentHost)) return NOT_ALLOWED;
+      await abortable(this.#arrived.promise, signal);
+    }
     return 'the Kernel dialled anew';
+  }
+
+  change({ allowFrom }: Pick<NamedKernels, 'allowFrom'>): void {
+    this.#allowFrom = allowFrom;
+    const { control, data } = this.#ready ?? {};
+    if (control !== undefined && !this.#isAllowed(hostOf(control.remote))) {
+      control.destroy();
+      data?.destroy();
+      this.#ready = null;
+    }
+    if (this.#greeting !== null && !this.#isAllowed(hostOf(this.#greeting.remote))) this.#greeting.destroy();
+    if (this.#half !== null && !this.#isAllowed(this.#half.host)) this.#half.giveUp(NOT_ALLOWED);
+    this.#wake();
   }
 
   /** The Kernel that is hot dials. */
@@ -114,9 +146,9 @@ export class KernelListener implements LaneMaker {
   }
 
   #accept(connection: Connection): void {
-    const { allowFrom, log, clock } = this.#options;
+    const { log, clock } = this.#options;
     const host = hostOf(connection.remote);
-    if (this.#stop.signal.aborted || (allowFrom.length > 0 && !isInRanges(host, allowFrom))) {
+    if (this.#stop.signal.aborted || !this.#isAllowed(host)) {
       log.warn({ remote: connection.remote }, 'refused: not an address that the Kernel may come from');
       connection.destroy();
       return;
@@ -125,21 +157,65 @@ export class KernelListener implements LaneMaker {
       this.#half.data(connection);
       return;
     }
+    const control = new Channel(connection, clock);
     const greeted = this.#greeting === null ? null : hostOf(this.#greeting.remote);
     const taken = this.#half?.host ?? greeted ?? this.#presentHost;
     if (taken !== null && taken !== host) {
-      log.warn({ remote: connection.remote, session: taken }, 'refused: another Kernel has the session');
-      new Channel(connection, clock).bye('replaced', `${taken} has the session with this agent`);
-      return;
+      const isBeside = this.#half === null && greeted === null;
+      const isOtherAsked = this.#asked !== null && hostOf(this.#asked.remote) !== host;
+      if (!isBeside || isOtherAsked) {
+        this.#refuse(control, taken);
+        return;
+      }
+      if (host !== this.#successor) {
+        this.#ask(control, taken).catch((error: unknown) => this.#note(control.remote, error));
+        return;
+      }
     }
     this.#greeting?.destroy();
-    const control = new Channel(connection, clock);
     this.#greeting = control;
     this.#greet(control)
       .catch((error: unknown) => this.#note(connection.remote, error))
       .finally(() => {
         if (this.#greeting === control) this.#greeting = null;
       });
+  }
+
+  /** Who dials beside a session is heard: it may be hot, and the other end of the session not any more. */
+  async #ask(channel: Channel, taken: string): Promise<void> {
+    this.#asked?.destroy();
+    this.#asked = channel;
+    try {
+      const epoch = await this.#hotEpoch(channel);
+      if (epoch <= this.#presentEpoch) {
+        this.#refuse(channel, taken);
+        return;
+      }
+      await this.#options.heard?.(epoch);
+      this.#successor = hostOf(channel.remote);
+      const kernel = channel.remote;
+      this.#options.log.info({ kernel, epoch, session: taken }, 'another Kernel is hot: it may dial again');
+      channel.bye('stopping', 'the agent takes a session now');
+    } finally {
+      if (this.#asked === channel) this.#asked = null;
+      channel.destroySoon();
+    }
+  }
+
+  /** The epoch in which it is hot and takes sessions; 0: it does not. */
+  async #hotEpoch(channel: Channel): Promise<number> {
+    const { settings, hello } = this.#options;
+    const timeoutMs = settings.connectTimeoutMs;
+    const how = { kernel: channel.remote, timeoutMs, signal: this.#stop.signal };
+    await greet(channel, { ...how, hello: hello('watch', '') });
+    const message = await channel.receiveWithin(timeoutMs);
+    return message?.type === 'kernelWord' && message.word.takesSessions ? message.word.reign.epoch : 0;
+  }
+
+  #refuse(channel: Channel, taken: string): void {
+    const { log } = this.#options;
+    log.warn({ remote: channel.remote, session: taken }, 'refused: another Kernel has the session');
+    channel.bye('replaced', `${taken} has the session with this agent`);
   }
 
   /** Both handshakes, with the Kernel dialling in between. */
@@ -160,24 +236,39 @@ export class KernelListener implements LaneMaker {
       throw error;
     }
     this.#lastError = null;
+    this.#wake();
+  }
+
+  /** Whoever waits looks again. */
+  #wake(): void {
     this.#arrived.resolve();
     this.#arrived = Promise.withResolvers<void>();
+  }
+
+  /** `null`: nobody. */
+  #isAllowed(host: string | null): boolean {
+    return host === null || this.#allowFrom.length === 0 || isInRanges(host, this.#allowFrom);
   }
 
   #dataOf(host: string): Promise<Connection> {
     const { clock, settings } = this.#options;
     return new Promise((resolve, reject) => {
-      const timer = clock.schedule('data lane', settings.connectTimeoutMs, () => {
-        this.#half = null;
-        const text = `${host} did not dial the data lane within ${settings.connectTimeoutMs} ms`;
-        reject(new KomError('KOM_CONNECTION_TIMEOUT', text));
-      });
-      const data = (connection: Connection): void => {
+      const over = (): void => {
         timer.cancel();
         this.#half = null;
+      };
+      const giveUp = (why: string): void => {
+        over();
+        reject(new KomError('KOM_CONNECTION_TIMEOUT', why));
+      };
+      const timer = clock.schedule('data lane', settings.connectTimeoutMs, () =>
+        giveUp(`${host} did not dial the data lane within ${settings.connectTimeoutMs} ms`),
+      );
+      const data = (connection: Connection): void => {
+        over();
         resolve(connection);
       };
-      this.#half = { host, data };
+      this.#half = { host, data, giveUp };
     });
   }
 

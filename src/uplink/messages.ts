@@ -5,6 +5,7 @@ import type { PeerState } from '../domain/peer-state.ts';
 import type { Reign } from '../domain/reign.ts';
 import type { SampleValue } from '../domain/sample.ts';
 import type { PreviousStream, StreamInfo } from '../domain/stream.ts';
+import type { Term } from '../domain/term.ts';
 
 /** The messages of `kernel.proto` as values of this program: identities are hexadecimal, int64 is bigint. */
 export type Message =
@@ -19,6 +20,10 @@ export type Message =
       readonly bytes: Uint8Array;
       readonly repair?: true;
       readonly confirm?: true;
+      readonly fromArchive?: true;
+      readonly replayed?: true;
+      /** How old it is by the clock of who gives it, µs. */
+      readonly ageUs?: number;
     }
   | { readonly type: 'gap'; readonly gap: SequenceGap }
   | {
@@ -55,7 +60,8 @@ export type RedundancyMessage =
 export type KernelsMessage =
   | { readonly type: 'kernelWord'; readonly word: KernelWord }
   | { readonly type: 'forwardStreams'; readonly streams: readonly ForwardStream[] }
-  | { readonly type: 'forwardCoverage'; readonly streams: readonly ForwardedStream[] };
+  | { readonly type: 'forwardCoverage'; readonly streams: readonly ForwardedStream[] }
+  | { readonly type: 'forwardTerms'; readonly terms: readonly ForwardedTerm[] };
 
 export const PROTOCOL_VERSION_MIN = 1;
 export const PROTOCOL_VERSION_MAX = 3;
@@ -93,6 +99,8 @@ export interface Hello {
   readonly highestKernelEpoch: number;
   /** Lane `kernel`: the Kernel that dials. */
   readonly kernelName?: string;
+  /** Which machine that Kernel is; 32 hex digits. */
+  readonly kernelIdentity?: string;
 }
 
 export interface StreamState {
@@ -217,6 +225,10 @@ export interface KernelWord {
   readonly takesSessions: boolean;
   /** Bytes of this connection that it has read. */
   readonly receivedBytes: number;
+  /** Which machine speaks, 32 hex digits; none: it does not say. */
+  readonly identity?: string;
+  /** The clock of who speaks, µs; none: it does not say. */
+  readonly wallUs?: number;
 }
 
 /** A stream of a giver's archive. */
@@ -229,6 +241,14 @@ export interface ForwardStream extends StreamInfo {
   readonly observedSequence: number;
   /** Of a stream that ended cleanly. */
   readonly ended: { readonly atUs: number; readonly lastSequence: number } | null;
+}
+
+/** The last activation of a process of which an archive knows. */
+export interface ForwardedTerm {
+  readonly site: string;
+  readonly process: string;
+  readonly term: Term;
+  readonly holder: number;
 }
 
 /** What a taker's archive has of a stream. */

@@ -3,6 +3,12 @@ import { edgesOf } from '../domain/block/edges.ts';
 import { gapAround, type SequenceGap } from '../domain/gap.ts';
 import type { BlockStore } from './block-source.ts';
 
+/** A piece of what was lost, and what of it comes behind; `null`: it is the last one. */
+export type Recovered = { readonly rest: SequenceGap | null } & (
+  | { readonly block: Block }
+  | { readonly gap: SequenceGap }
+);
+
 /**
  * What is to be sent of a range that a Kernel lost after it had acknowledged it, in order: the blocks that
  * are still held, and between them gap records that end where the blocks begin.
@@ -11,7 +17,7 @@ export async function* recovered(
   lost: SequenceGap,
   backlog: Pick<BlockStore, 'recorded' | 'firstBehind'>,
   limitBytes: () => Promise<number>,
-): AsyncGenerator<{ readonly block: Block } | { readonly gap: SequenceGap }> {
+): AsyncGenerator<Recovered> {
   const { streamId, lastSequence: last } = lost;
   let rest: SequenceGap | null = lost;
   while (rest !== null) {
@@ -24,12 +30,12 @@ export async function* recovered(
     for (const block of blocks) {
       if (rest === null) break;
       const { before, behind } = gapAround(rest, edgesOf(block));
-      if (before !== null) yield { gap: before };
-      yield { block };
+      if (before !== null) yield { gap: before, rest };
+      yield { block, rest: behind };
       rest = behind;
     }
   }
   if (rest === null) return;
   const next = await backlog.firstBehind(streamId, last);
-  yield { gap: (next && gapAround(rest, edgesOf(next)).before) ?? rest };
+  yield { gap: (next && gapAround(rest, edgesOf(next)).before) ?? rest, rest: null };
 }

@@ -4,6 +4,11 @@ import type { Log } from '../world/log.ts';
 import type { BlockSource } from './block-source.ts';
 import type { BlockRange, Nack } from './messages.ts';
 
+/** The block is refused as it is. An unspecified reason says nothing that could be acted upon. */
+export function isForGood({ reason }: Pick<Nack, 'reason'>): boolean {
+  return reason !== 'unspecified';
+}
+
 /** What becomes of blocks that the Kernel refuses for good, and of those that it took after all. */
 export class Refusals {
   readonly #sources: readonly BlockSource[];
@@ -22,12 +27,12 @@ export class Refusals {
 
   /**
    * The block goes to the poison folder and its numbers become a gap. A disk that keeps neither is told to
-   * the log; the block is then refused again. An unspecified reason says nothing that could be acted upon.
+   * the log; the block is then refused again.
    */
   async refused(nack: Nack): Promise<void> {
     const { streamId, firstSequence: first, lastSequence: last, reason, text } = nack;
     this.#log.error({ streamId, first, last, reason, text }, 'the Kernel refused a block');
-    if (reason === 'unspecified') return;
+    if (!isForGood(nack)) return;
     const owner = this.#sources.find(({ backlog }) => backlog.owns(streamId));
     if (owner === undefined) return;
     const { backlog, poison } = owner;

@@ -9,6 +9,7 @@ import type { Log } from '../world/log.ts';
 import { BlockSender } from './block-sender.ts';
 import type { BlockSource, UplinkMirror } from './block-source.ts';
 import type { Channel } from './channel.ts';
+import { goodbye } from './ended.ts';
 import { LeaseLane } from './lease-lane.ts';
 import { LiveSender } from './live-sender.ts';
 import type { LiveTable } from './live-table.ts';
@@ -316,7 +317,11 @@ function refused(reason: string, text: string): KomError {
       },
     );
   }
-  return new KomError('KOM_CONNECTION_REFUSED', `the Kernel said goodbye: ${reason}, ${text}`);
+  return new KomError(
+    'KOM_CONNECTION_REFUSED',
+    `the Kernel said goodbye: ${reason}, ${text}`,
+    goodbye(reason),
+  );
 }
 
 function unexpected(type: string): KomError {

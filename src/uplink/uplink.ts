@@ -7,11 +7,14 @@ import { NO_TERM } from '../domain/term.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import { LONG_CONDITION_MS, RecurringLog } from '../world/recurring-log.ts';
 import type { TlsOptions, Transport } from '../world/transport.ts';
 import type { UplinkMirror } from './block-source.ts';
-import { KernelDialler, type LaneMaker, type PathStatus } from './dial.ts';
+import { KernelDialler } from './dial.ts';
+import { isOrdinaryEnd } from './ended.ts';
 import type { SeenEpochs } from './epochs.ts';
 import type { Lanes } from './greet.ts';
+import type { LaneMaker, NamedKernels, PathStatus } from './lane-maker.ts';
 import { LinkHealth } from './link-health.ts';
 import { KernelListener } from './listen.ts';
 import {
@@ -71,6 +74,11 @@ export interface UplinkIdentity {
   readonly siteHash: string;
 }
 
+/** What of the site file an uplink follows while it runs. */
+export interface UplinkChange extends NamedKernels {
+  readonly siteHash: string;
+}
+
 /** What the uplink does now, for the status. */
 export interface UplinkStatus {
   /** Address of the Kernel, `null` without a session. */
@@ -95,10 +103,12 @@ export class Uplink implements LeasePort {
   readonly #options: UplinkOptions;
   readonly #lanes: LaneMaker;
   readonly #health: LinkHealth;
+  #siteHash: string;
   #session: Session | null = null;
   #kernel: string | null = null;
   #sinceUs: number;
   #lastError: string | null = null;
+  readonly #failures: RecurringLog;
   /** What the Hello of the session named, where that is not all. */
   #part: ReadonlySet<string> | null = null;
 
@@ -106,6 +116,8 @@ export class Uplink implements LeasePort {
     this.#options = options;
     this.#sinceUs = options.clock.wallUs();
     this.#health = new LinkHealth(options.settings);
+    this.#failures = new RecurringLog({ ...options, everyMs: LONG_CONDITION_MS });
+    this.#siteHash = options.identity.siteHash;
     const { listen } = options.settings;
     const common = {
       ...options,
@@ -147,6 +159,15 @@ export class Uplink implements LeasePort {
         if (!signal.aborted) throw error;
       }
     }
+  }
+
+  /**
+   * The site file says something else of the Kernels. A session with one that stays goes on; with one that is
+   * gone it ends in order, and what is not acknowledged goes to the next one.
+   */
+  change({ siteHash, ...kernels }: UplinkChange): void {
+    this.#siteHash = siteHash;
+    this.#lanes.change(kernels);
   }
 
   renewNow(): void {
@@ -203,6 +224,7 @@ export class Uplink implements LeasePort {
     this.#kernel = lanes.kernel;
     this.#sinceUs = clock.wallUs();
     this.#lastError = null;
+    this.#failures.over();
     const { programVersion: kernelVersion } = welcome;
     log.info({ kernel: this.#kernel, kernelVersion, holdMs }, 'session with the Kernel');
     const stop = (): void => end.abort(signal.reason);
@@ -239,8 +261,9 @@ export class Uplink implements LeasePort {
   }
 
   #failed(kernel: string, error: KomError): void {
-    if (this.#kernel === null && this.#lastError === error.message) return;
-    this.#options.log.warn({ kernel, code: error.code, error: error.message }, 'no session with the Kernel');
+    const level = isOrdinaryEnd(error) ? 'info' : 'warn';
+    const fields = { kernel, code: error.code, error: error.message };
+    this.#failures.say(level, `${kernel} ${error.message}`, fields, 'no session with the Kernel');
     if (this.#kernel === null || this.#kernel === kernel) this.#lastError = error.message;
   }
 
@@ -251,7 +274,7 @@ export class Uplink implements LeasePort {
     const isPartial = isControl && this.#part !== null;
     return {
       ...identity,
-      ...{ lane, sessionId },
+      ...{ siteHash: this.#siteHash, lane, sessionId },
       protocolMin: PROTOCOL_VERSION_MIN,
       protocolMax: PROTOCOL_VERSION_MAX,
       wallUs: clock.wallUs(),
