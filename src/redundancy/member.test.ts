@@ -288,16 +288,20 @@ describe('with a Kernel that answers', () => {
     const pair = await Pair.settled();
     const { member } = pair.first;
     member.leaseSide.sessionChanged(true);
-    member.leaseSide.answered(granted(termOf(3, 'kernel'), 1), pair.nowMs);
+    member.leaseSide.answered(granted(termOf(3, { instance: 1, by: 'kernel' }), 1), pair.nowMs);
     await pair.clock.advance(10);
-    expect(member.term).toBe(termOf(3, 'kernel'));
+    expect(member.term).toBe(termOf(3, { instance: 1, by: 'kernel' }));
     expect(member.switchTo(SWITCH)).toBeNull();
     expect(member.leaseSide.claim().wish).toEqual(SWITCH);
-    const held: LeaseAnswer = { ...granted(termOf(4, 'kernel'), 2), kind: 'held-by-other', reason: 'switch' };
+    const held: LeaseAnswer = {
+      ...granted(termOf(4, { instance: 1, by: 'kernel' }), 2),
+      kind: 'held-by-other',
+      reason: 'switch',
+    };
     member.leaseSide.answered(held, pair.nowMs);
     expect(member.leaseSide.claim()).toMatchObject({ wish: null, role: 'suspended', releasedTerm: 0 });
     await pair.clock.advance(10);
-    const releasedTerm = termOf(3, 'kernel');
+    const releasedTerm = termOf(3, { instance: 1, by: 'kernel' });
     expect(member.leaseSide.claim()).toMatchObject({ role: 'standby', releasedTerm });
   });
 
@@ -313,7 +317,7 @@ describe('with a Kernel that answers', () => {
     expect(pair.second.claims).toBe(1);
     expect(member.leaseSide.claim().peerGone).toBe(true);
     expect(pair.second.deeds).toEqual([]);
-    member.leaseSide.answered(granted(termOf(2, 'kernel'), 2), pair.nowMs);
+    member.leaseSide.answered(granted(termOf(2, { instance: 1, by: 'kernel' }), 2), pair.nowMs);
     await pair.clock.advance(10);
     expect(member.isActive).toBe(true);
   });

@@ -67,7 +67,8 @@ export class MirrorSource implements UplinkMirror, BlockStore {
       const { streamId } = range;
       const granted = this.#granted;
       const blocks = await this.#options.hold.read(streamId, range, limitBytes);
-      if (granted !== this.#granted) continue;
+      // Asked for something else meanwhile, maybe in another session: what is next is for that one.
+      if (granted !== this.#granted) return [];
       if (blocks.length === 0) {
         // It does not read now; another session tries again.
         add(this.#given, streamId, range);

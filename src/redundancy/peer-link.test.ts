@@ -79,7 +79,11 @@ describe('a peer link', () => {
       [true, true],
       [true, true],
     ]);
-    a.side.said = peerState(1, { role: 'active', ownTerm: termOf(3, 'kernel'), observedAgeUs: { bus: 5 } });
+    a.side.said = peerState(1, {
+      role: 'active',
+      ownTerm: termOf(3, { instance: 1, by: 'kernel' }),
+      observedAgeUs: { bus: 5 },
+    });
     b.side.heardOf.length = 0;
     a.link.tellNow();
     await plant.clock.advance(10);
@@ -311,7 +315,7 @@ describe('who may be a peer', () => {
     expect(await plant.clock.runUntil(silent.receive().catch(() => null))).toBeNull();
     expect(plant.network.openConnections).toBe(0);
     const { instance: _, ...state } = peerState(2);
-    const term = termOf(2_000_000, 'kernel');
+    const term = termOf(2_000_000, { instance: 1, by: 'kernel' });
     for (const wrong of [{ highestTerm: term }, { ownTerm: term }, { echoUs: 2 ** 50 }]) {
       const channel = await dial();
       await channel.send({ type: 'hello', hello: helloOf({}) });
@@ -324,5 +328,28 @@ describe('who may be a peer', () => {
     }
     expect(member.side.heardOf).toEqual([]);
     await member.stop();
+  });
+});
+
+describe('the room for mirrors', () => {
+  it.each([1, 20, 60, 110, 200])('never ends, with long words and a way of %i ms', async (latencyMs) => {
+    const plant = new Plant();
+    for (const net of ['n1', 'n2']) {
+      plant.network.setLink(`A.${net}`, `B.${net}`, { latencyMs, bytesPerSecond: 100_000 });
+    }
+    const { a, b } = await plant.pair();
+    const lines = Array.from({ length: 60 }, (_, at) => [`a line with a long name ${at}`, at]);
+    for (const { side } of [a, b]) side.said = { ...side.said, observedAgeUs: Object.fromEntries(lines) };
+    let refusedMs = 0;
+    let refusedMaxMs = 0;
+    for (let ms = 0; ms < 40_000; ms += 50) {
+      await plant.clock.advance(50);
+      const isTaken = a.link.send({ type: 'needDictionary', hash: BLOCK });
+      refusedMs = isTaken ? 0 : refusedMs + 50;
+      refusedMaxMs = Math.max(refusedMaxMs, refusedMs);
+    }
+    // Three trips, as the link is measured anew each ten seconds.
+    expect(refusedMaxMs).toBeLessThan(1500);
+    await Promise.all([a.stop(), b.stop()]);
   });
 });

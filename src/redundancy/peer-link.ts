@@ -35,7 +35,8 @@ export interface PeerLinkOptions {
   readonly own: MemberIdentity;
   readonly peer: MemberIdentity;
   readonly programVersion: string;
-  readonly siteHash: string;
+  /** Of the site file as it was read last. */
+  readonly siteHash: () => string;
   /** Where the peer is reached, one for each network. */
   readonly addresses: readonly PeerAddress[];
   /** Networks over which the peer reaches us, where it dials. */
@@ -310,7 +311,7 @@ export class PeerLink implements PeerPort, MirrorPort {
     const { own, programVersion, siteHash, settings, side, clock } = this.#options;
     return {
       ...{ protocolMin: PROTOCOL_WITH_ACTIVATION, protocolMax: PROTOCOL_VERSION_MAX, programVersion },
-      ...{ ...own, siteHash, lane: 'peer', sessionId: this.#runId, wallUs: clock.wallUs() },
+      ...{ ...own, siteHash: siteHash(), lane: 'peer', sessionId: this.#runId, wallUs: clock.wallUs() },
       ...{ streams: [], dictionaryHashes: [], highestKernelEpoch: 0 },
       ...{ heartbeatMs: settings.peerHeartbeatMs, silenceMaxMs: settings.peerTimeoutMs },
       highestTerm: side.state().highestTerm,

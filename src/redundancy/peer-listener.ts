@@ -1,8 +1,9 @@
 import type { PeerAddress } from '../config/model.ts';
-import { describeError, isKomError, KomError } from '../domain/errors.ts';
+import { isKomError, KomError } from '../domain/errors.ts';
 import { Admission } from '../uplink/admission.ts';
 import { Channel } from '../uplink/channel.ts';
-import { agreedProtocol, byeReason, helloOf } from '../uplink/hello.ts';
+import { EndedConnections } from '../uplink/ended.ts';
+import { agreedProtocol, helloOf } from '../uplink/hello.ts';
 import { HELLO_TIMEOUT_MS } from '../uplink/limits.ts';
 import { type Hello, PROTOCOL_WITH_ACTIVATION } from '../uplink/messages.ts';
 import { RefusedConnections } from '../uplink/refused.ts';
@@ -44,11 +45,13 @@ export class PeerListener {
   readonly #channels = new Set<Channel>();
   readonly #open: Listener[] = [];
   readonly #refused: RefusedConnections;
+  readonly #ended: EndedConnections;
   readonly #errors = new Map<number, string>();
 
   constructor(options: PeerListenerOptions) {
     this.#options = options;
     this.#refused = new RefusedConnections(options);
+    this.#ended = new EndedConnections({ ...options, what: 'peer connection' });
   }
 
   /** Why it does not listen on an address, by number; empty where all is well. */
@@ -99,18 +102,16 @@ export class PeerListener {
   }
 
   #accept(connection: Connection, network: number): void {
-    const { clock, log } = this.#options;
-    const channel = new Channel(connection, clock);
+    const channel = new Channel(connection, this.#options.clock);
     const { remote } = channel;
     const refusal = this.#admission.enter(remote);
     if (refusal !== null) {
-      log.warn({ remote }, `refused: ${refusal}`);
-      channel.bye('forbidden', refusal);
+      this.#ended.refuse(channel, refusal);
       return;
     }
     this.#channels.add(channel);
     this.#serve(channel, network)
-      .catch((error: unknown) => this.#failed(channel, error))
+      .catch((error: unknown) => this.#ended.end(channel, error))
       .finally(() => {
         this.#admission.leave(remote);
         this.#channels.delete(channel);
@@ -155,17 +156,5 @@ export class PeerListener {
     } finally {
       this.#admission.greeted(channel.remote);
     }
-  }
-
-  #failed(channel: Channel, error: unknown): void {
-    const { log } = this.#options;
-    const { remote } = channel;
-    if (!isKomError(error)) {
-      log.error({ remote, error: describeError(error) }, 'a peer connection failed');
-      channel.bye('unspecified', 'internal error');
-      return;
-    }
-    log.warn({ remote, code: error.code, error: error.message }, 'peer connection closed');
-    channel.bye(byeReason(error), error.message);
   }
 }

@@ -94,7 +94,7 @@ export function startMember(options: MemberOptions) {
     ...options,
     own: { site, process, instance },
     peer: { site, process, instance: peerInstance },
-    ...{ programVersion: 'test', siteHash: SITE_HASH, addresses: others, networks: own.length },
+    ...{ programVersion: 'test', siteHash: () => SITE_HASH, addresses: others, networks: own.length },
     ...{
       settings: { peerTimeoutMs: 1000, peerHeartbeatMs: 250 },
       side,

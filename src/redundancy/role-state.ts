@@ -67,6 +67,12 @@ export interface PendingTerm {
   readonly why: Reason;
 }
 
+/** A sign of life of the peer ended it, which need not say yet what the peer is. */
+export interface EndedSilence {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 /** All times are monotonic milliseconds; negative infinity: never. */
 export interface RoleState {
   readonly phase: Phase;
@@ -87,7 +93,9 @@ export interface RoleState {
   readonly quietFromMs: number;
   /** Takeovers from a peer that was silent and yet active. */
   readonly holdDown: HoldDown;
-  /** It took over because the peer was silent, and has heard nothing of it since. */
+  /** A silence in which one of the two took over, maybe for nothing, and that is just over. */
+  readonly silence: EndedSilence | null;
+  /** It took over because the peer was silent, and has not heard since what the peer was meanwhile. */
   readonly tookInSilence: boolean;
   /** Since when its process is evidently dead. */
   readonly peerGoneFromMs: number | null;

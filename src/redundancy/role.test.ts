@@ -10,7 +10,7 @@ import {
 } from '../../test/redundancy/role-table.ts';
 import { termOf } from '../domain/term.ts';
 import { startRole, stepRole } from './role.ts';
-import { PHASES, type RoleState } from './role-state.ts';
+import { type PeerWord, PHASES, type RoleState } from './role-state.ts';
 
 const NOW_MS = 100_000;
 const NOBODY = { instance: 0, setAtUs: 0 };
@@ -113,7 +113,74 @@ describe('a lease', () => {
 describe('a term that an instance grants itself', () => {
   it('has the next counter above all that it has heard of', () => {
     const tick = { kind: 'tick', peerHeardMs: NOW_MS - 1000, peerGoneFromMs: null, nowMs: NOW_MS } as const;
-    const standby = inPhase('standby', { highestTerm: termOf(41, { instance: 2 }), quietFromMs: 0 });
-    expect(stepRole(SETTINGS, standby, tick).state.pending?.term).toBe(termOf(42, { instance: 1 }));
+    const standby = inPhase('standby', {
+      highestTerm: termOf(41, { instance: 2, by: 'itself' }),
+      quietFromMs: 0,
+    });
+    expect(stepRole(SETTINGS, standby, tick).state.pending?.term).toBe(
+      termOf(42, { instance: 1, by: 'itself' }),
+    );
+  });
+});
+
+describe('a silence that was no end', () => {
+  /** The peer acts under a higher term. */
+  const acts: PeerWord = {
+    ...{ instance: 2, role: 'active', ownTerm: HIGHER, highestTerm: HIGHER, unfit: null },
+    ...{ hasLease: false, kernelAnswers: false, isLeaving: false, preferred: NOBODY },
+  };
+  const said = { kind: 'peer-said', word: acts, echoMs: 0 } as const;
+  /** What it had said before. */
+  const before = { ...said, word: { ...acts, role: 'standby', ownTerm: 0, highestTerm: OWN } } as const;
+
+  /** An active instance whose peer was silent for so long, and took over meanwhile. */
+  function afterSilence(silentMs: number, given: Partial<RoleState> = {}): RoleState {
+    return inPhase('active', { quietFromMs: NOW_MS - silentMs, ...given });
+  }
+
+  it('is learnt from when both are active soon after', () => {
+    for (const [silentMs, falseAlarms] of [
+      [999, 0],
+      [1000, 1],
+      [2999, 1],
+      [3000, 0],
+    ] as const) {
+      const { state } = stepRole(SETTINGS, afterSilence(silentMs), { ...said, nowMs: NOW_MS });
+      expect(state.holdDown.falseAlarms, String(silentMs)).toBe(falseAlarms);
+    }
+  });
+
+  it('is learnt from when a tick comes between the connection and the first word', () => {
+    const tick = { kind: 'tick', peerHeardMs: NOW_MS - 1, peerGoneFromMs: null, nowMs: NOW_MS } as const;
+    const ticked = stepRole(SETTINGS, afterSilence(1100, { tickedMs: NOW_MS - 50 }), tick).state;
+    expect(stepRole(SETTINGS, ticked, { ...said, nowMs: NOW_MS + 2 }).state.holdDown.falseAlarms).toBe(1);
+  });
+
+  it('is learnt from when first comes what was said before it, and once', () => {
+    const given = afterSilence(1100);
+    const held = stepRole(SETTINGS, given, { ...before, nowMs: NOW_MS }).state;
+    expect(held.holdDown.falseAlarms).toBe(0);
+    const met = stepRole(
+      SETTINGS,
+      { ...held, leaseUntilMs: NOW_MS + 500 },
+      { ...said, nowMs: NOW_MS + 2 },
+    ).state;
+    expect(met.holdDown.falseAlarms).toBe(1);
+    expect(stepRole(SETTINGS, met, { ...said, nowMs: NOW_MS + 3 }).state.holdDown.falseAlarms).toBe(1);
+  });
+
+  it('says nothing of a peer that stood by for a time after it', () => {
+    const held = stepRole(SETTINGS, afterSilence(1100), { ...before, nowMs: NOW_MS }).state;
+    const calm = stepRole(SETTINGS, held, { ...before, nowMs: NOW_MS + 500 }).state;
+    const later = stepRole(SETTINGS, calm, { ...before, nowMs: NOW_MS + 1000 }).state;
+    expect(stepRole(SETTINGS, later, { ...said, nowMs: NOW_MS + 1001 }).state.holdDown.falseAlarms).toBe(0);
+  });
+
+  it('is learnt from by who took over', () => {
+    const tick = { kind: 'tick', peerHeardMs: NOW_MS - 1000, peerGoneFromMs: null, nowMs: NOW_MS } as const;
+    const took = stepRole(SETTINGS, inPhase('standby', { quietFromMs: NOW_MS - 1000 }), tick).state;
+    expect(took.phase).toBe('taking');
+    const heard = stepRole(SETTINGS, took, { ...tick, peerHeardMs: NOW_MS + 98, nowMs: NOW_MS + 100 }).state;
+    expect(stepRole(SETTINGS, heard, { ...said, nowMs: NOW_MS + 101 }).state.holdDown.falseAlarms).toBe(1);
   });
 });

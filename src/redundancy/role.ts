@@ -24,6 +24,7 @@ import {
   enter,
   giveUpTaking,
   noteFalseAlarm,
+  noteHeard,
   sawTerm,
   standDown,
   type Turn,
@@ -58,6 +59,7 @@ export function startRole(
     peer: null,
     quietFromMs: nowMs,
     holdDown: NO_HOLD_DOWN,
+    silence: null,
     tookInSilence: false,
     peerGoneFromMs: null,
     wokeMs: nowMs,
@@ -133,7 +135,8 @@ function tick(turn: Turn, { peerHeardMs, peerGoneFromMs }: RoleEvent & { kind: '
   // While this process did not run it heard nothing, which says nothing of the peer.
   const lateMs = Math.max(0, nowMs - state.tickedMs - 2 * settings.tickMs);
   state.tickedMs = nowMs;
-  state.quietFromMs = Math.max(Math.min(state.quietFromMs + lateMs, nowMs), peerHeardMs);
+  state.quietFromMs = Math.min(state.quietFromMs + lateMs, nowMs);
+  noteHeard(turn, peerHeardMs);
   state.peerGoneFromMs = peerGoneFromMs;
   state.holdDown = afterCalm(state.holdDown, { nowMs, calmMs: settings.calmMs });
   if (state.phase === 'suspended') resumeUnheard(turn);
@@ -162,7 +165,7 @@ function considerTaking(turn: Turn): void {
 function takeOwn(turn: Turn, from: PendingTerm['from'], why: Reason): void {
   const { instance } = turn.settings;
   turn.state.tookInSilence = why === 'peer-silent';
-  take(turn, { term: termAbove(turn.state.highestTerm, { instance }), from, why });
+  take(turn, { term: termAbove(turn.state.highestTerm, { instance, by: 'itself' }), from, why });
 }
 
 function woke(turn: Turn): void {
@@ -235,9 +238,9 @@ function heldByOther(turn: Turn, { term, holder, reason }: LeaseAnswer): void {
 
 function peerSaid(turn: Turn, word: PeerWord, echoMs: number): void {
   const { state, nowMs } = turn;
+  noteHeard(turn, nowMs);
   noteFalseAlarm(turn, word);
   state.peer = word;
-  state.quietFromMs = Math.max(state.quietFromMs, nowMs);
   state.peerGoneFromMs = null;
   sawTerm(turn, word.highestTerm);
   sawTerm(turn, word.ownTerm);

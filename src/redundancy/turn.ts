@@ -39,19 +39,35 @@ export function sawTerm({ state }: Turn, term: Term): void {
   if (term > state.highestTerm) state.highestTerm = term;
 }
 
+/** The peer was heard at a moment: over whatever connection, whatever it said. */
+export function noteHeard({ settings, state, nowMs }: Turn, heardMs: number): void {
+  const { quietFromMs, silence } = state;
+  const couldBeTwo = state.phase === 'active' || state.tookInSilence;
+  if (couldBeTwo && heardMs - quietFromMs >= settings.peerTimeoutMs) {
+    state.silence = { fromMs: quietFromMs, toMs: heardMs };
+  } else if (silence !== null && nowMs - silence.toMs >= settings.peerTimeoutMs) {
+    state.silence = null;
+    state.tookInSilence = false;
+  }
+  state.quietFromMs = Math.max(quietFromMs, heardMs);
+}
+
 /**
  * The peer speaks again soon after a silence, and was active all the time: one took over for nothing, this
- * one or the peer. To be told before anything else of what it says.
+ * one or the peer. A link that is whole again brings first what it held up, so what the peer says for the
+ * time of a silence counts. To be told before anything else of what it says.
  */
 export function noteFalseAlarm({ settings, state, nowMs }: Turn, word: PeerWord): void {
-  const { tookInSilence, quietFromMs } = state;
-  state.tookInSilence = false;
-  const silentMs = nowMs - quietFromMs;
-  if (silentMs < settings.peerTimeoutMs || silentMs >= FALSE_ALARM_MAX * takeoverSilenceMs(settings, state))
-    return;
+  const { silence, tookInSilence } = state;
+  if (silence === null) return;
+  const { fromMs, toMs } = silence;
+  const isSoon = toMs - fromMs < FALSE_ALARM_MAX * takeoverSilenceMs(settings, state);
   const areBothActive = state.phase === 'active' && word.role === 'active';
   const wasAlive = tookInSilence && (word.role === 'active' || word.role === 'suspended');
-  if (areBothActive || wasAlive) state.holdDown = withFalseAlarm(state.holdDown, nowMs);
+  if (isSoon && !areBothActive && !wasAlive) return;
+  state.silence = null;
+  state.tookInSilence = false;
+  if (isSoon) state.holdDown = withFalseAlarm(state.holdDown, nowMs);
 }
 
 /** Makes a term durable under which this instance is to be active; it acts when that is done. */
