@@ -1,4 +1,5 @@
-import { isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
+import { clockFixAt, isClockFixAt, isTimeGapAt, timeGapAt } from '../../domain/block/codec.ts';
+import type { ClockFix } from '../../domain/clock-fix.ts';
 import type { CommitPlan } from '../../domain/commit-plan.ts';
 import { moveTimeGap, type TimeGap } from '../../domain/sample.ts';
 import { type SequenceSteps, stepAt } from '../../domain/sequence-steps.ts';
@@ -34,6 +35,24 @@ export function arrivedTimeGaps(
     }
   }
   return arrived;
+}
+
+/** A clock fix that a transaction brings. */
+export interface ArrivedClockFix {
+  readonly streamId: string;
+  readonly sequence: number;
+  readonly fix: ClockFix;
+}
+
+/** The entries of clock fixes in a transaction that are new, whether they hold or not. */
+export function arrivedClockFixes({ blocks }: ArchiveTransaction, plan: CommitPlan): ArrivedClockFix[] {
+  return blocks.flatMap(({ block }, index) => {
+    const { streamId, firstSequence } = block.header;
+    const places = [...block.texts.keys()].filter((at) => isClockFixAt(block, at));
+    return places
+      .filter((at) => isInserted(plan, index, firstSequence + at))
+      .map((at) => ({ streamId, sequence: firstSequence + at, fix: clockFixAt(block, at) }));
+  });
 }
 
 /** The block of this index brings a number that was not covered. */

@@ -8,7 +8,9 @@ import { VALUE_TYPES, type ValueType } from '../../domain/dictionary.ts';
 import type { SequenceStep, SequenceSteps } from '../../domain/sequence-steps.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/stream.ts';
 import { type ChangeLog, changedCoverage, changedStream, changeLogOf, readChanges } from './changes.ts';
-import { type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
+import { integerOf, integerOrNull } from './columns.ts';
+import { type Database, type Row, textOf } from './duckdb.ts';
+import { knownFixes, type StoredFix } from './known-fixes.ts';
 import { countLate } from './late.ts';
 import { prepareTables, samplesTables } from './migrate.ts';
 import { type Register, type StepName, type StreamRow, type TagRow, tagKey } from './register.ts';
@@ -30,7 +32,7 @@ export interface Catalog extends Register {
 /** Makes the tables that are not there and reads the small ones. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
 export async function loadCatalog(database: Database): Promise<Catalog> {
   await prepareTables(database);
-  const dictionaries = await database.read('SELECT id, hash FROM dictionaries');
+  const dictionaries = await database.read('SELECT id, hash FROM dictionaries ORDER BY id');
   const log = await readChanges(database);
   const changes = Map.groupBy(log, (row) => integerOf(row, 'stream'));
   const streams = (await loadStreams(database)).map((row) => changedStream(row, changes.get(row.id) ?? []));
@@ -45,6 +47,7 @@ export async function loadCatalog(database: Database): Promise<Catalog> {
     coverage: await loadCoverage(database, streams, changes),
     changes: changeLogOf(log),
     lateRows: await countLate(database),
+    clockFixes: knownFixes(await loadClockFixes(database), streams),
     steps: await loadSteps(database, new Map(streams.map(({ id, streamId }) => [id, streamId]))),
     withDeviceTimes: new Set(late.map((row) => integerOf(row, 'stream'))),
     rowSpans: new Map(),
@@ -99,6 +102,20 @@ async function loadCoverage(
       changedCoverage(byId.get(id) ?? EMPTY_COVERAGE, changes.get(id) ?? []),
     ]),
   );
+}
+
+/** An entry, and the small id of the stream that it is in. */
+async function loadClockFixes(database: Database): Promise<StoredFix[]> {
+  const rows = await database.read('SELECT * FROM clock_fixes ORDER BY stream, sequence');
+  return rows.map((row) => ({
+    stream: integerOf(row, 'stream'),
+    sequence: integerOf(row, 'sequence'),
+    atUs: integerOf(row, 'at_us'),
+    streamId: textOf(row, 'of_stream'),
+    firstSequence: integerOf(row, 'first_sequence'),
+    lastSequence: integerOf(row, 'last_sequence'),
+    offsetUs: integerOf(row, 'offset_us'),
+  }));
 }
 
 async function loadSteps(

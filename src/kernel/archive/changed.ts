@@ -1,5 +1,5 @@
 import { lastSequence } from '../../domain/block/block.ts';
-import { clockStep } from '../../domain/clock-offsets.ts';
+import { type ArchivedClockFix, clockStep, holdingFixes } from '../../domain/clock-offsets.ts';
 import type { Coverage, CoverageRange } from '../../domain/coverage.ts';
 import { KomError } from '../../domain/errors.ts';
 import { observedAfter } from '../../domain/observed.ts';
@@ -12,6 +12,16 @@ export interface RegisterChange {
   readonly streams: ReadonlyMap<string, StreamRow>;
   readonly coverage: ReadonlyMap<string, Coverage>;
   readonly steps: Steps;
+  /** As they were given, with those that a later one had overruled. */
+  readonly clockFixes: readonly ArchivedClockFix[];
+}
+
+/** The transaction with those parts of its clock fixes that hold. */
+export function withHoldingFixes(transaction: ArchiveTransaction, register: Register): ArchiveTransaction {
+  const { clockFixes = [] } = transaction;
+  if (clockFixes.length === 0) return transaction;
+  const known = (streamId: string) => register.clockFixes.get(streamId) ?? [];
+  return { ...transaction, clockFixes: holdingFixes(clockFixes, known) };
 }
 
 export function applyToRegister(register: Register, change: RegisterChange): void {
@@ -23,6 +33,17 @@ export function applyToRegister(register: Register, change: RegisterChange): voi
   for (const name of STEP_NAMES) {
     for (const [streamId, steps] of change.steps[name]) register.steps[name].set(streamId, steps);
   }
+  for (const fix of change.clockFixes) rememberFix(register, fix);
+}
+
+/** One that does not say by which entry it was made overrules nothing. */
+export function rememberFix({ clockFixes }: Pick<Register, 'clockFixes'>, fix: ArchivedClockFix): void {
+  const { streamId, by } = fix;
+  if (by === undefined) return;
+  const isSame = ({ by: other }: ArchivedClockFix): boolean =>
+    other?.streamId === by.streamId && other.sequence === by.sequence;
+  const others = (clockFixes.get(streamId) ?? []).filter((each) => !isSame(each));
+  clockFixes.set(streamId, [...others, fix]);
 }
 
 /**

@@ -7,7 +7,8 @@ import {
 } from '../../domain/coverage.ts';
 import type { Catalog } from './catalog.ts';
 import { coverageRows } from './changed.ts';
-import { type Cell, type Database, integerOf, integerOrNull, type Row, textOf } from './duckdb.ts';
+import { integerOf, integerOrNull } from './columns.ts';
+import { type Cell, type Database, type Row, textOf } from './duckdb.ts';
 import type { StreamRow } from './register.ts';
 
 /**

@@ -2,7 +2,8 @@ import type { ArchivedClockFix } from '../../domain/clock-offsets.ts';
 import { CONCLUDED_REASONS } from '../../domain/gap.ts';
 import { STARTED_BY_ANOTHER_CLOCK } from '../../domain/sample.ts';
 import { type SequenceSteps, stepsWithin } from '../../domain/sequence-steps.ts';
-import { type Database, integerOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import type { Database } from './duckdb.ts';
 import type { MovedStartOfStreams } from './register-work.ts';
 import { FLAGS_DEVICE_TIMED } from './sample-flags.ts';
 import { createSamplesTable, monthOf, monthOfTable } from './schema.ts';
@@ -30,7 +31,8 @@ export async function applyClockFix(fixing: ClockFixing, fix: ArchivedClockFix):
     if (byUs !== 0) await moveSamples(fixing, `${rangeFilter(stream, first, last)} AND ${STAMPED}`, byUs);
   }
   const reasons = [...STARTED_BY_ANOTHER_CLOCK].map((reason) => `'${reason}'`).join(', ');
-  const from = `raw_from_us + CASE WHEN reason IN (${reasons}) THEN 0 ELSE ${fix.offsetUs} END`;
+  const isOther = `reason IN (${reasons}) AND NOT coalesce(is_one_clock, false)`;
+  const from = `raw_from_us + CASE WHEN ${isOther} THEN 0 ELSE ${fix.offsetUs} END`;
   await database.write(
     `UPDATE time_gaps SET from_us = ${from}, to_us = greatest(${from}, raw_to_us + ${fix.offsetUs})
      WHERE ${rangeFilter(stream, range.first, range.last)}`,

@@ -6,9 +6,15 @@ import { arrivedBlocks, type LateRange, lateRangesOf } from '../../domain/late-r
 import { NO_STEPS, withStep } from '../../domain/sequence-steps.ts';
 import type { ArchiveTransaction } from '../../world/archive.ts';
 import { SampleAppender } from './append.ts';
-import { arrivedTimeGaps, isInserted } from './arrived.ts';
+import { arrivedClockFixes, arrivedTimeGaps, isInserted } from './arrived.ts';
 import type { Catalog } from './catalog.ts';
-import { applyToRegister, changedSteps, changedStreams, type RegisterChange } from './changed.ts';
+import {
+  applyToRegister,
+  changedSteps,
+  changedStreams,
+  type RegisterChange,
+  withHoldingFixes,
+} from './changed.ts';
 import { type ChangeLog, streamCells, writeChanges } from './changes.ts';
 import { applyClockFix, applyMovedStart } from './clock-fixes.ts';
 import { readTagIds } from './dictionaries.ts';
@@ -30,9 +36,10 @@ interface CatalogChange extends RegisterChange {
 
 /** Carries out one transaction and then, only then, tells the catalog. Returns what it completed late. */
 export async function commitTransaction(
-  transaction: ArchiveTransaction,
+  given: ArchiveTransaction,
   { database, catalog, tagIds }: CommitContext,
 ): Promise<readonly LateRange[]> {
+  const transaction = withHoldingFixes(given, catalog);
   const plan = planCommit((id) => catalog.coverage.get(id) ?? EMPTY_COVERAGE, transaction);
   const streams = changedStreams(transaction, catalog);
   const steps = changedSteps(transaction, catalog);
@@ -53,13 +60,22 @@ export async function commitTransaction(
     await markRivals(writer);
     withDeviceTimes = await writeDeviceTimes(writer);
     await writeGaps(writer);
+    await writeClockFixEntries(writer);
     changes = await writeChanges(writer);
     if (late.length > 0) lateRows = await writeLate(database, catalog.lateRows, late);
     if (tables.size > catalog.tables.size) await database.write(createSamplesViews([...tables].sort()));
   });
   if (changes !== undefined) catalog.changes = changes;
   catalog.lateRows = lateRows;
-  const change = { streams, coverage: plan.coverage, steps, withDeviceTimes, tables: [...tables] };
+  const { clockFixes = [] } = given;
+  const change = {
+    streams,
+    coverage: plan.coverage,
+    steps,
+    clockFixes,
+    withDeviceTimes,
+    tables: [...tables],
+  };
   applyChange(catalog, change);
   return late;
 }
@@ -155,9 +171,10 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
   const arrived = arrivedTimeGaps(transaction, plan, (streamId) => offsetsOf(writer, streamId));
   const timeGaps = arrived.map(({ streamId, sequence, gap, raw }): Cell[] => {
     const span = [BigInt(gap.fromUs), BigInt(gap.toUs), gap.reason, bigintOrNull(gap.count ?? null)];
+    const isOneClock = raw.isOneClock === true;
     return [
       ...[streamNumber(writer, streamId), BigInt(sequence), receivedUs, gap.station],
-      ...[JSON.stringify(gap.tags), ...span, BigInt(raw.fromUs), BigInt(raw.toUs)],
+      ...[JSON.stringify(gap.tags), ...span, BigInt(raw.fromUs), BigInt(raw.toUs), isOneClock],
     ];
   });
   await database.insert('time_gaps', timeGaps);
@@ -169,6 +186,15 @@ async function writeGaps(writer: TransactionWriter): Promise<void> {
       ...[BigInt(gap.fromUs), BigInt(gap.toUs), BigInt(gap.countAtMost)],
     ]),
   );
+}
+
+async function writeClockFixEntries(writer: TransactionWriter): Promise<void> {
+  const arrived = arrivedClockFixes(writer.transaction, writer.plan);
+  const rows = arrived.map(({ streamId, sequence, fix }): Cell[] => [
+    ...[streamNumber(writer, streamId), BigInt(sequence), BigInt(fix.atUs), fix.streamId],
+    ...[BigInt(fix.firstSequence), BigInt(fix.lastSequence), BigInt(fix.offsetUs)],
+  ]);
+  await writer.database.insert('clock_fixes', rows);
 }
 
 function applyChange(catalog: Catalog, change: CatalogChange): void {

@@ -1,6 +1,7 @@
 import type { Dictionary } from '../../domain/dictionary.ts';
 import type { Catalog } from './catalog.ts';
-import { type Database, integerOf, textOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import { type Database, textOf } from './duckdb.ts';
 import { type TagRow, tagKey } from './register.ts';
 import { tagRowsOf } from './tag-rows.ts';
 

@@ -5,6 +5,7 @@ import { describeError, isKomError, KomError } from '../../domain/errors.ts';
 import type { LateRange } from '../../domain/late-range.ts';
 import type {
   Archive,
+  ArchivedEntries,
   ArchivedGap,
   ArchivedSample,
   ArchivedStream,
@@ -12,6 +13,7 @@ import type {
   ArchivedTerm,
   ArchiveStat,
   ArchiveTransaction,
+  EntryQuery,
   ExportQuery,
   LateQuery,
   QualityChange,
@@ -21,15 +23,18 @@ import type {
   TagStream,
   TagsInterval,
 } from '../../world/archive.ts';
+import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
 import { type Catalog, loadCatalog } from './catalog.ts';
 
 import { commitTransaction } from './commit.ts';
 import { insertDictionary, readDictionary } from './dictionaries.ts';
 import { type Database, openDatabase } from './duckdb.ts';
+import { readEntries } from './entries.ts';
 import { exportSamples } from './export.ts';
 import { readLate } from './late.ts';
 import { LateAnnouncer } from './late-announcer.ts';
+import { dropOldMonths } from './old-months.ts';
 import { readQualityChangesOf } from './quality-reads.ts';
 import {
   countGaps,
@@ -42,7 +47,9 @@ import {
 import { tagKey } from './register.ts';
 import { presentTags, streamsOfProcess } from './register-reads.ts';
 import { readKernelEpoch, writeKernelEpoch } from './repair.ts';
+import { Retention } from './retention.ts';
 import { TagIds } from './tag-ids.ts';
+import { TagIndexes } from './tag-indexes.ts';
 import { readTerms, writeTerm } from './terms.ts';
 
 export interface DuckdbArchiveOptions {
@@ -51,6 +58,8 @@ export interface DuckdbArchiveOptions {
   /** Bound on the memory that DuckDB takes. */
   readonly memoryLimitBytes: number;
   readonly log: Log;
+  /** Months that are wholly older are dropped; none is without it. */
+  readonly retention?: { readonly retentionMs: number; readonly clock: Clock };
 }
 
 /**
@@ -58,19 +67,23 @@ export interface DuckdbArchiveOptions {
  * @throws KomError KOM_ARCHIVE_UNAVAILABLE; KOM_STORE_LOCKED if another process has it
  */
 export async function openDuckdbArchive(options: DuckdbArchiveOptions): Promise<Archive> {
-  return new DuckdbArchive(options, await openParts(options));
+  const archive = new DuckdbArchive(options, await openParts(options));
+  await archive.dropOldMonths();
+  return archive;
 }
 
 interface Parts {
   readonly database: Database;
   readonly catalog: Catalog;
   readonly tagIds: TagIds;
+  readonly tagIndexes: TagIndexes;
 }
 
 async function openParts(options: DuckdbArchiveOptions): Promise<Parts> {
   const database = await openDatabase(options);
   try {
-    return { database, catalog: await loadCatalog(database), tagIds: new TagIds() };
+    const catalog = await loadCatalog(database);
+    return { database, catalog, tagIds: new TagIds(), tagIndexes: new TagIndexes() };
   } catch (error) {
     database.close();
     throw unavailable(error);
@@ -86,15 +99,41 @@ class DuckdbArchive implements Archive {
   readonly #reads = new Set<Promise<unknown>>();
   #closed = false;
   readonly #announcer: LateAnnouncer;
+  readonly #retention: Retention | undefined;
+  /** Months that were dropped so far. */
+  #dropped = 0;
 
   constructor(options: DuckdbArchiveOptions, parts: Parts) {
     this.#options = options;
     this.#parts = parts;
     this.#announcer = new LateAnnouncer(options.log);
+    const { retention, log } = options;
+    if (retention === undefined) return;
+    this.#retention = new Retention({
+      ...{ ...retention, log },
+      dropOldMonths: async (age) => {
+        const before = this.#dropped;
+        await this.#write(async (parts) => {
+          await dropOldMonths(parts, age, () => {
+            this.#dropped += 1;
+          });
+        });
+        return this.#dropped - before;
+      },
+    });
+  }
+
+  /** Those that are older than the retention now; hourly from then on. */
+  async dropOldMonths(): Promise<void> {
+    await this.#retention?.drop();
   }
 
   dictionary(hash: string): Promise<Dictionary | undefined> {
     return this.#read(({ database }) => readDictionary(database, hash));
+  }
+
+  dictionaries(): Promise<string[]> {
+    return this.#read(async ({ catalog }) => [...catalog.dictionaries.keys()]);
   }
 
   putDictionary(hash: string, bytes: Uint8Array, dictionary: Dictionary): Promise<void> {
@@ -137,6 +176,12 @@ class DuckdbArchive implements Archive {
 
   raiseTerm(term: ArchivedTerm): Promise<void> {
     return this.#write(({ database }) => writeTerm(database, term));
+  }
+
+  entries(query: EntryQuery): Promise<ArchivedEntries> {
+    return this.#read(({ database, catalog, tagIndexes }) =>
+      readEntries(database, catalog, { query, tagIndexes }),
+    );
   }
 
   samples(query: SampleQuery): Promise<ArchivedSample[]> {
@@ -188,6 +233,7 @@ class DuckdbArchive implements Archive {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#retention?.stop();
     await this.#writes;
     await Promise.allSettled(this.#reads);
     this.#announcer.close();
@@ -212,18 +258,22 @@ class DuckdbArchive implements Archive {
 
   async #read<T>(work: (parts: Parts) => Promise<T>): Promise<T> {
     if (this.#closed) throw closedError();
-    // After a failed write the parts are gone; opening them again is a write's turn.
-    if (this.#parts === undefined) await this.#write(async () => {});
-    const parts = this.#parts;
-    if (parts === undefined) throw closedError();
-    const reading = work(parts);
-    this.#reads.add(reading);
-    try {
-      return await reading;
-    } catch (error) {
-      throw unavailable(error);
-    } finally {
-      this.#reads.delete(reading);
+    for (;;) {
+      // After a failed write the parts are gone; opening them again is a write's turn.
+      if (this.#parts === undefined) await this.#write(async () => {});
+      const parts = this.#parts;
+      if (parts === undefined) throw closedError();
+      const dropped = this.#dropped;
+      const reading = work(parts);
+      this.#reads.add(reading);
+      try {
+        return await reading;
+      } catch (error) {
+        // A month that was to be read next may be gone since: asked anew, the question does without it.
+        if (dropped === this.#dropped || this.#closed || isKomError(error)) throw unavailable(error);
+      } finally {
+        this.#reads.delete(reading);
+      }
     }
   }
 
@@ -238,7 +288,8 @@ class DuckdbArchive implements Archive {
    */
   async #discard(error: unknown): Promise<void> {
     if (isKomError(error)) return;
-    this.#options.log.error({ error: describeError(error) }, 'the archive does not take a transaction');
+    // Whoever waits for it says so, once for all tries.
+    this.#options.log.debug({ error: describeError(error) }, 'the archive is opened again');
     const parts = this.#parts;
     this.#parts = undefined;
     await Promise.allSettled(this.#reads);

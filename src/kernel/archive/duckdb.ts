@@ -33,7 +33,7 @@ const READERS_MAX = 4;
 export const CHUNK_ROWS = 2048;
 
 export type Value = DuckDBValue;
-export type Cell = number | bigint | string | Uint8Array | null;
+export type Cell = number | bigint | string | boolean | Uint8Array | null;
 export type Row = Readonly<Record<string, Value>>;
 export type Appender = DuckDBAppender;
 export type Chunk = DuckDBDataChunk;
@@ -67,14 +67,21 @@ export class Database {
 
   /** Rows of a query, seeing what was committed. */
   async read(sql: string, values: Value[] = []): Promise<Row[]> {
-    const reader = await this.#takeReader();
-    try {
-      return (await reader.runAndReadAll(sql, values)).getRowObjects();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#idleReaders.push(reader);
-      else next(reader);
-    }
+    return await this.#withReader(async (reader) =>
+      (await reader.runAndReadAll(sql, values)).getRowObjects(),
+    );
+  }
+
+  /** Several queries of one moment. */
+  async readTogether<T>(work: (read: (sql: string) => Promise<Row[]>) => Promise<T>): Promise<T> {
+    return await this.#withReader(async (reader) => {
+      await reader.run('BEGIN TRANSACTION');
+      try {
+        return await work(async (sql) => (await reader.runAndReadAll(sql)).getRowObjects());
+      } finally {
+        await reader.run('ROLLBACK');
+      }
+    });
   }
 
   /** Rows of a query, seeing also what the open transaction has written; waits for no other question. */
@@ -106,7 +113,7 @@ export class Database {
     }
   }
 
-  /** Adds rows to a small table: number is INTEGER, bigint BIGINT, string VARCHAR, bytes BLOB. */
+  /** Adds rows to a small table: number is INTEGER, bigint BIGINT, bytes BLOB. */
   async insert(table: string, rows: readonly (readonly Cell[])[]): Promise<void> {
     if (rows.length === 0) return;
     const appender = await this.#writer.createAppender(table);
@@ -141,6 +148,17 @@ export class Database {
     for (const reader of this.#idleReaders) reader.closeSync();
     this.#writer.closeSync();
     this.#instance.closeSync();
+  }
+
+  async #withReader<T>(work: (reader: DuckDBConnection) => Promise<T>): Promise<T> {
+    const reader = await this.#takeReader();
+    try {
+      return await work(reader);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#idleReaders.push(reader);
+      else next(reader);
+    }
   }
 
   async #takeReader(): Promise<DuckDBConnection> {
@@ -231,6 +249,7 @@ function appendCell(appender: DuckDBAppender, cell: Cell): void {
   if (cell === null) appender.appendNull();
   else if (typeof cell === 'number') appender.appendInteger(cell);
   else if (typeof cell === 'bigint') appender.appendBigInt(cell);
+  else if (typeof cell === 'boolean') appender.appendBoolean(cell);
   else if (typeof cell === 'string') appender.appendVarchar(cell);
   else appender.appendBlob(cell);
 }
@@ -244,17 +263,6 @@ async function loadDuckdb(): Promise<DuckdbModule> {
       cause: error,
     });
   }
-}
-
-/** An integer column, exact below 2^53. */
-export function integerOf(row: Row, column: string): number {
-  return Number(row[column]);
-}
-
-/** An integer column that may be null. */
-export function integerOrNull(row: Row, column: string): number | null {
-  const value = row[column];
-  return value === null || value === undefined ? null : Number(value);
 }
 
 /** A text column. */

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { describeError, KomError } from '../../domain/errors.ts';
 import type { ExportQuery } from '../../world/archive.ts';
 import type { Catalog } from './catalog.ts';
-import { type Database, integerOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import type { Database } from './duckdb.ts';
 import { formerNamesOf } from './register-reads.ts';
 
 /** Writes rows of one of the views into a new file. */

@@ -1,6 +1,7 @@
 import { type LateRange, mergeLate } from '../../domain/late-range.ts';
 import type { LateQuery } from '../../world/archive.ts';
-import { type Cell, type Database, integerOf, textOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import { type Cell, type Database, textOf } from './duckdb.ts';
 
 /** Rows of `late_ranges` before they are merged, and merged ones that are kept: the oldest go. */
 const ROWS_MAX = 4096;

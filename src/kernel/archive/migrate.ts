@@ -1,6 +1,7 @@
 import { ENTRY_CAUSE_SHIFT, EntryKind } from '../../domain/block/block.ts';
 import { KomError } from '../../domain/errors.ts';
-import { type Database, integerOf, textOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import { type Database, textOf } from './duckdb.ts';
 import { FLAGS_MARKS_SHIFT } from './sample-flags.ts';
 import {
   createSamplesTable,
@@ -32,6 +33,7 @@ export async function prepareTables(database: Database): Promise<void> {
       });
     }
     if (version === 1) await fromVersion1(database);
+    else if (version < 4) await addOneClock(database);
     if (version < 3) await toVersion3(database);
     if (version < SCHEMA_VERSION)
       await database.write(`UPDATE archive_format SET version = ${SCHEMA_VERSION}`);
@@ -71,6 +73,7 @@ async function fromVersion1(database: Database): Promise<void> {
   }
   await database.write('ALTER TABLE time_gaps ADD COLUMN raw_from_us BIGINT');
   await database.write('ALTER TABLE time_gaps ADD COLUMN raw_to_us BIGINT');
+  await addOneClock(database);
   await database.write('UPDATE time_gaps SET raw_from_us = from_us, raw_to_us = to_us');
 }
 
@@ -79,4 +82,9 @@ async function toVersion3(database: Database): Promise<void> {
   await database.write('ALTER TABLE tags ADD COLUMN IF NOT EXISTS scan_ms INTEGER');
   const tables = await samplesTables(database);
   if (tables.length > 0) await database.write(createSamplesViews(tables));
+}
+
+/** Version 4 knows whether one clock told both ends of a time gap, and the entries of clock fixes. */
+async function addOneClock(database: Database): Promise<void> {
+  await database.write('ALTER TABLE time_gaps ADD COLUMN is_one_clock BOOLEAN');
 }

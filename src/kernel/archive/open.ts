@@ -1,7 +1,9 @@
 import type { KernelConfig } from '../../config/model/kernel.ts';
+import { invariant } from '../../domain/errors.ts';
 import type { Archive } from '../../world/archive.ts';
 import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
+import type { SharedArchive } from '../../world/shared-archive.ts';
 
 export interface OpenArchiveOptions {
   readonly clock: Clock;
@@ -20,8 +22,22 @@ export async function openArchive(
 ): Promise<Archive> {
   if (config.kind === 'embedded') {
     const { openDuckdbArchive } = await import('./duckdb-archive.ts');
-    return await openDuckdbArchive({ ...config, log: options.log });
+    const { directory, memoryLimitBytes, retentionMs } = config;
+    const { clock, log, readOnly } = options;
+    const isKept = retentionMs === null || readOnly === true;
+    const retention = isKept ? {} : { retention: { retentionMs, clock } };
+    return await openDuckdbArchive({ directory, memoryLimitBytes, log, ...retention });
   }
   const { openPostgresArchive } = await import('./postgres/postgres-archive.ts');
   return await openPostgresArchive({ ...options, config });
+}
+
+/** The archive that several Kernels share; nothing is opened yet. */
+export async function openSharedArchive(
+  config: KernelConfig['archive'],
+  options: Omit<OpenArchiveOptions, 'readOnly'>,
+): Promise<SharedArchive> {
+  invariant(config.kind === 'postgres', 'only a database is shared');
+  const { PostgresSharedArchive } = await import('./postgres/shared.ts');
+  return new PostgresSharedArchive({ ...options, config });
 }

@@ -1,7 +1,9 @@
 import type { QualityChange, TagsInterval } from '../../world/archive.ts';
 import type { Catalog } from './catalog.ts';
-import { type Database, integerOf, type Row } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import type { Database, Row } from './duckdb.ts';
 import { tidiedChanges } from './quality-changes.ts';
+import { qualityChangeOf } from './query-rows.ts';
 import { monthsBetween } from './reads.ts';
 import { tagIdsOf } from './register-reads.ts';
 import { NOT_MARKED } from './schema.ts';
@@ -26,7 +28,7 @@ export async function readQualityChangesOf(
   const add = (row: Row): void => {
     const name = names.get(integerOf(row, 'tag')) ?? '';
     const found = changes.get(name) ?? [];
-    found.push({ sourceTimeUs: integerOf(row, 'source_us'), quality: integerOf(row, 'quality') });
+    found.push(qualityChangeOf(row));
     changes.set(name, found);
   };
   const ids = [...names.keys()];

@@ -1,9 +1,5 @@
-import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK } from '../../domain/block/block.ts';
-import type { SequenceGapReason } from '../../domain/gap.ts';
+import { ENTRY_KIND_MASK } from '../../domain/block/block.ts';
 import { Mark } from '../../domain/marks.ts';
-import { SAMPLE_CAUSES, type TimeGapReason } from '../../domain/sample.ts';
-import { NO_STEPS, stepAt } from '../../domain/sequence-steps.ts';
-import { concernsTag } from '../../domain/tag-scope.ts';
 import type {
   ArchivedGap,
   ArchivedSample,
@@ -15,16 +11,12 @@ import type {
   TagStream,
 } from '../../world/archive.ts';
 import type { Catalog } from './catalog.ts';
-import { type Database, integerOf, integerOrNull, type Row, textOf, type Value } from './duckdb.ts';
-import {
-  carryingStreams,
-  remainingSequenceGaps,
-  tagIdsOf,
-  tagScope,
-  tagStreamsOf,
-} from './register-reads.ts';
+import { integerOf, integerOrNull } from './columns.ts';
+import { type Database, type Row, textOf, type Value } from './duckdb.ts';
+import { gapsOf, qualityChangesOf, remainingOf, sampleOf } from './query-rows.ts';
+import { carryingStreams, tagIdsOf, tagScope, tagStreamsOf } from './register-reads.ts';
 import { rowValue } from './row-values.ts';
-import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from './sample-flags.ts';
+import { FLAGS_MARKS_SHIFT } from './sample-flags.ts';
 import { type Month, monthOfTable, NOT_MARKED } from './schema.ts';
 
 /** Rows of one source time come in the order of their streams, then of their sequence. */
@@ -106,7 +98,7 @@ export async function readQualityChanges(
   if (ids.length === 0) return [];
   const shown = `AND ${NOT_MARKED}`;
   const previous = await readPrevious(database, catalog, { ids, beforeUs: query.fromUs, shown });
-  const changes: QualityChange[] = previous === undefined ? [] : [qualityChangeOf(previous)];
+  const changing = previous === undefined ? [] : [previous];
   for (const { table } of monthsBetween(catalog, query.fromUs, query.toUs)) {
     const rows = await database.read(
       `SELECT source_us, quality FROM (
@@ -118,12 +110,9 @@ export async function readQualityChanges(
        ORDER BY source_us, started_us, stream_id, sequence`,
       [BigInt(query.fromUs), BigInt(query.toUs)],
     );
-    for (const row of rows) {
-      const change = qualityChangeOf(row);
-      if (changes.at(-1)?.quality !== change.quality) changes.push(change);
-    }
+    for (const row of rows) changing.push(row);
   }
-  return changes;
+  return qualityChangesOf(changing);
 }
 
 export async function readGaps(
@@ -144,10 +133,8 @@ export async function readGaps(
     `SELECT * FROM sequence_gaps WHERE stream IN (${streams.join(', ')}) AND from_us < ? AND to_us >= ?`,
     interval,
   );
-  return [
-    ...time.map((row) => timeGapOf(catalog, row)).filter((gap) => concernsTag(gap, scope)),
-    ...sequence.flatMap((row) => remainingOf(catalog, row)),
-  ].sort((a, b) => a.fromUs - b.fromUs);
+  const tagsOf = (row: Row): string[] => JSON.parse(textOf(row, 'tags')) as string[];
+  return gapsOf(catalog, { time, sequence }, { scope, tagsOf });
 }
 
 /** How many gaps are left in the whole archive. */
@@ -229,29 +216,12 @@ async function samplesOf(
   rows: readonly Row[],
 ): Promise<ArchivedSample[]> {
   const deviceTimes = await readDeviceTimes(database, catalog, rows);
-  return rows.map((row): ArchivedSample => {
-    const sourceTimeUs = integerOf(row, 'source_us');
-    const flags = integerOf(row, 'flags');
-    const streamId = streamIdOf(catalog, row);
-    const sequence = integerOf(row, 'sequence');
-    const isDeviceTimed = (flags & FLAGS_DEVICE_TIMED) !== 0;
-    const offsetUs = isDeviceTimed
-      ? 0
-      : stepAt(catalog.steps['clock-offset'].get(streamId) ?? NO_STEPS, sequence);
-    return {
-      sourceTimeUs,
-      rawTimeUs: sourceTimeUs - offsetUs,
-      receivedAtUs: integerOf(row, 'received_us'),
-      deviceTimeUs: isDeviceTimed ? sourceTimeUs : (deviceTimes.get(`${row['stream']} ${sequence}`) ?? null),
-      value: rowValue(row, flags & ENTRY_KIND_MASK),
-      quality: integerOf(row, 'quality'),
-      cause: SAMPLE_CAUSES[(flags >>> ENTRY_CAUSE_SHIFT) & CAUSE_MASK] ?? 'change',
-      streamId,
-      sequence,
-      term: stepAt(catalog.steps.term.get(streamId) ?? NO_STEPS, sequence),
-      marks: flags >>> FLAGS_MARKS_SHIFT,
-    };
-  });
+  return rows.map((row) =>
+    sampleOf(catalog, row, {
+      value: rowValue(row, integerOf(row, 'flags') & ENTRY_KIND_MASK),
+      deviceTimeUs: deviceTimes.get(`${row['stream']} ${row['sequence']}`) ?? null,
+    }),
+  );
 }
 
 /** Device times of the rows that have one, by stream and sequence. */
@@ -271,39 +241,4 @@ async function readDeviceTimes(
     for (const row of times) found.set(`${stream} ${row['sequence']}`, integerOf(row, 'device_us'));
   }
   return found;
-}
-
-function qualityChangeOf(row: Row): QualityChange {
-  return { sourceTimeUs: integerOf(row, 'source_us'), quality: integerOf(row, 'quality') };
-}
-
-function timeGapOf(catalog: Catalog, row: Row): Extract<ArchivedGap, { kind: 'time' }> {
-  const count = integerOrNull(row, 'count');
-  return {
-    kind: 'time',
-    streamId: streamIdOf(catalog, row),
-    sequence: integerOf(row, 'sequence'),
-    station: row['station'] === null ? null : textOf(row, 'station'),
-    tags: JSON.parse(textOf(row, 'tags')) as string[],
-    fromUs: integerOf(row, 'from_us'),
-    toUs: integerOf(row, 'to_us'),
-    reason: textOf(row, 'reason') as TimeGapReason,
-    ...(count === null ? {} : { count }),
-  };
-}
-
-function remainingOf(catalog: Catalog, row: Row): ArchivedGap[] {
-  return remainingSequenceGaps(catalog, {
-    streamId: streamIdOf(catalog, row),
-    firstSequence: integerOf(row, 'first_sequence'),
-    lastSequence: integerOf(row, 'last_sequence'),
-    reason: textOf(row, 'reason') as SequenceGapReason,
-    fromUs: integerOf(row, 'from_us'),
-    toUs: integerOf(row, 'to_us'),
-    countAtMost: integerOf(row, 'count_at_most'),
-  });
-}
-
-function streamIdOf(catalog: Catalog, row: Row): string {
-  return catalog.streamsById.get(integerOf(row, 'stream'))?.streamId ?? '';
 }

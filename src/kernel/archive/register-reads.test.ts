@@ -13,6 +13,7 @@ function registerOf(coverage: Readonly<Record<string, Coverage>>, dictionaries: 
     streamsById: new Map(),
     coverage: new Map(Object.entries(coverage)),
     steps: { 'clock-offset': new Map(), term: new Map() },
+    clockFixes: new Map(),
   };
 }
 

@@ -1,5 +1,5 @@
 import { remainingGap } from '../../domain/commit-plan.ts';
-import { type CoverageRange, EMPTY_COVERAGE, subtract } from '../../domain/coverage.ts';
+import { type CoverageRange, dataOf, EMPTY_COVERAGE, subtract } from '../../domain/coverage.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { SequenceGap } from '../../domain/gap.ts';
 import { observedUntil } from '../../domain/observed.ts';
@@ -101,7 +101,7 @@ export function formerNamesOf(
  */
 export function hasRegressed(before: Register, after: Register): boolean {
   const isLost = (streamId: string, ranges: readonly CoverageRange[]): boolean => {
-    const there = (after.coverage.get(streamId) ?? EMPTY_COVERAGE).filter(({ state }) => state === 'data');
+    const there = dataOf(after.coverage.get(streamId) ?? EMPTY_COVERAGE);
     return ranges.some((range) => range.state === 'data' && subtract(range, there).length > 0);
   };
   return (

@@ -1,3 +1,4 @@
+import type { ArchivedClockFix } from '../../domain/clock-offsets.ts';
 import type { Coverage } from '../../domain/coverage.ts';
 import type { SequenceSteps } from '../../domain/sequence-steps.ts';
 import type { ArchivedStream, ArchivedTag } from '../../world/archive.ts';
@@ -34,6 +35,8 @@ export interface Register {
   readonly coverage: Map<string, Coverage>;
   /** By stream id. */
   readonly steps: Readonly<Record<StepName, Map<string, SequenceSteps>>>;
+  /** By stream id of the numbers that they are about, with the entries that said it. */
+  readonly clockFixes: Map<string, readonly ArchivedClockFix[]>;
 }
 
 /** New and changed steps. */

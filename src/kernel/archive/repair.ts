@@ -1,5 +1,6 @@
 import type { RepairedRange } from '../../domain/commit-plan.ts';
-import { type Database, integerOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import type { Database } from './duckdb.ts';
 
 /** Deletes what is there of numbers that a transaction inserts again. */
 export async function deleteRepaired(
@@ -9,7 +10,7 @@ export async function deleteRepaired(
 ): Promise<void> {
   for (const { streamId, first, last } of repairs) {
     const numbers = [known.streamNumber(streamId), BigInt(first), BigInt(last)];
-    for (const table of [...known.tables, 'time_gaps', 'device_times']) {
+    for (const table of [...known.tables, 'time_gaps', 'device_times', 'clock_fixes']) {
       await database.write(`DELETE FROM ${table} WHERE stream = ? AND sequence BETWEEN ? AND ?`, numbers);
     }
   }

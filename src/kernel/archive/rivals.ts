@@ -1,5 +1,6 @@
 import { ENTRY_KIND_MASK } from '../../domain/block/block.ts';
-import { type Cell, integerOf, type Row } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import type { Cell, Row } from './duckdb.ts';
 import type { StreamRow } from './register.ts';
 import {
   type ArchivedRow,

@@ -5,7 +5,7 @@ import type { ColumnType } from './duckdb.ts';
 import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from './sample-flags.ts';
 
 /** Version of the tables; an archive of an older version is brought up to it when it is opened. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** Everything but the samples, which have a table for each month. Times are integer µs since 1970, UTC. */
 export const SCHEMA = `
@@ -29,7 +29,10 @@ CREATE TABLE IF NOT EXISTS coverage (
 CREATE TABLE IF NOT EXISTS time_gaps (
   stream INTEGER NOT NULL, sequence BIGINT NOT NULL, received_us BIGINT NOT NULL, station VARCHAR,
   tags VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL, reason VARCHAR NOT NULL,
-  count BIGINT, raw_from_us BIGINT, raw_to_us BIGINT);
+  count BIGINT, raw_from_us BIGINT, raw_to_us BIGINT, is_one_clock BOOLEAN);
+CREATE TABLE IF NOT EXISTS clock_fixes (
+  stream INTEGER NOT NULL, sequence BIGINT NOT NULL, at_us BIGINT NOT NULL, of_stream VARCHAR NOT NULL,
+  first_sequence BIGINT NOT NULL, last_sequence BIGINT NOT NULL, offset_us BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS sequence_gaps (
   stream INTEGER NOT NULL, received_us BIGINT NOT NULL, first_sequence BIGINT NOT NULL,
   last_sequence BIGINT NOT NULL, reason VARCHAR NOT NULL, from_us BIGINT NOT NULL, to_us BIGINT NOT NULL,
@@ -119,6 +122,9 @@ export function createSamplesViews(tables: readonly string[]): string {
   return `${samplesView('samples', tables, `WHERE ${NOT_MARKED}`)};
     ${samplesView('samples_with_marked', tables, '')}`;
 }
+
+/** Where no month is left. */
+export const DROP_SAMPLES_VIEWS = 'DROP VIEW IF EXISTS samples; DROP VIEW IF EXISTS samples_with_marked';
 
 function samplesView(name: string, tables: readonly string[], filter: string): string {
   const source = tables.map((table) => `SELECT * FROM ${table} ${filter}`).join(' UNION ALL ');

@@ -1,5 +1,6 @@
 import type { ArchivedTerm } from '../../world/archive.ts';
-import { type Database, integerOf, textOf } from './duckdb.ts';
+import { integerOf } from './columns.ts';
+import { type Database, textOf } from './duckdb.ts';
 
 /** The last term of each process. */
 export async function readTerms(database: Database): Promise<ArchivedTerm[]> {

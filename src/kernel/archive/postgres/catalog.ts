@@ -3,9 +3,11 @@ import { VALUE_TYPES, type ValueType } from '../../../domain/dictionary.ts';
 import type { LateRange } from '../../../domain/late-range.ts';
 import type { SequenceStep } from '../../../domain/sequence-steps.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../../domain/stream.ts';
+import { integerOf, integerOrNull } from '../columns.ts';
+import { knownFixes, type StoredFix } from '../known-fixes.ts';
 import { type Register, type StepName, type StreamRow, type TagRow, tagKey } from '../register.ts';
 import type { Span } from '../rival-plan.ts';
-import { integerOf, integerOrNull, listOf, textOf, timeUs } from './columns.ts';
+import { listOf, textOf, timeUs } from './columns.ts';
 import type { Row, Value } from './connection.ts';
 
 /** A late range that may still grow, or that nobody was told of. */
@@ -35,7 +37,7 @@ export function lateKey({ site, process, station }: LateRange): string {
 /** Reads the small tables. */
 export async function loadCatalog(query: Query): Promise<PostgresCatalog> {
   const [format] = await query('SELECT is_hypertable FROM archive_format');
-  const dictionaries = await query('SELECT id, hash FROM dictionaries');
+  const dictionaries = await query('SELECT id, hash FROM dictionaries ORDER BY id');
   const tags = (await query('SELECT *, array_to_json(formerly) AS former FROM tags')).map(tagRow);
   const { streams, rowSpans } = await loadStreams(query);
   const late = await loadOpenLate(query);
@@ -49,6 +51,7 @@ export async function loadCatalog(query: Query): Promise<PostgresCatalog> {
     streamsById: new Map(streams.map((stream) => [stream.id, stream])),
     coverage: await loadCoverage(query, byId),
     steps: await loadSteps(query, byId),
+    clockFixes: knownFixes(await loadClockFixes(query), streams),
     rowSpans,
     months: new Set(),
     openLate: new Map(late.map((range) => [lateKey(range), range])),
@@ -127,6 +130,21 @@ async function loadSteps(
     of.set(streamId, [...(of.get(streamId) ?? []), { ...range, value: integerOf(row, 'value') }]);
   }
   return steps;
+}
+
+async function loadClockFixes(query: Query): Promise<StoredFix[]> {
+  const rows = await query(
+    `SELECT *, ${timeUs('at_time')} AS at_us FROM clock_fixes ORDER BY stream, sequence`,
+  );
+  return rows.map((row) => ({
+    stream: integerOf(row, 'stream'),
+    sequence: integerOf(row, 'sequence'),
+    atUs: integerOf(row, 'at_us'),
+    streamId: textOf(row, 'of_stream'),
+    firstSequence: integerOf(row, 'first_sequence'),
+    lastSequence: integerOf(row, 'last_sequence'),
+    offsetUs: integerOf(row, 'offset_us'),
+  }));
 }
 
 /** Columns of `late_ranges` as `lateRangeOf` reads them. */

@@ -14,17 +14,6 @@ export function timeUs(column: string): string {
   return `(extract(epoch FROM ${column}) * 1000000)::bigint`;
 }
 
-/** An integer column, exact below 2^53. */
-export function integerOf(row: Row, column: string): number {
-  return Number(row[column]);
-}
-
-/** An integer column that may be null. */
-export function integerOrNull(row: Row, column: string): number | null {
-  const value = row[column];
-  return value === null || value === undefined ? null : Number(value);
-}
-
 /** A text column. */
 export function textOf(row: Row, column: string): string {
   return row[column] ?? '';

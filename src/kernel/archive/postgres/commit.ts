@@ -5,8 +5,8 @@ import { arrivedBlocks, type LateRange, lateRangesOf } from '../../../domain/lat
 import { NO_STEPS, withStep } from '../../../domain/sequence-steps.ts';
 import type { ArchiveTransaction } from '../../../world/archive.ts';
 import type { Clock } from '../../../world/clock.ts';
-import { arrivedTimeGaps } from '../arrived.ts';
-import { applyToRegister, changedSteps, changedStreams, coverageRows } from '../changed.ts';
+import { arrivedClockFixes, arrivedTimeGaps } from '../arrived.ts';
+import { applyToRegister, changedSteps, changedStreams, withHoldingFixes } from '../changed.ts';
 import { STEP_NAMES, type StreamRow } from '../register.ts';
 import { offsetsOf, startMovedBy, streamNumber } from '../register-work.ts';
 import type { TagIds } from '../tag-ids.ts';
@@ -14,7 +14,7 @@ import { writeSamples } from './append.ts';
 import type { PostgresCatalog } from './catalog.ts';
 import { applyClockFix, applyMovedStart } from './clock-fixes.ts';
 import { timeText } from './columns.ts';
-import type { Value } from './connection.ts';
+import { writeCoverage } from './coverage.ts';
 import type { Column, WritingSession } from './database.ts';
 import { writeLate } from './late.ts';
 import { deleteRepaired } from './repair.ts';
@@ -31,9 +31,10 @@ export interface CommitContext {
 
 /** Carries out one transaction and then, only then, tells the catalog. Returns what it completed late. */
 export async function commitTransaction(
-  transaction: ArchiveTransaction,
+  given: ArchiveTransaction,
   { session, catalog, tagIds, clock, schema }: CommitContext,
 ): Promise<readonly LateRange[]> {
+  const transaction = withHoldingFixes(given, catalog);
   const plan = planCommit((id) => catalog.coverage.get(id) ?? EMPTY_COVERAGE, transaction);
   const streams = changedStreams(transaction, catalog);
   const steps = changedSteps(transaction, catalog);
@@ -50,11 +51,13 @@ export async function commitTransaction(
     for (const [stream, span] of written) widen(writer, stream, span);
     await markRivals(writer, { written, moved });
     await writeGaps(writer);
+    await writeClockFixEntries(writer);
     await writeCoverage(writer);
     await writeStreams(writer);
     late = await writeLate(writer, { schema, ranges });
   });
-  applyToRegister(catalog, { streams, coverage: plan.coverage, steps });
+  const { clockFixes = [] } = given;
+  applyToRegister(catalog, { streams, coverage: plan.coverage, steps, clockFixes });
   for (const month of writer.months) catalog.months.add(month);
   for (const [stream, span] of writer.rowSpans) catalog.rowSpans.set(stream, span);
   catalog.openLate = late.openLate;
@@ -244,36 +247,26 @@ async function writeGaps(writer: PostgresWriter): Promise<void> {
   );
 }
 
+const CLOCK_FIX_COLUMNS: readonly Column[] = [
+  ['stream', 'integer'],
+  ['sequence', 'bigint'],
+  ['at_time', 'timestamptz'],
+  ['of_stream', 'text'],
+  ['first_sequence', 'bigint'],
+  ['last_sequence', 'bigint'],
+  ['offset_us', 'bigint'],
+];
+
+async function writeClockFixEntries(writer: PostgresWriter): Promise<void> {
+  const arrived = arrivedClockFixes(writer.transaction, writer.plan);
+  const rows = arrived.map(({ streamId, sequence, fix }) => [
+    ...[streamNumber(writer, streamId), sequence, timeText(fix.atUs), fix.streamId],
+    ...[fix.firstSequence, fix.lastSequence, fix.offsetUs],
+  ]);
+  await writer.session.insert('clock_fixes', CLOCK_FIX_COLUMNS, rows);
+}
+
 /** JSON of texts that are then PostgreSQL's. */
 export function jsonList(texts: readonly string[]): string {
   return JSON.stringify(texts.map((text) => text.replaceAll('\u0000', '\ufffd')));
-}
-
-async function writeCoverage(writer: PostgresWriter): Promise<void> {
-  const { plan, catalog, session } = writer;
-  const changed: (string | number)[][] = [];
-  for (const [streamId, coverage] of plan.coverage) {
-    const stream = streamNumber(writer, streamId);
-    const rows = coverageRows(catalog.coverage.get(streamId) ?? EMPTY_COVERAGE, coverage);
-    for (const { first, last, state } of rows.changed) changed.push([stream, first, last, state]);
-    if (rows.gone.length === 0) continue;
-    const gone: readonly Value[] = [stream, rows.gone];
-    await session.query(
-      'DELETE FROM coverage WHERE stream = $1 AND first_sequence = ANY ($2::bigint[])',
-      gone,
-    );
-  }
-  const columns: readonly Column[] = [
-    ['stream', 'integer'],
-    ['first_sequence', 'bigint'],
-    ['last_sequence', 'bigint'],
-    ['state', 'text'],
-  ];
-  await session.insert(
-    'coverage',
-    columns,
-    changed,
-    `ON CONFLICT (stream, first_sequence)
-     DO UPDATE SET last_sequence = excluded.last_sequence, state = excluded.state`,
-  );
 }

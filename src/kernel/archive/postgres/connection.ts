@@ -1,9 +1,9 @@
 /** The one importer of the client of PostgreSQL: an optional dependency, loaded when an archive is opened. */
-import { readFileSync } from 'node:fs';
-import type { Client, ClientConfig } from 'pg';
+import type { Client } from 'pg';
 import type { DatabaseHost, DatabaseLogin, PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { describeError, invariant, isKomError, KomError } from '../../../domain/errors.ts';
 import type { Clock } from '../../../world/clock.ts';
+import { sslOf, TlsFileError, tlsFinding } from './tls.ts';
 
 /** A row: every column is text, as PostgreSQL writes it. */
 export type Row = Readonly<Record<string, string | null>>;
@@ -82,7 +82,7 @@ export class Connection {
   }
 
   /** Rows of the last statement of `sql`; with values it must be only one. @throws DatabaseError */
-  async query(sql: string, values: readonly Value[] = [], answerMaxMs?: number): Promise<readonly Row[]> {
+  async query(sql: string, values: readonly Value[], answerMaxMs: number): Promise<readonly Row[]> {
     return await this.#within(answerMaxMs, async () => {
       const parameters = values.map(parameterOf);
       const result = await this.#client.query<Record<string, string | null>>(
@@ -147,21 +147,18 @@ export class Connection {
     timer.cancel();
   }
 
-  async #within<T>(answerMaxMs: number | undefined, work: () => Promise<T>): Promise<T> {
+  async #within<T>(answerMaxMs: number, work: () => Promise<T>): Promise<T> {
     if (!this.#isUsable) throw new DatabaseError(this.#givenUp ?? 'the connection is lost', null);
-    const timer =
-      answerMaxMs === undefined
-        ? null
-        : this.#clock.schedule('answer of the database', answerMaxMs, () => {
-            this.#hasTimedOut = true;
-            this.giveUp(`no answer within ${Math.round(answerMaxMs)} ms`);
-          });
+    const timer = this.#clock.schedule('answer of the database', answerMaxMs, () => {
+      this.#hasTimedOut = true;
+      this.giveUp(`no answer within ${Math.round(answerMaxMs)} ms`);
+    });
     try {
       return await work();
     } catch (error) {
       throw this.#errorOf(error);
     } finally {
-      timer?.cancel();
+      timer.cancel();
     }
   }
 
@@ -182,11 +179,13 @@ const CLOSE_MAX_MS = 2000;
 const SERVER_VERSION_MIN = 140_000;
 
 /**
- * What every session has. A server that lost its Kernel gives up what it left open within seconds, so that
- * the next connection is not held up by its locks.
+ * What every session has: `literal` and all that is read back rely on it, whatever a database or a role has
+ * set. A server that lost its Kernel gives up what it left open within seconds, so that the next connection
+ * is not held up by its locks.
  */
 const SESSION = `
   SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'; SET extra_float_digits = 1;
+  SET standard_conforming_strings = on;
   SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
   SET tcp_user_timeout = 20000; SET client_connection_check_interval = '5s';
   SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = 0; SET lock_timeout = '15s';`;
@@ -246,8 +245,17 @@ export async function connect(options: ConnectOptions, anyHost = false): Promise
   });
 }
 
+/** What the client says of a server that has TLS switched off; it gives it no code. */
+const NO_TLS = 'The server does not support SSL connections';
+
 /** SQLSTATE class of what does not get better by trying again: wrong password, no such database, no right. */
 const REFUSED = '28000';
+
+/** SQLSTATE of a right that is missing. */
+export const NO_RIGHT = '42501';
+
+/** SQLSTATE of tables that are not what they were. */
+export const TABLES_DIFFER = '42P17';
 
 /** What a person must put right: a server that says no, not one that is away. */
 export function isRefusedFor(error: unknown): boolean {
@@ -273,7 +281,7 @@ async function connectTo(
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     types: { getTypeParser: () => (text: string) => text },
-    ...sslOf(config, host),
+    ...withTlsFiles(() => sslOf(config, host)),
   });
   const connection = new Connection({ host, client, modules, clock });
   try {
@@ -283,7 +291,22 @@ async function connectTo(
     return { connection, state };
   } catch (error) {
     connection.giveUp(describeError(error));
-    throw error;
+    const finding = withTlsFiles(() => tlsFinding(error, { ...host, tls: config.tls }));
+    // At the server or in the file, and maybe put right by renewing: a Kernel starts and waits.
+    if (finding !== null) throw new DatabaseError(finding, null, error);
+    if (describeError(error) !== NO_TLS) throw error;
+    const hint = 'set ssl = on at the server, or leave tls out of the Kernel file';
+    throw new DatabaseError(`it speaks no TLS, which the Kernel file asks for; ${hint}`, REFUSED, error);
+  }
+}
+
+/** @throws DatabaseError for a person where a file is of no use */
+function withTlsFiles<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof TlsFileError)) throw error;
+    throw new DatabaseError(error.message, REFUSED, error);
   }
 }
 
@@ -307,18 +330,6 @@ async function serverState(
 function passwordOf({ user, password }: DatabaseLogin): string {
   if (password !== null) return password;
   throw new DatabaseError(`it asks for a password of ${user} and the Kernel file names none`, REFUSED);
-}
-
-function sslOf({ tls }: PostgresArchiveConfig, { host }: DatabaseHost): Pick<ClientConfig, 'ssl'> {
-  if (tls === null) return {};
-  const read = (path: string | null): { readonly text?: string } =>
-    path === null ? {} : { text: readFileSync(path, 'utf8') };
-  const { text: ca } = read(tls.ca);
-  const { text: cert } = read(tls.certificate);
-  const { text: key } = read(tls.key);
-  // The host is who the certificate must speak for, also where it is an address.
-  const required = { host, rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
-  return { ssl: { ...required, ...(ca && { ca }), ...(cert && { cert, key }) } };
 }
 
 /** PostgreSQL's text has no NUL; only a dictionary that nobody made in good faith has one in a name. */

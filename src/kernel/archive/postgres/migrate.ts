@@ -1,14 +1,17 @@
 import { KomError } from '../../../domain/errors.ts';
 import type { Log } from '../../../world/log.ts';
-import { integerOf } from './columns.ts';
-import { type Connection, identifier, literal } from './connection.ts';
+import { integerOf } from '../columns.ts';
+import { type Connection, DatabaseError, identifier, literal, NO_RIGHT } from './connection.ts';
 import {
   createFunctions,
   createSamples,
   createTables,
   createViews,
   grantTo,
+  SAMPLES,
   SCHEMA_VERSION,
+  VERSION_2,
+  VIEWS,
 } from './schema.ts';
 
 export interface Preparing {
@@ -25,8 +28,8 @@ const PREPARE_LOCK = 0x4b_4f_4d_01;
 const PREPARE_MAX_MS = 120_000;
 
 /**
- * Makes the schema and its tables if they are not there, and gives the writer its rights. Nothing is changed
- * where they are of this version.
+ * Makes the schema and its tables if they are not there, brings older ones up, and gives the writer its
+ * rights. Nothing is changed where they are of this version.
  * @throws KomError KOM_ARCHIVE_UNAVAILABLE if the tables are of a newer version; DatabaseError
  */
 export async function prepareTables(
@@ -35,24 +38,68 @@ export async function prepareTables(
 ): Promise<void> {
   const run = (sql: string) => connection.query(sql, [], PREPARE_MAX_MS);
   const [who] = await run('SELECT current_user AS name');
-  const isWriter = who?.['name'] === writer;
+  const user = who?.['name'] ?? '';
+  const isWriter = user === writer;
+  const rights = await rightsIn(connection, schema);
+  if (!rights.isThere && !rights.mayMake) throw noSchema(schema, user);
+  if (rights.isThere && !rights.mayUse) throw noRight(schema, { user, right: 'USAGE' });
   if (isWriter && (await versionOf(connection, schema)) === SCHEMA_VERSION) return;
   await run(`BEGIN; SELECT pg_advisory_xact_lock(${PREPARE_LOCK})`);
   const version = await versionOf(connection, schema);
   if (version === null) {
+    if (rights.isThere && !rights.mayCreate) throw noRight(schema, { user, right: 'CREATE' });
     const timescale = await schemaOfTimescale(connection);
     const isHypertable = timescale !== null;
-    if (!(await hasSchema(connection, schema))) await run(`CREATE SCHEMA ${identifier(schema)}`);
+    if (!rights.isThere) await run(`CREATE SCHEMA ${identifier(schema)}`);
     await run(`${createTables()}${createSamples(timescale)}
       ${createFunctions(schema, timescale)}${createViews()}
       INSERT INTO archive_format VALUES (${SCHEMA_VERSION}, ${isHypertable});`);
     log.info({ schema, version: SCHEMA_VERSION, isHypertable }, 'the tables of the archive are made');
+  } else if (version < SCHEMA_VERSION) {
+    // The functions are those of version 3.
+    const isHypertable =
+      (await run('SELECT is_hypertable FROM archive_format'))[0]?.['is_hypertable'] === 't';
+    const timescale = isHypertable ? await schemaOfTimescale(connection) : null;
+    await run(`${version < 2 ? VERSION_2 : ''} ${createFunctions(schema, timescale)}
+      UPDATE archive_format SET version = ${SCHEMA_VERSION};`);
+    log.info({ schema, version: SCHEMA_VERSION }, 'the tables of the archive are brought up');
   }
+  const givesRights = !isWriter && (await checkWriter(connection, { schema, writer }));
   if (!isWriter) await run(grantTo(schema, writer));
   await run('COMMIT');
+  if (givesRights) log.warn({ schema, role: writer }, 'this role may write to the archive from now on');
 }
 
-/** Version of the tables; `null`: there are none. @throws KomError KOM_ARCHIVE_UNAVAILABLE if it is newer */
+/**
+ * Whether a role is new as one that writes.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE for one that was given rights to read and none to write: its name
+ * came into the file by mistake
+ */
+async function checkWriter(
+  connection: Connection,
+  { schema, writer }: Pick<Preparing, 'schema' | 'writer'>,
+): Promise<boolean> {
+  const [role] = await connection.query(
+    `SELECT has_table_privilege(w.oid, '${SAMPLES}', 'INSERT') AS may_write, EXISTS (
+       SELECT FROM pg_class c, aclexplode(c.relacl) a
+       WHERE c.oid IN (${VIEWS.map((view) => `'${view}'::regclass`).join(', ')})
+         AND a.grantee NOT IN (0, c.relowner) AND pg_has_role(w.oid, a.grantee, 'MEMBER')) AS reads
+     FROM pg_roles w WHERE w.rolname = $1`,
+    [writer],
+    PREPARE_MAX_MS,
+  );
+  if (role?.['may_write'] === 't') return false;
+  if (role?.['reads'] !== 't') return true;
+  const sql = `GRANT INSERT ON ${identifier(schema)}.${SAMPLES} TO ${identifier(writer)}`;
+  const what = `${writer} is a role that reads the archive of schema ${schema} and does not write to it`;
+  const todo = `name the role that writes as archive.postgres.user; if it is to be this one, run ${sql}`;
+  throw refused(what, todo);
+}
+
+/**
+ * Version of the tables, this one or an older one; `null`: there are none.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE if it is newer
+ */
 export async function versionOf(connection: Connection, schema: string): Promise<number | null> {
   const [there] = await connection.query(
     `SELECT to_regclass(${literal(`${identifier(schema)}.archive_format`)}) IS NOT NULL AS there`,
@@ -62,7 +109,7 @@ export async function versionOf(connection: Connection, schema: string): Promise
   if (there?.['there'] !== 't') return null;
   const [format] = await connection.query('SELECT version FROM archive_format', [], PREPARE_MAX_MS);
   const version = format === undefined ? 0 : integerOf(format, 'version');
-  if (version === SCHEMA_VERSION) return version;
+  if (version >= 1 && version <= SCHEMA_VERSION) return version;
   throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `the tables in schema ${schema} are of another version`, {
     expected: String(SCHEMA_VERSION),
     got: String(version),
@@ -70,11 +117,48 @@ export async function versionOf(connection: Connection, schema: string): Promise
   });
 }
 
-async function hasSchema(connection: Connection, schema: string): Promise<boolean> {
+interface Rights {
+  readonly isThere: boolean;
+  readonly mayUse: boolean;
+  readonly mayCreate: boolean;
+  /** A schema that is not there. */
+  readonly mayMake: boolean;
+}
+
+/** What who is connected may do in a schema. */
+async function rightsIn(connection: Connection, schema: string): Promise<Rights> {
   const [row] = await connection.query(
-    `SELECT to_regnamespace(${literal(identifier(schema))}) IS NOT NULL AS there`,
+    `SELECT oid IS NOT NULL AS is_there, has_schema_privilege(oid, 'USAGE') AS may_use,
+       has_schema_privilege(oid, 'CREATE') AS may_create,
+       has_database_privilege(current_database(), 'CREATE') AS may_make
+     FROM (SELECT to_regnamespace(${literal(identifier(schema))})::oid AS oid) n`,
+    [],
+    PREPARE_MAX_MS,
   );
-  return row?.['there'] === 't';
+  const is = (column: string): boolean => row?.[column] === 't';
+  return {
+    ...{ isThere: is('is_there'), mayUse: is('may_use') },
+    ...{ mayCreate: is('may_create'), mayMake: is('may_make') },
+  };
+}
+
+function noSchema(schema: string, user: string): KomError {
+  const sql = `CREATE SCHEMA ${identifier(schema)} AUTHORIZATION ${identifier(user)}`;
+  return refused(`there is no schema ${schema}, and ${user} may not make it`, `run ${sql}`);
+}
+
+function noRight(
+  schema: string,
+  { user, right }: { readonly user: string; readonly right: 'USAGE' | 'CREATE' },
+): KomError {
+  const sql = `GRANT USAGE, CREATE ON SCHEMA ${identifier(schema)} TO ${identifier(user)}`;
+  const what = `${user} has no right ${right} in schema ${schema}, which the tables of the archive need`;
+  return refused(what, `name the owner of the schema as owner in the Kernel file, or run ${sql}`);
+}
+
+function refused(what: string, todo: string): KomError {
+  const hint = `${todo} in that database (docs/POSTGRESQL.md, Roles)`;
+  return new KomError('KOM_ARCHIVE_UNAVAILABLE', what, { hint, cause: new DatabaseError(what, NO_RIGHT) });
 }
 
 /** TimescaleDB is used where the database has it already; a Kernel installs no extension. */
@@ -82,6 +166,8 @@ async function schemaOfTimescale(connection: Connection): Promise<string | null>
   const [row] = await connection.query(
     `SELECT n.nspname AS name FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
      WHERE e.extname = 'timescaledb'`,
+    [],
+    PREPARE_MAX_MS,
   );
   return row?.['name'] ?? null;
 }

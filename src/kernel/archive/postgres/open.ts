@@ -1,12 +1,17 @@
 import { KomError } from '../../../domain/errors.ts';
 import type { Log } from '../../../world/log.ts';
+import { integerOf } from '../columns.ts';
 import { TagIds } from '../tag-ids.ts';
-import { loadCatalog, type PostgresCatalog } from './catalog.ts';
+import { loadCatalog, type PostgresCatalog, type Query } from './catalog.ts';
 import { textOf } from './columns.ts';
 import { type Connection, type ConnectOptions, connect, formatHost } from './connection.ts';
-import { WritingSession } from './database.ts';
+import { openingOf, overtaken, WritingSession } from './database.ts';
 import { type DurabilitySettings, durabilityFindings } from './durability.ts';
 import { prepareTables, versionOf } from './migrate.ts';
+import { checkOneRole, endWriter, HOLDER } from './role-locks.ts';
+import { checkSampleTable } from './sample-table.ts';
+import { SCHEMA_VERSION } from './schema.ts';
+import { inSnapshot } from './snapshot.ts';
 
 /** The session that writes, and what is in memory of the database. */
 export interface Parts {
@@ -20,6 +25,8 @@ export interface Opening extends ConnectOptions {
   /** Tables are made only once in a run: a role that may do so is needed for a moment. */
   readonly isPrepared: boolean;
   readonly answerMaxMs: number;
+  /** Several Kernels share the archive, and this one is hot in this epoch; `null`: it is the only one. */
+  readonly epoch: number | null;
 }
 
 /**
@@ -28,25 +35,52 @@ export interface Opening extends ConnectOptions {
  * @throws KomError KOM_ARCHIVE_UNAVAILABLE; DatabaseError
  */
 export async function openForWriting(opening: Opening): Promise<Parts> {
-  const { config, log, answerMaxMs } = opening;
-  if (!opening.isPrepared && config.owner !== null) {
-    const owner = await connect({ ...opening, login: config.owner });
-    try {
-      await prepareTables(owner, { schema: config.schema, writer: opening.login.user, log });
-    } finally {
-      await owner.close();
-    }
-  }
   const connection = await connect(opening);
   try {
-    if (!opening.isPrepared && config.owner === null) {
-      await prepareTables(connection, { schema: config.schema, writer: opening.login.user, log });
-    }
+    if (!opening.isPrepared) await prepare(connection, opening);
+    const { config, answerMaxMs } = opening;
+    await checkSampleTable(connection, { schema: config.schema, answerMaxMs });
     await makeDurable(connection, opening);
-    return await takeOver(connection, { log, answerMaxMs });
+    return await takeOver(connection, opening);
   } catch (error) {
     connection.giveUp('it was not opened');
     throw error;
+  }
+}
+
+/**
+ * For Kernels that share a schema: makes the tables, once in a run, and says what a commit is worth at this
+ * server.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE, also where a Kernel there works as another role; DatabaseError
+ */
+export async function prepareForWriting(options: ConnectOptions & { readonly log: Log }): Promise<void> {
+  const { config } = options;
+  const { answerTimeoutMs: answerMaxMs, schema } = config;
+  const connection = await connect(options);
+  try {
+    await checkOneRole(connection, { schema, answerMaxMs });
+    await prepare(connection, options);
+    await makeDurable(connection, { ...options, isPrepared: false, answerMaxMs, epoch: null });
+  } finally {
+    await connection.close();
+  }
+}
+
+/**
+ * Makes the tables as their owner, else as who writes. That one is connected already: what is wrong with its
+ * name or password is said before the owner gives it any right.
+ */
+async function prepare(
+  connection: Connection,
+  options: ConnectOptions & { readonly log: Log },
+): Promise<void> {
+  const { config, log, login } = options;
+  const { owner, schema } = config;
+  const maker = owner === null ? connection : await connect({ ...options, login: owner });
+  try {
+    await prepareTables(maker, { schema, writer: login.user, log });
+  } finally {
+    if (maker !== connection) await maker.close();
   }
 }
 
@@ -75,32 +109,44 @@ async function makeDurable(
 }
 
 /** Ends the session that wrote before, if it lives still, and waits until its transaction is over. */
-async function takeOver(
-  connection: Connection,
-  { log, answerMaxMs }: Pick<Opening, 'log' | 'answerMaxMs'>,
-): Promise<Parts> {
+async function takeOver(connection: Connection, { log, answerMaxMs, epoch }: Opening): Promise<Parts> {
   const query = (sql: string, values: readonly (string | number)[] = []) =>
     connection.query(sql, values, answerMaxMs);
-  const ended = await query(
-    `SELECT a.client_addr, pg_terminate_backend(a.pid) FROM archive_state s JOIN pg_stat_activity a
-       ON a.pid = s.writer_pid AND a.backend_start = s.writer_started AND a.usename = current_user
-     WHERE a.pid <> pg_backend_pid()`,
-  );
-  if (ended.length > 0) {
-    const [{ client_addr: address }] = ended as [{ client_addr: string | null }];
+  await checkMayWrite(connection, { epoch, answerMaxMs });
+  const address = await endWriter(connection, { epoch, answerMaxMs });
+  if (address !== null) {
     log.warn({ address }, 'a session that had the archive open for writing is ended: only one may write');
   }
   await query('BEGIN');
-  const [state = {}] = await query(
+  const [state] = await query(
     `UPDATE archive_state SET generation = generation + 1, writer_pid = pg_backend_pid(),
        writer_started = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-     RETURNING generation`,
+     WHERE ${epoch === null ? 'true' : `kernel_epoch <= ${epoch}`} RETURNING generation, tableoid`,
   );
+  if (state === undefined) throw overtaken(epoch);
   const catalog = await loadCatalog((sql) => connection.query(sql, [], answerMaxMs));
   // Only behind this COMMIT is what was read as durable as the archive's own transactions are.
   await connection.commit(answerMaxMs);
-  const session = new WritingSession(connection, { generation: textOf(state, 'generation'), answerMaxMs });
+  const session = new WritingSession(connection, { opening: openingOf(state), answerMaxMs, epoch });
   return { session, catalog, tagIds: new TagIds() };
+}
+
+/** A Kernel that is overtaken ends nobody's session, and one that is alone does not write among others. */
+async function checkMayWrite(
+  connection: Connection,
+  { epoch, answerMaxMs }: Pick<Opening, 'epoch' | 'answerMaxMs'>,
+): Promise<void> {
+  const [state = {}] = await connection.query(
+    `SELECT kernel_epoch, hot, ${HOLDER} AS holder FROM archive_state`,
+    [],
+    answerMaxMs,
+  );
+  if (epoch !== null && integerOf(state, 'kernel_epoch') > epoch) throw overtaken(epoch);
+  if (epoch !== null || state['holder'] === null) return;
+  throw new KomError('KOM_ARCHIVE_UNAVAILABLE', 'several Kernels share the archive', {
+    got: `${textOf(state, 'hot')} is hot`,
+    hint: 'redundancy of the Kernel file must say "archive": "shared"',
+  });
 }
 
 /**
@@ -111,13 +157,13 @@ export async function openForReading(
   connection: Connection,
   { schema, answerMaxMs }: { readonly schema: string; readonly answerMaxMs: number },
 ): Promise<PostgresCatalog> {
-  if ((await versionOf(connection, schema)) === null) {
-    throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `there are no tables in schema ${schema} yet`, {
+  const version = await versionOf(connection, schema);
+  if (version !== SCHEMA_VERSION) {
+    const what = version === null ? 'there are no tables' : `the tables are of version ${version}`;
+    throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `${what} in schema ${schema} yet`, {
       hint: 'a Kernel makes them when it starts',
     });
   }
-  await connection.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-  const catalog = await loadCatalog((sql) => connection.query(sql, [], answerMaxMs));
-  await connection.query('COMMIT');
-  return catalog;
+  const query: Query = (sql, values = []) => connection.query(sql, values, answerMaxMs);
+  return await inSnapshot(query, () => loadCatalog(query));
 }

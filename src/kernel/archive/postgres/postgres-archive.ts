@@ -1,10 +1,10 @@
-import type { PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { type CoverageRange, EMPTY_COVERAGE } from '../../../domain/coverage.ts';
 import type { Dictionary } from '../../../domain/dictionary.ts';
-import { describeError, isKomError, KomError } from '../../../domain/errors.ts';
+import { isKomError } from '../../../domain/errors.ts';
 import type { LateRange } from '../../../domain/late-range.ts';
 import type {
   Archive,
+  ArchivedEntries,
   ArchivedGap,
   ArchivedSample,
   ArchivedStream,
@@ -12,6 +12,7 @@ import type {
   ArchivedTerm,
   ArchiveStat,
   ArchiveTransaction,
+  EntryQuery,
   ExportQuery,
   LateQuery,
   QualityChange,
@@ -21,38 +22,31 @@ import type {
   TagStream,
   TagsInterval,
 } from '../../../world/archive.ts';
-import type { Clock, Timer } from '../../../world/clock.ts';
-import type { Log } from '../../../world/log.ts';
 import { LateAnnouncer } from '../late-announcer.ts';
 import type { Register } from '../register.ts';
-import { hasRegressed, presentTags, streamsOfProcess } from '../register-reads.ts';
+import { presentTags, streamsOfProcess } from '../register-reads.ts';
+import { Retention } from '../retention.ts';
 import type { Query } from './catalog.ts';
 import { commitTransaction } from './commit.ts';
-import { type Connection, DatabaseError, formatHost, isRefusedFor } from './connection.ts';
+import { type Connection, DatabaseError, isRefusedFor } from './connection.ts';
 import { putDictionary, readDictionary } from './dictionaries.ts';
+import { readEntries } from './entries.ts';
 import { exportSamples } from './export.ts';
 import { readLate } from './late.ts';
-import { openForReading, openForWriting, type Parts } from './open.ts';
+import { openForReading, type Parts } from './open.ts';
+import type { PostgresArchiveOptions } from './options.ts';
 import { readQualityChangesOf } from './quality-reads.ts';
 import { Readers } from './readers.ts';
 import { readGaps, readQualityChanges, readSamples, readStat, readTagStreams } from './reads.ts';
+import { closedError, lostError, readOnlyError, unavailable } from './refusals.ts';
 import { dropOldMonths } from './retention.ts';
 import { readKernelEpoch, readTerms, writeKernelEpoch, writeTerm } from './state.ts';
+import { Writing } from './writing.ts';
 
 /** A question may take so long: one over years of a large archive does. */
 const QUESTION_MAX_MS = 600_000;
-/** A server that needs longer than it should for what it is asked gets more time, up to so many times. */
-const PATIENCE_MAX = 16;
-/** How often is looked for months that are older than the retention. */
-const RETENTION_EVERY_MS = 3_600_000;
-
-export interface PostgresArchiveOptions {
-  readonly config: PostgresArchiveConfig;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Only questions are asked, beside whoever writes; nothing is made. */
-  readonly readOnly?: boolean;
-}
+/** Beside another Kernel that writes, an answer is at most so old. */
+const REGISTER_AGE_MAX_MS = 500;
 
 /**
  * Opens the archive in a PostgreSQL database. One that is away, or takes nothing now, does not keep a Kernel
@@ -66,40 +60,45 @@ export async function openPostgresArchive(options: PostgresArchiveOptions): Prom
     await archive.open();
   } catch (error) {
     const isAway = isKomError(error) && error.cause instanceof DatabaseError && !isRefusedFor(error);
-    if (isAway && options.readOnly !== true) return archive;
+    if (isAway && options.readOnly !== true && options.reign === undefined) return archive;
     await archive.close();
     throw error;
   }
   return archive;
 }
 
+/** Answers questions beside whoever writes, with what is there when they are asked. */
+export function followPostgresArchive(options: Omit<PostgresArchiveOptions, 'readOnly'>): Archive {
+  return new PostgresArchive({ ...options, readOnly: true }, REGISTER_AGE_MAX_MS);
+}
+
 class PostgresArchive implements Archive {
   readonly #options: PostgresArchiveOptions;
   readonly #readers: Readers;
-  /** Undefined until it is opened, and after a transaction of which nobody knows what became. */
-  #parts: Parts | undefined;
-  /** What questions are answered from: that of the last parts. */
-  #register: Register | undefined;
-  #isPrepared = false;
-  /** Writes go one after the other; this settles when the last one has. */
-  #writes: Promise<unknown> = Promise.resolve();
+  readonly #writing: Writing;
+  /** Of an archive for questions only: what they are answered from. */
+  #seen: Register | undefined;
+  #seenMs = Number.NEGATIVE_INFINITY;
+  /** What is read beside whoever writes is read anew after so long. */
+  readonly #registerAgeMaxMs: number;
   readonly #reads = new Set<Promise<unknown>>();
-  #patience = 1;
   #closed = false;
-  #lastError: string | null = null;
-  #whenRegressed: () => void = () => {};
   readonly #announcer: LateAnnouncer;
-  readonly #retention: Timer | null;
+  readonly #retention: Retention | null;
 
-  constructor(options: PostgresArchiveOptions) {
+  constructor(options: PostgresArchiveOptions, registerAgeMaxMs = Number.POSITIVE_INFINITY) {
     this.#options = options;
+    this.#registerAgeMaxMs = registerAgeMaxMs;
     const { config, clock, log, readOnly } = options;
-    this.#readers = new Readers({ config, login: config.login, clock });
+    const readers = new Readers({ config, login: config.login, clock });
+    this.#readers = readers;
+    this.#writing = new Writing({ ...options, renewReaders: () => readers.renew() });
     this.#announcer = new LateAnnouncer(log);
-    const isKept = config.retentionMs === null || readOnly === true;
+    const { retentionMs } = config;
+    const isKept = retentionMs === null || readOnly === true;
     this.#retention = isKept
       ? null
-      : clock.repeat('retention', RETENTION_EVERY_MS, () => void this.#dropOldMonths());
+      : new Retention({ retentionMs, clock, log, dropOldMonths: (age) => this.#dropOldMonths(age) });
   }
 
   /** @throws KomError */
@@ -107,16 +106,21 @@ class PostgresArchive implements Archive {
     if (this.#options.readOnly === true) await this.#registerForQuestions();
     else {
       await this.#write(async () => {});
-      await this.#dropOldMonths();
+      // A Kernel that becomes hot has agents waiting: it drops them an hour later.
+      if (this.#options.reign === undefined) await this.#retention?.drop();
     }
   }
 
   get lastError(): string | null {
-    return this.#lastError;
+    return this.#writing.lastError;
   }
 
   dictionary(hash: string): Promise<Dictionary | undefined> {
     return this.#read((query) => readDictionary(query, hash));
+  }
+
+  dictionaries(): Promise<string[]> {
+    return this.#known((register) => [...register.dictionaries.keys()]);
   }
 
   putDictionary(hash: string, bytes: Uint8Array, dictionary: Dictionary): Promise<void> {
@@ -151,6 +155,12 @@ class PostgresArchive implements Archive {
 
   raiseTerm(term: ArchivedTerm): Promise<void> {
     return this.#write(({ session }) => writeTerm(session, term));
+  }
+
+  entries(asked: EntryQuery): Promise<ArchivedEntries> {
+    return this.#read((query, register) =>
+      readEntries(query, register, { asked, tagIndexes: this.#writing.tagIndexes }),
+    );
   }
 
   samples(asked: SampleQuery): Promise<ArchivedSample[]> {
@@ -197,20 +207,27 @@ class PostgresArchive implements Archive {
     }));
   }
 
+  async #dropOldMonths(age: { readonly retentionMs: number; readonly nowUs: number }): Promise<number> {
+    let dropped = 0;
+    await this.#write(async (parts) => {
+      dropped = await dropOldMonths(parts, age);
+    });
+    return dropped;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#retention?.cancel();
-    await this.#writes;
+    this.#retention?.stop();
+    await this.#writing.settled();
     await Promise.allSettled(this.#reads);
     this.#announcer.close();
-    await this.#parts?.session.connection.close();
-    this.#parts = undefined;
+    await this.#writing.close();
     await this.#readers.renew();
   }
 
   whenRegressed(told: () => void): void {
-    this.#whenRegressed = told;
+    this.#writing.whenRegressed(told);
   }
 
   /** Asked in the turn of a write: the host that takes writes answers. */
@@ -228,72 +245,16 @@ class PostgresArchive implements Archive {
   async #known<T>(work: (register: Register) => T): Promise<T> {
     if (this.#closed) throw closedError();
     if (this.#options.readOnly === true) return work(await this.#registerForQuestions());
-    if (this.#parts?.session.connection.isUsable !== true) await this.#write(async () => {});
-    if (this.#parts === undefined) throw closedError();
-    return work(this.#parts.catalog);
+    if (this.#writing.known === undefined) await this.#write(async () => {});
+    const { known } = this.#writing;
+    if (known === undefined) throw this.#closed ? closedError() : lostError();
+    return work(known);
   }
 
   async #write(work: (parts: Parts) => Promise<void>): Promise<void> {
     if (this.#closed) throw closedError();
-    const turn = this.#writes.then(async () => {
-      try {
-        const parts = await this.#openParts();
-        await work(parts);
-        this.#lastError = null;
-        this.#patience = 1;
-      } catch (error) {
-        await this.#failed(error);
-        throw unavailable(error);
-      }
-    });
-    this.#writes = turn.catch(() => undefined);
-    await turn;
-  }
-
-  async #openParts(): Promise<Parts> {
-    if (this.#parts?.session.connection.isUsable === true) return this.#parts;
-    const { config, clock, log } = this.#options;
-    const answerMaxMs = config.answerTimeoutMs * this.#patience;
-    const isPrepared = this.#isPrepared;
-    this.#parts = undefined;
-    const parts = await openForWriting({ config, clock, log, login: config.login, isPrepared, answerMaxMs });
-    if (isPrepared)
-      log.info({ host: formatHost(parts.session.connection.host) }, 'the database is open again');
-    this.#isPrepared = true;
-    this.#parts = parts;
-    const before = this.#register;
-    this.#register = parts.catalog;
-    if (before !== undefined && hasRegressed(before, parts.catalog)) {
-      log.error({}, 'the database has lost what was archived: agents send again what they still hold');
-      this.#whenRegressed();
-    }
-    return parts;
-  }
-
-  /**
-   * What the server refused did not happen, and the session goes on. Where the connection is lost, or the
-   * host takes no writes any more, it is opened anew with the next use, maybe at another host.
-   */
-  async #failed(error: unknown): Promise<void> {
-    const isRefusedByUs = isKomError(error) && error.code !== 'KOM_ARCHIVE_UNAVAILABLE';
-    if (isRefusedByUs) return;
-    const what = describeError(error);
-    if (what !== this.#lastError) {
-      this.#options.log.error({ error: what }, 'the archive does not take a transaction');
-    }
-    this.#lastError = what;
-    const state = error instanceof DatabaseError ? error.state : null;
-    const connection = this.#parts?.session.connection;
-    // SQLSTATE class 25 is a host that has become read-only, 57 one that is told to stop.
-    const isOver = connection?.isUsable !== true || /^(25|57)/.test(state ?? '');
-    if (!(error instanceof DatabaseError) || isOver) {
-      if (connection?.hasTimedOut === true) {
-        this.#patience = Math.min(PATIENCE_MAX, this.#patience * 2);
-      }
-      connection?.giveUp(what);
-      this.#parts = undefined;
-      await this.#readers.renew();
-    }
+    if (this.#options.readOnly === true) throw readOnlyError();
+    await this.#writing.turn(work);
   }
 
   async #read<T>(work: (query: Query, register: Register, connection: Connection) => Promise<T>): Promise<T> {
@@ -314,16 +275,24 @@ class PostgresArchive implements Archive {
 
   /** Where nothing can be written now, questions are answered as of the last time, or as it is read now. */
   async #registerForQuestions(): Promise<Register> {
-    if (this.#register !== undefined) return this.#register;
-    const isOpen = this.#options.readOnly !== true && (await this.#opens());
-    if (isOpen && this.#register !== undefined) return this.#register;
-    const { schema } = this.#options.config;
+    const { clock, config, readOnly } = this.#options;
+    if (readOnly !== true) {
+      const { register } = this.#writing;
+      if (register !== undefined) return register;
+      if ((await this.#opens()) && this.#writing.register !== undefined) return this.#writing.register;
+    } else if (this.#seen !== undefined && clock.monotonicMs() - this.#seenMs <= this.#registerAgeMaxMs) {
+      return this.#seen;
+    }
+    const { schema } = config;
     try {
       const register = await this.#readers.use((connection) =>
         openForReading(connection, { schema, answerMaxMs: QUESTION_MAX_MS }),
       );
       // Else it is that of the tables once they can be written, which may have more.
-      if (this.#options.readOnly === true) this.#register = register;
+      if (readOnly === true) {
+        this.#seen = register;
+        this.#seenMs = clock.monotonicMs();
+      }
       return register;
     } catch (error) {
       throw unavailable(error);
@@ -336,31 +305,8 @@ class PostgresArchive implements Archive {
       () => false,
     );
   }
-
-  async #dropOldMonths(): Promise<void> {
-    const { config, clock, log } = this.#options;
-    const { retentionMs } = config;
-    if (retentionMs === null || this.#closed) return;
-    try {
-      await this.#write(async ({ session, catalog }) => {
-        const months = await dropOldMonths(session, catalog, { retentionMs, nowUs: clock.wallUs() });
-        if (months > 0) log.info({ months }, 'months that are older than the retention are dropped');
-      });
-    } catch (error) {
-      log.warn({ error: describeError(error) }, 'months that are older than the retention are still there');
-    }
-  }
 }
 
 function queryOn(connection: Connection): Query {
-  return (sql, values) => connection.query(sql, values, QUESTION_MAX_MS);
-}
-
-function closedError(): KomError {
-  return new KomError('KOM_ARCHIVE_UNAVAILABLE', 'it is closed');
-}
-
-function unavailable(error: unknown): KomError {
-  if (isKomError(error)) return error;
-  return new KomError('KOM_ARCHIVE_UNAVAILABLE', describeError(error), { cause: error });
+  return (sql, values = []) => connection.query(sql, values, QUESTION_MAX_MS);
 }

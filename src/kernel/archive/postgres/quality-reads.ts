@@ -1,9 +1,11 @@
 import type { QualityChange, TagsInterval } from '../../../world/archive.ts';
+import { integerOf } from '../columns.ts';
 import { tidiedChanges } from '../quality-changes.ts';
+import { qualityChangeOf } from '../query-rows.ts';
 import type { Register } from '../register.ts';
 import { tagIdsOf } from '../register-reads.ts';
 import type { Query } from './catalog.ts';
-import { integerOf, timeText, timeUs } from './columns.ts';
+import { timeText, timeUs } from './columns.ts';
 import type { Row } from './connection.ts';
 import { NOT_MARKED, SAMPLES } from './schema.ts';
 
@@ -22,7 +24,7 @@ export async function readQualityChangesOf(
   const add = (row: Row): void => {
     const name = names.get(integerOf(row, 'tag')) ?? '';
     const found = changes.get(name) ?? [];
-    found.push({ sourceTimeUs: integerOf(row, 'source_us'), quality: integerOf(row, 'quality') });
+    found.push(qualityChangeOf(row));
     changes.set(name, found);
   };
   const ids = [...names.keys()];

@@ -1,9 +1,4 @@
-import { ENTRY_CAUSE_SHIFT } from '../../../domain/block/block.ts';
-import type { SequenceGapReason } from '../../../domain/gap.ts';
 import { Mark } from '../../../domain/marks.ts';
-import { SAMPLE_CAUSES, type TimeGapReason } from '../../../domain/sample.ts';
-import { NO_STEPS, stepAt } from '../../../domain/sequence-steps.ts';
-import { concernsTag } from '../../../domain/tag-scope.ts';
 import type {
   ArchivedGap,
   ArchivedSample,
@@ -14,17 +9,13 @@ import type {
   TagName,
   TagStream,
 } from '../../../world/archive.ts';
+import { integerOf, integerOrNull } from '../columns.ts';
+import { gapsOf, qualityChangesOf, remainingOf, sampleOf } from '../query-rows.ts';
 import type { Register } from '../register.ts';
-import {
-  carryingStreams,
-  remainingSequenceGaps,
-  tagIdsOf,
-  tagScope,
-  tagStreamsOf,
-} from '../register-reads.ts';
-import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from '../sample-flags.ts';
+import { carryingStreams, tagIdsOf, tagScope, tagStreamsOf } from '../register-reads.ts';
+import { FLAGS_MARKS_SHIFT } from '../sample-flags.ts';
 import type { Query } from './catalog.ts';
-import { integerOf, integerOrNull, listOf, textOf, timeText, timeUs } from './columns.ts';
+import { listOf, timeText, timeUs } from './columns.ts';
 import { literal, type Row, type Value } from './connection.ts';
 import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
 import { NOT_MARKED, SAMPLES } from './schema.ts';
@@ -36,7 +27,7 @@ const ORDER_DESCENDING = ORDER.map((column) => `${column} DESC`).join(', ');
 
 const ROWS = `SELECT r.*, s.started_time, s.stream_id FROM ${SAMPLES} r JOIN streams s ON s.id = r.stream`;
 const SELECTED = `${timeUs('source_time')} AS source_us, ${timeUs('received_time')} AS received_us,
-  ${timeUs('device_time')} AS device_us, flags, quality, stream_id, sequence, ${VALUE_COLUMNS}`;
+  ${timeUs('device_time')} AS device_us, flags, quality, stream, sequence, ${VALUE_COLUMNS}`;
 
 export async function readSamples(
   query: Query,
@@ -69,7 +60,9 @@ export async function readSamples(
   );
   const found = await query(`SELECT ${SELECTED} FROM (${each.join(' UNION ALL ')}) f ${ordered}`, values);
   for (const row of found) rows.push(row);
-  return rows.map((row) => sampleOf(register, row));
+  return rows.map((row) =>
+    sampleOf(register, row, { value: sampleValueOf(row), deviceTimeUs: integerOrNull(row, 'device_us') }),
+  );
 }
 
 /** The last row of tags before a time. */
@@ -102,12 +95,7 @@ export async function readQualityChanges(
      WHERE before IS DISTINCT FROM quality ORDER BY ${ORDER_ASCENDING}`,
     [ids, timeText(asked.fromUs), timeText(asked.toUs)],
   );
-  const changes: QualityChange[] = previous === undefined ? [] : [qualityChangeOf(previous)];
-  for (const row of rows) {
-    const change = qualityChangeOf(row);
-    if (changes.at(-1)?.quality !== change.quality) changes.push(change);
-  }
-  return changes;
+  return qualityChangesOf(previous === undefined ? rows : [previous, ...rows]);
 }
 
 export async function readGaps(query: Query, register: Register, asked: TagInterval): Promise<ArchivedGap[]> {
@@ -129,10 +117,7 @@ export async function readGaps(query: Query, register: Register, asked: TagInter
      ORDER BY received_time, stream, first_sequence`,
     values,
   );
-  return [
-    ...time.map((row) => timeGapOf(register, row)).filter((gap) => concernsTag(gap, scope)),
-    ...sequence.flatMap((row) => remainingOf(register, row)),
-  ].sort((a, b) => a.fromUs - b.fromUs);
+  return gapsOf(register, { time, sequence }, { scope, tagsOf: (row) => listOf(row, 'named') });
 }
 
 /** Sizes of what the register does not tell. */
@@ -178,62 +163,4 @@ export async function readTagStreams(query: Query, register: Register, name: Tag
     [ids],
   );
   return tagStreamsOf(register, name, new Set(rows.map((row) => integerOf(row, 'dictionary'))));
-}
-
-function sampleOf(register: Register, row: Row): ArchivedSample {
-  const sourceTimeUs = integerOf(row, 'source_us');
-  const flags = integerOf(row, 'flags');
-  const streamId = textOf(row, 'stream_id');
-  const sequence = integerOf(row, 'sequence');
-  const isDeviceTimed = (flags & FLAGS_DEVICE_TIMED) !== 0;
-  const offsets = register.steps['clock-offset'].get(streamId) ?? NO_STEPS;
-  const offsetUs = isDeviceTimed ? 0 : stepAt(offsets, sequence);
-  return {
-    sourceTimeUs,
-    rawTimeUs: sourceTimeUs - offsetUs,
-    receivedAtUs: integerOf(row, 'received_us'),
-    deviceTimeUs: isDeviceTimed ? sourceTimeUs : integerOrNull(row, 'device_us'),
-    value: sampleValueOf(row),
-    quality: integerOf(row, 'quality'),
-    cause: SAMPLE_CAUSES[(flags >>> ENTRY_CAUSE_SHIFT) & CAUSE_MASK] ?? 'change',
-    streamId,
-    sequence,
-    term: stepAt(register.steps.term.get(streamId) ?? NO_STEPS, sequence),
-    marks: flags >>> FLAGS_MARKS_SHIFT,
-  };
-}
-
-function qualityChangeOf(row: Row): QualityChange {
-  return { sourceTimeUs: integerOf(row, 'source_us'), quality: integerOf(row, 'quality') };
-}
-
-function timeGapOf(register: Register, row: Row): Extract<ArchivedGap, { kind: 'time' }> {
-  const count = integerOrNull(row, 'count');
-  return {
-    kind: 'time',
-    streamId: streamIdOf(register, row),
-    sequence: integerOf(row, 'sequence'),
-    station: row['station'] ?? null,
-    tags: listOf(row, 'named'),
-    fromUs: integerOf(row, 'from_us'),
-    toUs: integerOf(row, 'to_us'),
-    reason: textOf(row, 'reason') as TimeGapReason,
-    ...(count === null ? {} : { count }),
-  };
-}
-
-function remainingOf(register: Register, row: Row): ArchivedGap[] {
-  return remainingSequenceGaps(register, {
-    streamId: streamIdOf(register, row),
-    firstSequence: integerOf(row, 'first_sequence'),
-    lastSequence: integerOf(row, 'last_sequence'),
-    reason: textOf(row, 'reason') as SequenceGapReason,
-    fromUs: integerOf(row, 'from_us'),
-    toUs: integerOf(row, 'to_us'),
-    countAtMost: integerOf(row, 'count_at_most'),
-  });
-}
-
-function streamIdOf(register: Register, row: Row): string {
-  return register.streamsById.get(integerOf(row, 'stream'))?.streamId ?? '';
 }

@@ -10,7 +10,9 @@ export async function deleteRepaired(writer: PostgresWriter): Promise<void> {
     const stream = streamNumber(writer, streamId);
     const numbers = [stream, first, last];
     const range = 'stream = $1 AND sequence BETWEEN $2 AND $3';
-    await session.query(`DELETE FROM time_gaps WHERE ${range}`, numbers);
+    for (const table of ['time_gaps', 'clock_fixes']) {
+      await session.query(`DELETE FROM ${table} WHERE ${range}`, numbers);
+    }
     const span = rowSpanOf(writer, stream);
     if (span === undefined) continue;
     await session.query(`DELETE FROM ${SAMPLES} WHERE ${range} AND source_time BETWEEN $4 AND $5`, [

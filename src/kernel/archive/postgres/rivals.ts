@@ -1,3 +1,4 @@
+import { integerOf } from '../columns.ts';
 import type { StreamRow } from '../register.ts';
 import {
   type ArchivedRow,
@@ -8,7 +9,7 @@ import {
   reachOf,
   type Span,
 } from '../rival-plan.ts';
-import { integerOf, timeText, timeUs } from './columns.ts';
+import { timeText, timeUs } from './columns.ts';
 import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
 import { NOT_MARKED, SAMPLES } from './schema.ts';
 import { type PostgresWriter, rowSpanOf } from './writer.ts';

@@ -1,6 +1,7 @@
 import { ENTRY_KIND_MASK, EntryKind } from '../../../domain/block/block.ts';
 import type { SampleValue } from '../../../domain/sample.ts';
-import { integerOf, textOf } from './columns.ts';
+import { integerOf } from '../columns.ts';
+import { textOf } from './columns.ts';
 import type { Row } from './connection.ts';
 
 /** The columns that `sampleValueOf` reads, with `flags`. */

@@ -5,7 +5,7 @@ import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from '../sample-fla
 import { identifier, literal } from './connection.ts';
 
 /** Version of the tables; those of an older version are brought up to it at the start of a Kernel. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 3;
 
 /** The table of all samples; `samples` is the view that people ask. */
 export const SAMPLES = 'sample_rows';
@@ -30,15 +30,54 @@ export const SAMPLE_COLUMNS = [
   'value_bytes',
 ] as const;
 
+/** The same with their types, in the order in which they lie in a row. */
+export const SAMPLE_TYPES: readonly (readonly [
+  name: (typeof SAMPLE_COLUMNS)[number],
+  type: string,
+  isNull?: 'null',
+])[] = [
+  ['source_time', 'timestamptz'],
+  ['received_time', 'timestamptz'],
+  ['quality', 'bigint'],
+  ['sequence', 'bigint'],
+  ['tag', 'integer'],
+  ['stream', 'integer'],
+  ['value_float', 'double precision', 'null'],
+  ['value_int', 'bigint', 'null'],
+  ['device_time', 'timestamptz', 'null'],
+  ['flags', 'smallint'],
+  ['value_bool', 'boolean', 'null'],
+  ['value_text', 'text', 'null'],
+  ['value_bytes', 'bytea', 'null'],
+];
+
 /** Tables that a Kernel writes, and those that it only reads. */
 const WRITTEN = [
   SAMPLES,
   ...['tags', 'dictionaries', 'dictionary_tags', 'streams', 'stream_dictionaries', 'coverage'],
-  ...['time_gaps', 'sequence_gaps', 'sequence_values', 'late_ranges', 'terms', 'archive_state'],
+  ...['time_gaps', 'sequence_gaps', 'sequence_values', 'clock_fixes', 'late_ranges', 'terms'],
+  ...['archive_state', 'kernels'],
 ];
-const READ = ['archive_format', 'samples', 'samples_with_marked', 'latest_values'];
+/** What people read. */
+export const VIEWS = ['samples', 'samples_with_marked', 'latest_values'];
+const READ = ['archive_format', ...VIEWS];
 
-/** Makes everything of version 1, in the schema of the search path. */
+/**
+ * What version 2 has more: the entries of clock fixes, which have numbers as samples do, and which of several
+ * Kernels is hot, see `role-session.ts`.
+ */
+export const VERSION_2 = `
+CREATE TABLE clock_fixes (
+  stream integer NOT NULL, sequence bigint NOT NULL, at_time timestamptz NOT NULL,
+  of_stream text COLLATE "C" NOT NULL, first_sequence bigint NOT NULL, last_sequence bigint NOT NULL,
+  offset_us bigint NOT NULL);
+CREATE INDEX ON clock_fixes (stream, sequence);
+CREATE INDEX ON time_gaps (stream, sequence);
+ALTER TABLE archive_state ADD hot text NOT NULL DEFAULT '', ADD next_hot text NOT NULL DEFAULT '';
+CREATE TABLE kernels (
+  name text COLLATE "C" PRIMARY KEY, pid integer NOT NULL, started timestamptz NOT NULL);`;
+
+/** Makes everything but the samples, in the schema of the search path. */
 export function createTables(): string {
   return `
 CREATE TABLE archive_format (version integer NOT NULL, is_hypertable boolean NOT NULL);
@@ -85,7 +124,7 @@ CREATE TABLE late_ranges (
   completed_time timestamptz NOT NULL, is_announced boolean NOT NULL);
 CREATE TABLE terms (
   site text NOT NULL, process text NOT NULL, term bigint NOT NULL, holder integer NOT NULL,
-  PRIMARY KEY (site, process));`;
+  PRIMARY KEY (site, process));${VERSION_2}`;
 }
 
 /**
@@ -97,22 +136,23 @@ CREATE TABLE terms (
  */
 export function createSamples(timescale: string | null): string {
   const partitioned = timescale === null ? ' PARTITION BY RANGE (source_time)' : '';
+  const columns = SAMPLE_TYPES.map(([name, type, may]) => `${name} ${type} ${may ?? 'NOT NULL'}`);
   const hypertable = `
 SELECT ${identifier(timescale ?? '')}.create_hypertable('${SAMPLES}', 'source_time',
   chunk_time_interval => interval '7 days', create_default_indexes => false);`;
   return `
-CREATE TABLE ${SAMPLES} (
-  source_time timestamptz NOT NULL, received_time timestamptz NOT NULL, quality bigint NOT NULL,
-  sequence bigint NOT NULL, tag integer NOT NULL, stream integer NOT NULL, value_float double precision,
-  value_int bigint, device_time timestamptz, flags smallint NOT NULL, value_bool boolean, value_text text,
-  value_bytes bytea)${partitioned};
+CREATE TABLE ${SAMPLES} (${columns.join(', ')})${partitioned};
 CREATE INDEX ON ${SAMPLES} (tag, source_time);
 CREATE INDEX ON ${SAMPLES} USING brin (stream, source_time, sequence)
   WITH (pages_per_range = 32, autosummarize = on);
 ${timescale === null ? '' : hypertable}`;
 }
 
-/** What only the owner may do, for whoever may write: months are made and dropped. */
+/**
+ * What only the owner may do, for whoever may write: months are made and dropped. A month is there where one
+ * partition takes all of it, whatever its name: somebody may have made it. A table with the name of a month
+ * is none that takes its rows: somebody may have detached it; the new month has another name then.
+ */
 export function createFunctions(schema: string, timescale: string | null): string {
   const setting = `LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${identifier(schema)}, pg_temp`;
   const month = `${SAMPLES}_`;
@@ -121,12 +161,28 @@ export function createFunctions(schema: string, timescale: string | null): strin
 CREATE OR REPLACE FUNCTION add_samples_month(moment timestamptz) RETURNS void ${setting} AS $body$
 DECLARE
   first timestamp := ${bounds};
+  start timestamptz := first AT TIME ZONE 'UTC';
+  behind timestamptz := (first + interval '1 month') AT TIME ZONE 'UTC';
   name text := '${month}' || to_char(first, 'YYYY_MM');
+  free text := name;
+  again integer := 1;
+  bound text;
+  is_there boolean := ${timescale !== null};
 BEGIN
-  IF ${timescale !== null} OR to_regclass(quote_ident(name)) IS NOT NULL THEN RETURN; END IF;
-  EXECUTE format('CREATE TABLE %I (LIKE ${SAMPLES})', name);
-  EXECUTE format('ALTER TABLE ${SAMPLES} ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
-    first AT TIME ZONE 'UTC', (first + interval '1 month') AT TIME ZONE 'UTC');
+  FOR bound IN SELECT pg_get_partition_constraintdef(inhrelid) FROM pg_inherits
+    WHERE inhparent = '${SAMPLES}'::regclass AND NOT inhdetachpending
+  LOOP
+    EXECUTE format('SELECT $3 OR (SELECT bool_and(%s) FROM (VALUES ($1), ($2)) m (source_time))', bound)
+      INTO is_there USING start, behind - interval '1 microsecond', is_there;
+  END LOOP;
+  IF is_there THEN RETURN; END IF;
+  WHILE to_regclass(quote_ident(free)) IS NOT NULL LOOP
+    again := again + 1;
+    free := name || '_' || again;
+  END LOOP;
+  EXECUTE format('CREATE TABLE %I (LIKE ${SAMPLES})', free);
+  EXECUTE format('ALTER TABLE ${SAMPLES} ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+    free, start, behind);
 END $body$;
 CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz) RETURNS integer ${setting} AS $body$
 DECLARE
@@ -139,13 +195,15 @@ END $body$;
 REVOKE ALL ON FUNCTION add_samples_month(timestamptz), drop_samples_before(timestamptz) FROM PUBLIC;`;
 }
 
+/** Only what `add_samples_month` has made, by its name: other partitions are somebody's own. */
 function dropMonths(month: string, bounds: string): string {
+  const named = `^${month}([0-9]{4}_(0[1-9]|1[0-2]))(_[0-9]+)?$`;
   return `FOR month IN
-    SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    SELECT inhrelid::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = '${SAMPLES}'::regclass
-      AND to_date(substr(c.relname, ${month.length + 1}), 'YYYY_MM') < ${bounds} ORDER BY 1
+      AND to_date(substring(c.relname FROM '${named}'), 'YYYY_MM') < ${bounds} ORDER BY c.relname
   LOOP
-    EXECUTE format('DROP TABLE %I', month);
+    EXECUTE format('DROP TABLE %s', month);
     dropped := dropped + 1;
   END LOOP;`;
 }

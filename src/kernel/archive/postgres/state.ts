@@ -1,6 +1,7 @@
 import type { ArchivedTerm } from '../../../world/archive.ts';
+import { integerOf } from '../columns.ts';
 import type { Query } from './catalog.ts';
-import { integerOf, textOf } from './columns.ts';
+import { textOf } from './columns.ts';
 import type { WritingSession } from './database.ts';
 
 /** The highest epoch that was ever raised; 0 for none. */

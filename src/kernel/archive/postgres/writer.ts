@@ -1,8 +1,8 @@
+import { integerOf } from '../columns.ts';
 import type { RegisterWork } from '../register-work.ts';
 import type { Span } from '../rival-plan.ts';
 import type { TagIds } from '../tag-ids.ts';
 import type { PostgresCatalog } from './catalog.ts';
-import { integerOf } from './columns.ts';
 import type { WritingSession } from './database.ts';
 
 /** What the parts of one transaction write from. */

@@ -1,0 +1,61 @@
+import type { Catalog } from './catalog.ts';
+import type { Database } from './duckdb.ts';
+import { monthsBetween } from './reads.ts';
+import { keptFromUs, keptMonthsMin } from './retention.ts';
+import { createSamplesViews, DROP_SAMPLES_VIEWS } from './schema.ts';
+
+/**
+ * Drops the months that are wholly older than the retention, each in a transaction of its own, and then the
+ * gaps of that time. Coverage stays, so nothing of it is taken in again or counts as lost. Kept is what came
+ * within the retention, whatever times its device gave it. The younger of two clocks counts, the Kernel's and
+ * that of the agents, as far as any of them has observed; agents may have the Kernel's, so where both run
+ * ahead the newest months stay by their number. `whenDropped` hears of each month once it is gone.
+ */
+export async function dropOldMonths(
+  { database, catalog }: { readonly database: Database; readonly catalog: Catalog },
+  { retentionMs, nowUs }: { readonly retentionMs: number; readonly nowUs: number },
+  whenDropped: () => void,
+): Promise<void> {
+  const observedUs = observedUntilUs(catalog);
+  if (observedUs === undefined) return;
+  const fromUs = keptFromUs(Math.min(nowUs, observedUs), retentionMs);
+  const old = monthsBetween(catalog, Number.NEGATIVE_INFINITY, fromUs);
+  const dueMax = Math.max(0, catalog.tables.size - keptMonthsMin(retentionMs));
+  let dropped = 0;
+  for (const { table } of old.slice(0, dueMax)) {
+    const [{ last = null } = {}] = await database.read(`SELECT max(received_us) AS last FROM ${table}`);
+    if (last !== null && Number(last) >= fromUs) continue;
+    dropped++;
+    const kept = [...catalog.tables].filter((each) => each !== table).sort();
+    await database.transaction(async () => {
+      await deleteDeviceTimes(database, catalog, table);
+      await database.write(kept.length === 0 ? DROP_SAMPLES_VIEWS : createSamplesViews(kept));
+      await database.write(`DROP TABLE ${table}`);
+    });
+    catalog.tables.delete(table);
+    whenDropped();
+  }
+  await database.transaction(async () => {
+    for (const table of ['time_gaps', 'sequence_gaps']) {
+      await database.write(`DELETE FROM ${table} WHERE greatest(to_us, received_us) < ?`, [BigInt(fromUs)]);
+    }
+  });
+  // What they took is used again once the log is in the database; that comes by itself, only later.
+  if (dropped > 0) await database.write('CHECKPOINT').catch(() => undefined);
+}
+
+/** How far any stream was observed; `undefined` where there is none. */
+function observedUntilUs(catalog: Catalog): number | undefined {
+  let untilUs: number | undefined;
+  for (const { observedUntilUs: endUs } of catalog.streams.values()) {
+    untilUs = Math.max(untilUs ?? endUs, endUs);
+  }
+  return untilUs;
+}
+
+async function deleteDeviceTimes(database: Database, catalog: Catalog, table: string): Promise<void> {
+  if (catalog.withDeviceTimes.size === 0) return;
+  await database.write(
+    `DELETE FROM device_times d USING ${table} r WHERE d.stream = r.stream AND d.sequence = r.sequence`,
+  );
+}
