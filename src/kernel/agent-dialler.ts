@@ -8,7 +8,7 @@ import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { type Connection, formatAddress, type TlsOptions, type Transport } from '../world/transport.ts';
-import type { DialledConnection } from './server.ts';
+import type { DialledConnection } from './server-options.ts';
 
 /** The first pause between two tries is this part of the longest one. */
 const RETRY_PARTS = 4;
@@ -48,12 +48,14 @@ export class AgentDialler {
   readonly #options: AgentDiallerOptions;
   readonly #choice: AddressChoice;
   #present: number | null = null;
+  /** When the agent asked last who is hot. */
+  #askedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: AgentDiallerOptions) {
     this.#options = options;
     const { agent, random } = options;
     this.#choice = new AddressChoice({
-      count: agent.addresses.length,
+      addresses: [...agent.addresses.keys()],
       returnAfterMs: Number.POSITIVE_INFINITY,
       newDelaysMs: () =>
         backoffDelaysMs({
@@ -100,8 +102,12 @@ export class AgentDialler {
     const over = Promise.withResolvers<unknown>();
     const stop = (): void => over.resolve(null);
     signal.addEventListener('abort', stop, { once: true });
+    let isAsked = false;
     accept(connection, {
-      check: (hello) => this.#check(hello),
+      check: (hello) => {
+        this.#check(hello);
+        isAsked = hello.lane === 'watch';
+      },
       welcomed: () => {
         this.#present = index;
         this.#choice.works(index, clock.monotonicMs());
@@ -116,7 +122,18 @@ export class AgentDialler {
     signal.removeEventListener('abort', stop);
     this.#present = null;
     if (clock.monotonicMs() - startedMs >= STABLE_MS) this.#choice.stable(index);
-    if (!signal.aborted) this.#failed(index, error ?? new KomError('KOM_CONNECTION_LOST', this.#name(index)));
+    if (signal.aborted) return;
+    if (isAsked) this.#asked(index);
+    else this.#failed(index, error ?? new KomError('KOM_CONNECTION_LOST', this.#name(index)));
+  }
+
+  /** The agent has a session with another Kernel, and knows now who is hot: it may want one with this one. */
+  #asked(index: number): void {
+    const { clock, agent } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#failed(index, new KomError('KOM_CONNECTION_REFUSED', 'the agent has a session already'));
+    if (nowMs - this.#askedMs >= agent.retryMs) this.#choice.chosen(index);
+    this.#askedMs = nowMs;
   }
 
   async #dialData(index: number, signal: AbortSignal): Promise<void> {

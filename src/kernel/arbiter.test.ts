@@ -1,98 +1,31 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { LeaseClaim, Role } from '../domain/lease.ts';
 import { termOf } from '../domain/term.ts';
-import { type ArbiterEvent, type ArbiterState, choiceRefusal, startArbiter, stepArbiter } from './arbiter.ts';
+import {
+  active,
+  beginAnew,
+  claims,
+  connects,
+  FIRST,
+  grant,
+  happens,
+  passes,
+  passesFor,
+  run,
+  SECOND,
+  settled,
+} from './arbiter.fixture.ts';
+import { choiceRefusal, startArbiter } from './arbiter.ts';
 
-const CLAIM: LeaseClaim = {
-  role: 'standby',
-  ownTerm: 0,
-  highestTerm: 0,
-  releasedTerm: 0,
-  unfit: null,
-  isLeaving: false,
-  peerGone: false,
-  preferred: { instance: 0, setAtUs: 0 },
-  preferHoldOffMs: 10_000,
-  leaseMs: 1200,
-  wish: null,
-};
-
-let nowMs = 0;
-let state: ArbiterState = startArbiter(null, 0);
-/** What the archive does with a raise. */
-let archive: 'takes' | 'refuses' | 'hangs' = 'takes';
-let said: string[] = [];
-
-/** One event, and what the archive makes of it; decisions go to `said`. */
-function happens(event: ArbiterEvent): void {
-  const ruling = stepArbiter(state, { ...event, nowMs });
-  state = ruling.state;
-  const raised: number[] = [];
-  for (const decision of ruling.decisions) {
-    if (decision.kind === 'raise') {
-      said.push(`raise ${decision.term} for ${decision.holder}`);
-      raised.push(decision.term);
-    } else {
-      const { kind, term, holder } = decision.answer;
-      said.push(`${decision.instance}: ${kind} ${term} ${holder}`);
-    }
-  }
-  for (const term of raised) {
-    if (archive === 'takes') happens({ kind: 'raised', term });
-    else if (archive === 'refuses') happens({ kind: 'raise-failed', term });
-  }
-}
-
-function claims(instance: number, change: Partial<LeaseClaim> = {}): string[] {
-  said = [];
-  happens({ kind: 'claimed', instance, claim: { ...CLAIM, ...change } });
-  return said;
-}
-
-function connects(instance: number): void {
-  happens({ kind: 'connected', instance });
-}
-
-function passes(ms: number): string[] {
-  said = [];
-  nowMs += ms;
-  happens({ kind: 'tick' });
-  return said;
-}
-
-function active(term: number, role: Role = 'active'): Partial<LeaseClaim> {
-  return { role, ownTerm: term, highestTerm: term };
-}
-
-const FIRST = termOf(1, 'kernel');
-const SECOND = termOf(2, 'kernel');
-
-beforeEach(() => {
-  nowMs = 0;
-  state = startArbiter(null, 0);
-  archive = 'takes';
-  said = [];
-});
-
-/** Instance 1 holds the lease, 2 stands by. */
-function settled(change: Partial<LeaseClaim> = {}): void {
-  passes(1440);
-  connects(1);
-  connects(2);
-  claims(1, change);
-  claims(2, change);
-  claims(1, { ...active(FIRST), ...change });
-}
+beforeEach(beginAnew);
 
 describe('who gets the lease', () => {
   it('is nobody in the first time of a lease and its margin, but the holder that is known and active', () => {
     connects(1);
     expect(claims(1)).toEqual(['1: held-by-other 0 0']);
-    passes(1439);
-    expect(claims(1)).toEqual(['1: held-by-other 0 0']);
+    expect(passesFor(1439, 1)).toEqual(['1: held-by-other 0 0']);
     expect(passes(1)).toEqual([`raise ${FIRST} for 1`, `1: granted ${FIRST} 1`]);
 
-    state = startArbiter({ term: SECOND, holder: 2 }, nowMs);
+    run.state = startArbiter({ term: SECOND, holder: 2 }, run.nowMs);
     connects(1);
     connects(2);
     expect(claims(1)).toEqual([`1: held-by-other ${SECOND} 2`]);
@@ -105,8 +38,8 @@ describe('who gets the lease', () => {
     connects(2);
     passes(1000);
     claims(1, { role: 'starting' });
-    claims(2, active(termOf(7, { instance: 2 })));
-    const raised = termOf(8, 'kernel');
+    claims(2, active(termOf(7, { instance: 2, by: 'itself' })));
+    const raised = grant(8, 2);
     expect(passes(440)).toEqual([
       `raise ${raised} for 2`,
       `1: held-by-other ${raised} 2`,
@@ -114,17 +47,42 @@ describe('who gets the lease', () => {
     ]);
   });
 
+  it('is who took over while there was no Kernel, not the last holder that comes back empty', () => {
+    run.state = startArbiter({ term: FIRST, holder: 1 }, 0);
+    const own = termOf(2, { instance: 2, by: 'itself' });
+    connects(2);
+    passes(1400);
+    claims(2, active(own));
+    connects(1);
+    claims(1, { highestTerm: own });
+    const raised = grant(3, 2);
+    expect(passes(40)).toContain(`2: granted ${raised} 2`);
+    expect(claims(1, { highestTerm: raised })).toEqual([`1: held-by-other ${raised} 2`]);
+  });
+
+  it('is under its old term no last holder where one that is about to end acts under a later one', () => {
+    run.state = startArbiter({ term: FIRST, holder: 1 }, 0);
+    const own = termOf(2, { instance: 2, by: 'itself' });
+    connects(2);
+    connects(1);
+    passes(1500);
+    claims(2, { ...active(own), isLeaving: true });
+    expect(claims(1, { highestTerm: own, isLeaving: true })).toEqual([`1: held-by-other ${FIRST} 0`]);
+    const raised = grant(3, 1);
+    expect(claims(1, { highestTerm: own })).toContain(`raise ${raised} for 1`);
+  });
+
   it('is a fit one rather than an unfit one, and an unfit one rather than none', () => {
     passes(1440);
     connects(1);
     expect(claims(1, { unfit: 'no port' })).toContain(`1: granted ${FIRST} 1`);
-    state = startArbiter(null, nowMs);
+    run.state = startArbiter(null, run.nowMs);
     connects(1);
     connects(2);
     passes(1000);
     claims(1, { unfit: 'no port' });
     claims(2);
-    expect(passes(440)).toContain(`2: granted ${FIRST} 2`);
+    expect(passes(440)).toContain(`2: granted ${grant(1, 2)} 2`);
   });
 
   it('is not one that is about to end', () => {
@@ -134,121 +92,15 @@ describe('who gets the lease', () => {
   });
 });
 
-describe('the lease of a holder that is gone', () => {
-  it('runs out a fifth later than it was granted for', () => {
-    settled();
-    happens({ kind: 'disconnected', instance: 1 });
-    expect(claims(2)).toEqual([`2: held-by-other ${FIRST} 1`]);
-    nowMs += 1439;
-    expect(claims(2)).toEqual([`2: held-by-other ${FIRST} 1`]);
-    expect(passes(1)).toEqual([
-      `raise ${SECOND} for 2`,
-      `2: held-by-other ${FIRST} 0`,
-      `2: granted ${SECOND} 2`,
-    ]);
-  });
-
-  it('is over at once where its peer sees that its process is dead, and its session has ended', () => {
-    settled();
-    expect(claims(2, { peerGone: true })).toEqual([`2: held-by-other ${FIRST} 1`]);
-    happens({ kind: 'disconnected', instance: 1 });
-    expect(claims(2, { peerGone: true })).toContain(`2: granted ${SECOND} 2`);
-  });
-
-  it('ends where its connection is there but silent', () => {
-    settled();
-    nowMs += 1000;
-    claims(2);
-    expect(passes(440)).toContain(`2: granted ${SECOND} 2`);
-  });
-
-  it('is the holder’s again where it is back in time', () => {
-    settled();
-    happens({ kind: 'disconnected', instance: 1 });
-    passes(500);
-    connects(1);
-    expect(claims(1, active(FIRST))).toEqual([`1: granted ${FIRST} 1`]);
-    expect(claims(2)).toEqual([`2: held-by-other ${FIRST} 1`]);
-  });
-
-  it('is over where the holder says that it gave it up: it started anew', () => {
-    settled();
-    happens({ kind: 'disconnected', instance: 1 });
-    connects(1);
-    const anew = { role: 'starting', highestTerm: FIRST, releasedTerm: FIRST } as const;
-    expect(claims(1, anew)).toContain(`2: granted ${SECOND} 2`);
-  });
-});
-
-describe('a holder whose connection comes and goes', () => {
-  /** It is away for so long, and back for as long, 20 times; the other one claims all the time. */
-  function movesOf(awayMs: number, { isRestarted = false } = {}): number {
-    let moves = 0;
-    for (let times = 0; times < 20; times++) {
-      const { holder, term } = state.lease;
-      const other = 3 - holder;
-      happens({ kind: 'disconnected', instance: holder });
-      for (let ms = 0; ms < awayMs; ms += 100) {
-        nowMs += 100;
-        claims(other, { highestTerm: state.lease.term });
-      }
-      connects(holder);
-      const gone = state.lease.holder === other;
-      if (gone) moves += 1;
-      const back = { highestTerm: state.lease.term, releasedTerm: gone ? term : 0 };
-      claims(holder, gone ? { ...back, role: isRestarted ? 'starting' : 'standby' } : active(term));
-      for (let ms = 0; ms < awayMs; ms += 100) {
-        nowMs += 100;
-        claims(state.lease.holder, active(state.lease.term));
-        claims(3 - state.lease.holder, { highestTerm: state.lease.term, releasedTerm: 0 });
-      }
-    }
-    return moves;
-  }
-
-  it('every two seconds loses the lease once, every three seconds twice: it is waited for longer', () => {
-    settled();
-    expect(movesOf(2000)).toBe(1);
-    state = startArbiter(null, nowMs);
-    settled();
-    expect(movesOf(3000)).toBe(2);
-  });
-
-  it('but whose process was started anew is not: nothing flapped', () => {
-    settled();
-    expect(movesOf(2000, { isRestarted: true })).toBe(20);
-  });
-
-  it('is waited for no longer where an operator wants the other one, or its process is dead', () => {
-    settled();
-    movesOf(2000);
-    const { holder } = state.lease;
-    const other = 3 - holder;
-    happens({ kind: 'disconnected', instance: holder });
-    nowMs += 1440;
-    claims(other);
-    expect(state.lease.holder).toBe(holder);
-    claims(other, { peerGone: true });
-    expect(state.lease.holder).toBe(other);
-    connects(holder);
-    claims(holder);
-    happens({ kind: 'disconnected', instance: other });
-    passes(1000);
-    claims(holder, { wish: { to: holder, operator: 'somebody', force: false } });
-    passes(440);
-    expect(state.lease.holder).toBe(holder);
-  });
-});
-
 describe('an operator’s switch', () => {
   const toSecond = { to: 2, operator: 'somebody', force: false };
 
   it('has a term for the next one before the holder is asked to stand down', () => {
     settled();
-    archive = 'hangs';
-    said = [];
+    run.archive = 'hangs';
+    run.said = [];
     happens({ kind: 'chosen', request: toSecond });
-    expect(said).toEqual([`raise ${SECOND} for 2`]);
+    expect(run.said).toEqual([`raise ${SECOND} for 2`]);
     expect(claims(1, active(FIRST))).toEqual([`1: granted ${FIRST} 1`]);
     happens({ kind: 'raised', term: SECOND });
     expect(claims(1, active(FIRST, 'suspended'))).toEqual([`1: held-by-other ${SECOND} 2`]);
@@ -265,10 +117,10 @@ describe('an operator’s switch', () => {
 
   it('is refused where the instance is not connected, unfit or about to end, but not by force', () => {
     settled();
-    expect(choiceRefusal(state, 2)).toBeNull();
-    expect(choiceRefusal(state, 3)).toMatch(/not connected/);
+    expect(choiceRefusal(run.state, 2)).toBeNull();
+    expect(choiceRefusal(run.state, 3)).toMatch(/not connected/);
     claims(2, { unfit: 'no port' });
-    expect(choiceRefusal(state, 2)).toMatch(/no port/);
+    expect(choiceRefusal(run.state, 2)).toMatch(/no port/);
     expect(claims(1, { ...active(FIRST), wish: toSecond })).toEqual([`1: granted ${FIRST} 1`]);
     const forced = { ...toSecond, force: true };
     expect(claims(1, { ...active(FIRST), wish: forced })).toContain(`1: held-by-other ${SECOND} 2`);
@@ -279,12 +131,10 @@ describe('an operator’s switch', () => {
     happens({ kind: 'chosen', request: toSecond });
     claims(1, { role: 'standby', highestTerm: SECOND, releasedTerm: FIRST });
     happens({ kind: 'disconnected', instance: 2 });
-    passes(1000);
-    claims(1, { highestTerm: SECOND, releasedTerm: FIRST });
-    passes(440);
+    passesFor(1440, 1, { highestTerm: SECOND, releasedTerm: FIRST });
     connects(2);
     claims(2, { highestTerm: SECOND, releasedTerm: SECOND });
-    expect(claims(1, active(termOf(3, 'kernel')))).toEqual([`1: granted ${termOf(3, 'kernel')} 1`]);
+    expect(claims(1, active(grant(3, 1)))).toEqual([`1: granted ${grant(3, 1)} 1`]);
   });
 });
 
@@ -294,12 +144,12 @@ describe('the preferred instance', () => {
   it('gets the lease back when it has been connected and fit for its hold-off, not earlier', () => {
     settled({ preferred: { instance: 0, setAtUs: 0 } });
     for (let ms = 0; ms < 9900; ms += 300) {
-      nowMs += 300;
+      run.nowMs += 300;
       claims(2, { preferred });
       claims(1, { ...active(FIRST), preferred });
-      if (nowMs < 1440 + 10_000) expect(said).toEqual([`1: granted ${FIRST} 1`]);
+      if (run.nowMs < 1440 + 10_000) expect(run.said).toEqual([`1: granted ${FIRST} 1`]);
     }
-    nowMs += 300;
+    run.nowMs += 300;
     expect(claims(2, { preferred })).toContain(`raise ${SECOND} for 2`);
   });
 
@@ -310,7 +160,7 @@ describe('the preferred instance', () => {
       connects(2);
       claims(2, { preferred });
       for (let ms = 0; ms < 1000; ms += 250) {
-        nowMs += 250;
+        run.nowMs += 250;
         expect(claims(1, { ...active(FIRST), preferred })).toEqual([`1: granted ${FIRST} 1`]);
       }
     }
@@ -320,7 +170,7 @@ describe('the preferred instance', () => {
     settled({ preferred });
     const later = { instance: 1, setAtUs: 5 };
     for (let ms = 0; ms < 12_000; ms += 300) {
-      nowMs += 300;
+      run.nowMs += 300;
       claims(2, { preferred });
       claims(1, { ...active(FIRST), preferred: later });
     }
@@ -331,8 +181,8 @@ describe('the preferred instance', () => {
 describe('terms', () => {
   it('go above what the holder or anybody else has heard of', () => {
     settled();
-    const foreign = termOf(9, { instance: 2 });
-    const raised = termOf(10, 'kernel');
+    const foreign = termOf(9, { instance: 2, by: 'itself' });
+    const raised = grant(10, 1);
     expect(claims(2, active(foreign))).toEqual([
       `raise ${raised} for 1`,
       `2: held-by-other ${FIRST} 1`,
@@ -341,19 +191,19 @@ describe('terms', () => {
     ]);
   });
 
-  it('that the archive refuses make the Kernel unable, and are tried again', () => {
+  it('that the run.archive refuses make the Kernel unable, and are tried again', () => {
     passes(1440);
-    archive = 'refuses';
+    run.archive = 'refuses';
     connects(1);
     expect(claims(1)).toContain('1: unable 0 0');
-    archive = 'takes';
+    run.archive = 'takes';
     expect(passes(999)).toEqual([]);
-    expect(passes(1)).toEqual([`raise ${termOf(2, 'kernel')} for 1`, `1: granted ${termOf(2, 'kernel')} 1`]);
+    expect(passes(1)).toEqual([`raise ${grant(2, 1)} for 1`, `1: granted ${grant(2, 1)} 1`]);
   });
 
-  it('that the archive does not answer in the time of a lease make it unable as well', () => {
+  it('that the run.archive does not answer in the time of a lease make it unable as well', () => {
     passes(1440);
-    archive = 'hangs';
+    run.archive = 'hangs';
     connects(1);
     expect(claims(1)).toEqual([`raise ${FIRST} for 1`, '1: held-by-other 0 0']);
     expect(passes(1200)).toEqual(['1: unable 0 0']);
@@ -361,7 +211,7 @@ describe('terms', () => {
 
   it('are not needed to go on with the holder', () => {
     settled();
-    archive = 'refuses';
+    run.archive = 'refuses';
     happens({ kind: 'chosen', request: { to: 2, operator: 'somebody', force: false } });
     expect(claims(1, active(FIRST))).toEqual([`1: granted ${FIRST} 1`]);
   });

@@ -6,6 +6,7 @@
 import { afterCalm, type HoldDown, NO_HOLD_DOWN, patience, withFalseAlarm } from '../domain/hold-down.ts';
 import type { HandoverRequest, LeaseAnswer, LeaseClaim, Preference } from '../domain/lease.ts';
 import { NO_TERM, type Term, termAbove } from '../domain/term.ts';
+import { type ListenedTime, listenedMs, NEVER_HEARD, stillMs } from './listened-time.ts';
 
 /** How much longer than it said a Kernel takes a lease for valid, for clocks that run at different rates. */
 const MARGIN_SHARE = 0.2;
@@ -18,6 +19,8 @@ const LEASE_MS_DEFAULT = 1200;
 const FALSE_ALARM_LEASES = 2;
 /** Connections that were steady for so long flap no more. */
 const CALM_MS = 60_000;
+/** Instances claim three times in a lease, or more often; a Kernel that hears none in half of it is deaf. */
+const DEAF_SHARE = 0.5;
 /** After a refusal the archive is asked again. */
 const RAISE_RETRY_MS = 1000;
 
@@ -27,6 +30,7 @@ interface Seat {
   /** Since when it is connected and fit. */
   readonly fitFromMs: number | null;
   readonly claim: LeaseClaim | null;
+  /** Later by the time in which nobody was heard since. */
   readonly claimedMs: number;
   readonly told: LeaseAnswer | null;
 }
@@ -38,11 +42,15 @@ interface Grant {
 
 /** Times are monotonic milliseconds of the Kernel. */
 export interface ArbiterState {
+  readonly listened: ListenedTime;
   /** In the order in which they connected; one for each instance. */
   readonly seats: readonly Seat[];
   /** The last term that the archive has, and for whom it was minted; holder 0: nobody. */
   readonly minted: Grant;
-  /** What was granted last, maybe by an earlier run, and until when somebody may act under it. */
+  /**
+   * What was granted last, maybe by an earlier run, and until when somebody may act under it; later by the
+   * time in which nobody was heard since.
+   */
   readonly lease: Grant & { readonly untilMs: number };
   readonly startedMs: number;
   /** Until then a lease of an earlier run may hold, whoever has it. */
@@ -59,7 +67,6 @@ export interface ArbiterState {
   readonly calmMs: number;
 }
 
-/** When an event happened. */
 interface At {
   readonly nowMs: number;
 }
@@ -69,6 +76,8 @@ export type ArbiterEvent =
   | { readonly kind: 'disconnected'; readonly instance: number }
   /** Of a connected instance, with terms that are within limits. */
   | { readonly kind: 'claimed'; readonly instance: number; readonly claim: LeaseClaim }
+  /** Another Kernel granted this one, as it turns out. */
+  | { readonly kind: 'heard'; readonly term: Term }
   /** The archive has the term, or refused it. */
   | { readonly kind: 'raised'; readonly term: Term }
   | { readonly kind: 'raise-failed'; readonly term: Term }
@@ -101,6 +110,7 @@ export function startArbiter(stored: Grant | null, nowMs: number, calmMs = CALM_
   const untilMs = nowMs + withMargin(LEASE_MS_DEFAULT);
   const minted = { term: stored?.term ?? NO_TERM, holder: stored?.holder ?? 0 };
   return {
+    listened: NEVER_HEARD,
     seats: [],
     minted,
     lease: { ...minted, untilMs },
@@ -122,7 +132,7 @@ export function stepArbiter(before: ArbiterState, event: ArbiterEvent & At): Rul
   let state = note(before, event);
   const { wanted, reason } = pick(state, nowMs);
   if (needsTerm(state, wanted, nowMs)) {
-    const term = termAbove(state.highestTerm, 'kernel');
+    const term = termAbove(state.highestTerm, { instance: wanted, by: 'kernel' });
     const choice = state.choice !== null && state.choice.to !== wanted ? null : state.choice;
     state = { ...state, choice, highestTerm: term, raising: { term, holder: wanted, fromMs: nowMs } };
     decisions.push({ kind: 'raise', term, holder: wanted });
@@ -157,13 +167,15 @@ function note(state: ArbiterState, event: ArbiterEvent & At): ArbiterState {
   const { nowMs } = event;
   switch (event.kind) {
     case 'connected': {
-      const seat = { instance: event.instance, fitFromMs: null, claim: null, claimedMs: nowMs, told: null };
+      const seat = { instance: event.instance, fitFromMs: null, claim: null, claimedMs: 0, told: null };
       return { ...state, seats: [...others(state, event.instance), seat] };
     }
     case 'disconnected':
       return { ...state, seats: others(state, event.instance) };
     case 'claimed':
       return noteClaim(state, event);
+    case 'heard':
+      return { ...state, highestTerm: Math.max(state.highestTerm, event.term) };
     case 'raised': {
       const { raising } = state;
       if (raising?.term !== event.term) return state;
@@ -188,15 +200,19 @@ function noteClaim(
   state: ArbiterState,
   { instance, claim, nowMs }: ArbiterEvent & At & { kind: 'claimed' },
 ): ArbiterState {
+  const deafMs = stillMs(state.listened, nowMs);
+  const listened = { heardMs: nowMs, allowanceMs: leaseMsOf(claim) * DEAF_SHARE };
+  const lease = { ...state.lease, untilMs: state.lease.untilMs + deafMs };
   const seats = state.seats.map((seat) => {
-    if (seat.instance !== instance) return seat;
+    if (seat.instance !== instance) return { ...seat, claimedMs: seat.claimedMs + deafMs };
     const fitFromMs = claim.unfit === null ? (seat.fitFromMs ?? nowMs) : null;
     return { ...seat, claim, claimedMs: nowMs, fitFromMs };
   });
   const highestTerm = Math.max(state.highestTerm, claim.highestTerm, claim.ownTerm);
   // An earlier run may have granted leases as long as those that are asked for.
   const guardUntilMs = Math.max(state.guardUntilMs, state.startedMs + withMargin(leaseMsOf(claim)));
-  const next = { ...noteReturn(state, { instance, claim, nowMs }), seats, highestTerm, guardUntilMs };
+  const returned = noteReturn(state, { instance, claim, nowMs });
+  const next = { ...returned, listened, lease, seats, highestTerm, guardUntilMs };
   const { wish } = claim;
   if (wish === null || (!wish.force && choiceRefusal(next, wish.to) !== null)) return next;
   return { ...next, choice: wish };
@@ -232,7 +248,8 @@ function isFreeFor(state: ArbiterState, instance: number, nowMs: number): boolea
   const { lease } = state;
   const seat = seatOf(state, instance);
   if (nowMs < state.guardUntilMs) return isActiveHolder(state, seat);
-  if (instance === lease.holder || nowMs >= lease.untilMs + heldDownMs(state, seat)) return true;
+  const runMs = listenedMs(state.listened, nowMs);
+  if (instance === lease.holder || runMs >= lease.untilMs + heldDownMs(state, seat)) return true;
   const holder = seatOf(state, lease.holder);
   if (holder !== undefined) return isReleased(holder, lease.term);
   // Both ends of its connections are closed, and its machine says that nobody listens there: it is dead.
@@ -260,7 +277,8 @@ function isReleased({ claim }: Seat, term: Term): boolean {
  * `wanted` 0: nobody is there.
  */
 function pick(state: ArbiterState, nowMs: number): { wanted: number; reason: string } {
-  const seats = state.seats.filter((seat) => isThere(seat, nowMs));
+  const runMs = listenedMs(state.listened, nowMs);
+  const seats = state.seats.filter((seat) => isThere(seat, runMs));
   const chosen = seats.find(({ instance }) => instance === state.choice?.to);
   if (chosen !== undefined) return { wanted: chosen.instance, reason: 'switch' };
   const { preferred, holdOffMs } = preferenceOf(seats);
@@ -269,14 +287,26 @@ function pick(state: ArbiterState, nowMs: number): { wanted: number; reason: str
   if (first !== undefined && isSteady) return { wanted: first.instance, reason: 'preferred' };
   const { term, holder } = state.raising ?? state.minted;
   const held = seats.find((seat) => seat.instance === holder && !isReleased(seat, term));
-  if (held !== undefined) return { wanted: held.instance, reason: 'holder' };
+  if (held !== undefined && !isSucceeded(seats, held, term)) {
+    return { wanted: held.instance, reason: 'holder' };
+  }
   const [nearest] = seats.toSorted((left, right) => compareNearness(left, right, preferred.instance));
   return { wanted: nearest?.instance ?? 0, reason: 'first' };
 }
 
+/**
+ * The holder of a term does not act, and another one acts under a later one: the instances decided so while
+ * no Kernel answered, and the role does not move back. Who is to have the role is asked of those that are
+ * there: one that is gone keeps it from nobody. Whether the holder goes on under its old term is asked of all
+ * that are connected: who fell silent, or is about to end, may act under the later one still.
+ */
+function isSucceeded(seats: readonly Seat[], holder: Seat, term: Term): boolean {
+  return activeTerm(holder) < 0 && seats.some((seat) => activeTerm(seat) > term);
+}
+
 /** It can be active; one that is silent for longer than its lease is gone, connected or not. */
-function isThere({ claim, claimedMs }: Seat, nowMs: number): boolean {
-  return claim !== null && !claim.isLeaving && nowMs - claimedMs < withMargin(leaseMsOf(claim));
+function isThere({ claim, claimedMs }: Seat, runMs: number): boolean {
+  return claim !== null && !claim.isLeaving && runMs - claimedMs < withMargin(leaseMsOf(claim));
 }
 
 /** The latest that an operator said; of equal ones that of the lower instance. */
@@ -340,7 +370,10 @@ function answerTo(state: ArbiterState, { seat, claim, wanted, reason, nowMs }: Q
   const isFree = isFreeFor(state, instance, nowMs);
   const isNext = minted.holder === instance && wanted === instance;
   // Whoever holds the lease keeps it until there is a term for the next one.
-  const isLast = lease.holder === instance && lease.term === minted.term;
+  const isLast =
+    lease.holder === instance &&
+    lease.term === minted.term &&
+    (wanted === instance || !isSucceeded(state.seats, seat, lease.term));
   if (isFree && (isNext || isLast) && !isReleased(seat, minted.term)) {
     return { ...base, kind: 'granted', durationMs: leaseMsOf(claim) };
   }

@@ -15,6 +15,8 @@ import { clockFixesIn, withClockMark } from './clock-marks.ts';
 
 const FIX = { streamId: STREAM, firstSequence: 1, lastSequence: 2, offsetUs: 5 };
 
+const entry = (sequence: number) => ({ streamId: STREAM, sequence, atUs: 9 });
+
 function block(firstSequence: number, streamIds: readonly string[], isClockUncertain = false) {
   const fixes = streamIds.map((streamId) => ({ ...FIX, streamId, atUs: 9 }));
   const options = { streamId: STREAM, firstSequence, dictionaryHash: HASH, sealedMonotonicUs: 0 };
@@ -35,14 +37,17 @@ async function archiveWith(...streams: readonly string[]): Promise<SimulatedArch
 test('fixes of known streams are taken, in order; one of a stream of nobody is passed over', async () => {
   const archive = await archiveWith(STREAM, STREAM_2);
   const found = await clockFixesIn([block(1, [STREAM_2, STREAM, 'f'.repeat(32)])], archive);
-  expect(found).toEqual([{ ...FIX, streamId: STREAM_2 }, FIX]);
+  expect(found).toEqual([
+    { ...FIX, streamId: STREAM_2, by: entry(2) },
+    { ...FIX, by: entry(3) },
+  ]);
 });
 
 test('a fix that comes again is not applied again: a newer one may have replaced it', async () => {
   const archive = await archiveWith(STREAM);
   await archive.commit(transactionOf({ blocks: [block(1, [STREAM])] }));
   expect(await clockFixesIn([block(1, [STREAM])], archive)).toEqual([]);
-  expect(await clockFixesIn([block(2, [STREAM])], archive)).toEqual([FIX]);
+  expect(await clockFixesIn([block(2, [STREAM])], archive)).toEqual([{ ...FIX, by: entry(3) }]);
 });
 
 test('rows of a block that was uncertain say so', () => {

@@ -7,7 +7,7 @@ import type { Archive, ArchiveBlock } from '../world/archive.ts';
 
 /**
  * The clock fixes in blocks that are about to be archived, in order. One that is archived already is passed
- * over: a newer one may have replaced what it said. So is one of a stream of another process.
+ * over. So is one of a stream of another process.
  */
 export async function clockFixesIn(
   blocks: readonly ArchiveBlock[],
@@ -25,7 +25,8 @@ export async function clockFixesIn(
     const streams = await archive.streams(dictionary.site, dictionary.process);
     const known = new Set([streamId, ...streams.map((stream) => stream.streamId)]);
     for (const at of places) {
-      const { atUs: _, ...fix } = clockFixAt(block, at);
+      const { atUs, ...told } = clockFixAt(block, at);
+      const fix = { ...told, by: { streamId, sequence: first + at, atUs } };
       const isNew = news.some((range) => range.first <= first + at && first + at <= range.last);
       if (isNew && known.has(fix.streamId)) found.push(fix);
     }

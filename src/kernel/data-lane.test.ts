@@ -9,6 +9,7 @@ import { SimulatedClock } from '../world/simulated/clock.ts';
 import { DataLane } from './data-lane.ts';
 import { DictionaryShelf } from './dictionary-shelf.ts';
 import { Ingest } from './ingest.ts';
+import { LaneGate } from './lane-gate.ts';
 import { Presence } from './presence.ts';
 
 const OWN = 'a'.repeat(32);
@@ -39,7 +40,11 @@ function endOf(streamId: string): Message {
 }
 
 /** The end of a data lane whose agent says all this; it mirrors one stream, and has one of its own. */
-async function hears(...messages: readonly Message[]) {
+function hears(...messages: readonly Message[]) {
+  return hearsThrough(new LaneGate(), messages);
+}
+
+async function hearsThrough(gate: LaneGate, messages: readonly Message[]) {
   const clock = new SimulatedClock();
   const archive = new SimulatedArchive();
   const ingest = new Ingest({ archive, clock, log: silentLog });
@@ -64,7 +69,7 @@ async function hears(...messages: readonly Message[]) {
     ...{ streamIds: new Set([OWN]), namedIds: new Set([OWN]), ownIds: new Set([OWN]) },
     ...{ runningIds: new Set([OWN]), acknowledgeable: (_, coverage) => coverage, clock, log: silentLog },
     ...{ isMirrored: (streamId) => streamId === MIRRORED, isForeign: () => false, named: () => {} },
-    quota: { newDictionary: () => {} } as never,
+    ...{ quota: { newDictionary: () => {} } as never, gate },
   });
   const run = lane.run().then(
     () => 'the end',
@@ -72,10 +77,23 @@ async function hears(...messages: readonly Message[]) {
   );
   await clock.advance(1000);
   const coverage = async (streamId: string) => await archive.coverage(streamId);
+  if (gate.isClosed) {
+    expect(answers).toEqual([]);
+    gate.open();
+    await clock.advance(1000);
+  }
   return { ended: await run, answers, coverage };
 }
 
 const DICTIONARY: Message = { type: 'dictionary', hash, content: bytes };
+
+it('what comes while the gate is closed is taken when it opens', async () => {
+  const gate = new LaneGate();
+  gate.close();
+  const { ended, answers } = await hearsThrough(gate, [DICTIONARY, blockOf(OWN)]);
+  expect(ended).toBe('the end');
+  expect(answers).toMatchObject([{ type: 'ack', coverage: [{ streamId: OWN, throughSequence: 1 }] }]);
+});
 
 it('blocks of a mirrored stream are archived and acknowledged', async () => {
   const { ended, answers, coverage } = await hears(DICTIONARY, blockOf(MIRRORED));

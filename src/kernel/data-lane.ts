@@ -15,6 +15,7 @@ import { decode, rangeOf, takeIn } from './block-intake.ts';
 import { behindObserved, settledCoverage } from './chain.ts';
 import type { DictionaryShelf } from './dictionary-shelf.ts';
 import type { Contribution, Ingest } from './ingest.ts';
+import type { LaneGate } from './lane-gate.ts';
 import { type Patience, withPatience } from './patience.ts';
 import type { InstancePresence, ProcessPresence } from './presence.ts';
 import { GapPace, type SessionQuota } from './quotas.ts';
@@ -52,6 +53,8 @@ export interface DataLaneOptions {
   readonly isForeign: (streamId: string) => boolean;
   /** What of a coverage is not only here, and may be acknowledged. */
   readonly acknowledgeable: (streamId: string, coverage: Coverage) => Coverage;
+  /** Closed: what the agent sends waits. */
+  readonly gate: LaneGate;
   readonly quota: SessionQuota;
   /** A dictionary came: live values may have waited for it. */
   readonly named: (hash: string, dictionary: Dictionary) => void;
@@ -100,6 +103,8 @@ export class DataLane {
         while (this.#uncommittedBytes > 0) await this.#untilRoom();
         return;
       }
+      const { gate } = this.#options;
+      if (gate.isClosed) await gate.passed();
       await this.#take(message);
     }
   }
@@ -164,7 +169,7 @@ export class DataLane {
         blocks: [
           { block: decoded.block, dictionary, marks, ...repair, ...(term === undefined ? {} : { term }) },
         ],
-        raw: [block],
+        raw: [{ ...block, isReplayed: !isPresent }],
         ...this.#observed(streamId),
         bytes: bytes.length,
       },

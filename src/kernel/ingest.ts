@@ -1,11 +1,13 @@
-import type { Block } from '../domain/block/block.ts';
+import type { ForwardedBlock } from '../buffer/forward-segment.ts';
 import { splitBlock } from '../domain/block/split.ts';
-import { isKomError } from '../domain/errors.ts';
+import { isKomError, reasonOf } from '../domain/errors.ts';
 import type { SequenceGap } from '../domain/gap.ts';
 import type { Archive, ArchiveTransaction } from '../world/archive.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
+import { type ArchiveRefusal, type ArchiveTrouble, troubleOf } from './archive-refusal.ts';
 import { clockFixesIn, withClockMark } from './clock-marks.ts';
+import { OutageLog } from './outage-log.ts';
 import { withPatience } from './patience.ts';
 
 /**
@@ -28,10 +30,12 @@ export interface Contribution {
   readonly streams?: ArchiveTransaction['streams'];
   readonly blocks?: ArchiveTransaction['blocks'];
   /** The blocks as they came, where other Kernels are to get them. */
-  readonly raw?: readonly Block[];
+  readonly raw?: readonly ForwardedBlock[];
   readonly gaps?: readonly SequenceGap[];
   readonly observed?: ArchiveTransaction['observed'];
   readonly ended?: ArchiveTransaction['ended'];
+  /** Another Kernel gave it: the gaps in it were declared there. */
+  readonly isForwarded?: true;
   /** Bytes as received; for the bound of a transaction. */
   readonly bytes: number;
 }
@@ -39,9 +43,9 @@ export interface Contribution {
 /** Who hands on what comes into the archive. */
 export interface IngestWatcher {
   /** Durable before the transaction that stores it. @throws KomError KOM_ARCHIVE_UNAVAILABLE: later */
-  record(blocks: readonly Block[]): Promise<void>;
-  /** It is in the archive, and nobody has been told yet. */
-  committed(transaction: ArchiveTransaction): void;
+  record(blocks: readonly ForwardedBlock[]): Promise<void>;
+  /** It is in the archive, and nobody has been told yet. `declared`: its gaps that no other Kernel gave. */
+  committed(transaction: ArchiveTransaction, declared: readonly SequenceGap[]): void;
 }
 
 interface Waiting {
@@ -58,24 +62,29 @@ interface Waiting {
 export class Ingest {
   readonly #archive: Archive;
   readonly #clock: Clock;
-  readonly #log: Log;
+  readonly #outage: OutageLog;
   readonly #watcher: IngestWatcher | undefined;
   #waiting: Waiting[] = [];
   #running: Promise<void> | null = null;
   #lastCommitMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
-  #lastError: string | null = null;
+  #refused: ArchiveRefusal | null = null;
 
   constructor(options: { archive: Archive; clock: Clock; log: Log; watcher?: IngestWatcher }) {
     this.#watcher = options.watcher;
     this.#archive = options.archive;
     this.#clock = options.clock;
-    this.#log = options.log;
+    this.#outage = new OutageLog({ clock: options.clock, log: options.log, what: 'the archive' });
   }
 
   /** Why the archive takes nothing now; `null` while it does. */
   get lastError(): string | null {
-    return this.#lastError;
+    return this.#refused?.error ?? null;
+  }
+
+  /** The same, and for how long, milliseconds; `null` while it does. */
+  get trouble(): ArchiveTrouble | null {
+    return troubleOf(this.#refused, this.#clock);
   }
 
   /** Nothing waits and nothing is under way. */
@@ -173,14 +182,18 @@ export class Ingest {
     await withPatience(store, {
       clock: this.#clock,
       isOver: () => this.#isClosed,
-      refused: ({ message: error }) => {
-        this.#lastError = error;
-        this.#log.error({ error }, 'the archive takes nothing; agents wait and keep their backlog');
+      refused: (error) => {
+        const sinceMs = this.#refused?.sinceMs ?? this.#clock.monotonicMs();
+        this.#refused = { error: reasonOf(error), sinceMs };
+        // An archive that has noticed it has said it.
+        if ((this.#archive.lastError ?? null) === null) this.#outage.failed(error);
       },
     });
-    this.#watcher?.committed(transaction);
+    const declared = all.flatMap(({ isForwarded, gaps = [] }) => (isForwarded === true ? [] : gaps));
+    this.#watcher?.committed(transaction, declared);
     this.#lastCommitMs = this.#clock.monotonicMs();
-    this.#lastError = null;
+    this.#refused = null;
+    this.#outage.well();
   }
 }
 

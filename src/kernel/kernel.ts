@@ -8,28 +8,36 @@ import { type ControlHandler, serveControl } from '../ops/control.ts';
 import { CertificateKeeper, type CertificateStatus } from '../pki/keeper.ts';
 import { RefusedConnections } from '../uplink/refused.ts';
 import type { Archive } from '../world/archive.ts';
-import type { Clock } from '../world/clock.ts';
+import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
+import type { SharedArchive } from '../world/shared-archive.ts';
 import type { Disk } from '../world/store.ts';
 import type { TlsFileAccess } from '../world/tls-files.ts';
-import {
-  type Address,
-  formatAddress,
-  type Listener,
-  type TlsMaterial,
-  type Transport,
-} from '../world/transport.ts';
+import { type Address, formatAddress, type Listener, type Transport } from '../world/transport.ts';
 import { AgentDialler, type DialledStatus } from './agent-dialler.ts';
-import { type GroupAlarm, type GroupStatus, groupAlarms } from './group/group-status.ts';
+import { type KernelAlarm, type KernelFacts, kernelAlarms } from './alarms.ts';
+import type { GroupStatus } from './group/group-status.ts';
 import { openGroup } from './group/open-group.ts';
+import { RoleNotes } from './group/shared/role-notes.ts';
+import type { SharedGroup } from './group/shared/shared-group.ts';
+import { type Served, SharedServers } from './group/shared/shared-servers.ts';
+import type { SharedStatus } from './group/shared/shared-status.ts';
+import type { KernelRole, Switchable } from './kernel-role.ts';
 import type { LeaseStatus } from './lease-desk.ts';
-import type { PresenceStatus, ProcessPresence } from './presence.ts';
+import { lostHandlers } from './lost-handlers.ts';
+import { LostValues } from './lost-values.ts';
+import type { Presence, PresenceStatus, ProcessPresence } from './presence.ts';
 import { KernelServer } from './server.ts';
+
+/** What has come again is looked for at this pace. */
+const LOST_MS = 5000;
 
 export interface KernelOptions {
   readonly config: KernelConfig;
   readonly openArchive: () => Promise<Archive>;
+  /** Needed where several Kernels share the archive; it is opened through this then. */
+  readonly shared?: SharedArchive;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
@@ -46,15 +54,21 @@ export interface KernelOptions {
   /** Reads the Kernel file anew, for `reload`. */
   readonly readConfig?: () => Promise<KernelConfig>;
   /** Further methods of the control socket, made over the open archive. */
-  readonly handlers: (archive: Archive, server: KernelServer) => Readonly<Record<string, ControlHandler>>;
+  readonly handlers: (
+    archive: Archive,
+    server: KernelServer,
+    group: Switchable | null,
+  ) => Readonly<Record<string, ControlHandler>>;
 }
 
 export interface KernelStatus {
   readonly version: string;
   readonly archiveError: string | null;
-  /** `null`: it is the only Kernel. */
+  /** `null`: no other Kernel has an archive of its own. */
   readonly group: GroupStatus | null;
-  readonly alarms: readonly GroupAlarm[];
+  /** `null`: no other Kernel has the same archive. */
+  readonly sharing: SharedStatus | null;
+  readonly alarms: readonly KernelAlarm[];
   /** The own certificate; `null` without TLS. */
   readonly certificate: CertificateStatus | null;
   /** Agents that this Kernel dials. */
@@ -78,6 +92,13 @@ export interface KernelStatus {
   }[];
 }
 
+/** Where connections and questions go. */
+interface House {
+  readonly current: Served;
+  /** Only where Kernels share the archive. */
+  readonly group?: SharedGroup;
+}
+
 type GroupStores = Awaited<ReturnType<typeof openGroup>>;
 
 async function openStores(options: KernelOptions): Promise<GroupStores | null> {
@@ -88,6 +109,52 @@ async function openStores(options: KernelOptions): Promise<GroupStores | null> {
   return await openGroup(await openGroupDisk(redundancy.ring.directory), redundancy, options);
 }
 
+/** What a Kernel is made over. */
+interface Opened {
+  /** `null`: several Kernels share it. */
+  readonly archive: Archive | null;
+  /** `null`: no other Kernel has an archive of its own. */
+  readonly stores: GroupStores | null;
+  readonly certificates: CertificateKeeper | null;
+}
+
+/** Certificates first: the Kernel dials others as soon as it is made. */
+async function open(options: KernelOptions): Promise<Opened> {
+  const certificates = await openCertificates(options);
+  try {
+    const isShared = options.config.sharing !== undefined;
+    if (isShared) await options.shared?.prepare();
+    const archive = isShared ? null : await options.openArchive();
+    return { archive, stores: await openStores(options), certificates };
+  } catch (error) {
+    certificates?.close();
+    throw error;
+  }
+}
+
+/**
+ * An agent goes on collecting without certificates; a Kernel would only seem to run.
+ * @throws KomError KOM_TLS_…
+ */
+async function openCertificates(options: KernelOptions): Promise<CertificateKeeper | null> {
+  const { config, tlsFiles: access } = options;
+  if (config.tls === null) return null;
+  invariant(access !== undefined, 'a Kernel with certificates has access to their files');
+  const keeping = { files: config.tls, access, role: 'kernel', wanted: [] } as const;
+  const keeper = await CertificateKeeper.open({ ...options, ...keeping });
+  try {
+    keeper.material();
+  } catch (error) {
+    keeper.close();
+    throw error;
+  }
+  return keeper;
+}
+
+async function* call(handler: ControlHandler | undefined, params: Parameters<ControlHandler>[0]) {
+  if (handler !== undefined) yield* handler(params);
+}
+
 /** Everything of a Kernel file but who the others are. */
 function withoutOthers({ redundancy, ...rest }: KernelConfig) {
   return { ...rest, redundancy: { ...redundancy, kernels: [] } };
@@ -96,56 +163,61 @@ function withoutOthers({ redundancy, ...rest }: KernelConfig) {
 /** A running Kernel: the archive, the listener for agents, and the control socket. */
 export class Kernel {
   readonly #options: KernelOptions;
-  readonly #archive: Archive;
-  readonly #server: KernelServer;
+  readonly #house: House;
   readonly #ring: GroupStores['ring'] | null;
+  /** Longer than a server: one that is made for a new reign may find less than the one before had. */
+  readonly #lostValues: LostValues;
+  readonly #lostTimer: Timer;
   #listener: Listener | null = null;
   #control: Listener | null = null;
-  #certificates: CertificateKeeper | null = null;
+  /** `null`: no TLS. */
+  readonly #certificates: CertificateKeeper | null;
   readonly #diallers: readonly AgentDialler[];
   readonly #dialStop = new AbortController();
   #dialRuns: readonly Promise<void>[] = [];
 
-  private constructor(options: KernelOptions, archive: Archive, stores: GroupStores | null) {
+  private constructor(options: KernelOptions, { archive, stores, certificates }: Opened) {
     this.#options = options;
-    this.#archive = archive;
     this.#ring = stores?.ring ?? null;
-    const { redundancy: settings, tls } = options.config;
-    const secured = tls === null ? {} : { tls: { material: () => this.#material() } };
-    const { transport } = options;
-    this.#server = new KernelServer({
-      ...options,
-      archive,
-      ...(settings === undefined || stores === null
-        ? {}
-        : { group: { settings, ...stores, transport, ...secured } }),
-      ...(options.config.accept === undefined ? {} : { accept: options.config.accept }),
-    });
+    this.#lostValues = new LostValues(options);
+    this.#lostTimer = options.clock.repeat('lost values', LOST_MS, () =>
+      this.#lostValues.look(this.#archive),
+    );
+    this.#certificates = certificates;
+    const secured = this.#secured;
+    const { sharing } = options.config;
+    if (archive !== null)
+      this.#house = { current: { archive, server: this.#makeServer(archive, { stores }) } };
+    else {
+      const { shared } = options;
+      invariant(shared !== undefined && sharing !== undefined, 'an archive is open, or shared');
+      const { name } = sharing;
+      const makeServer = (open: Archive, role: KernelRole) => this.#makeServer(open, { role });
+      const { audit } = options;
+      const notes = audit === undefined ? {} : { notes: new RoleNotes({ ...options, audit, name }) };
+      this.#house = new SharedServers({ ...options, ...notes, name, shared, makeServer });
+    }
     this.#diallers = options.config.agents.map(
       (agent) =>
         new AgentDialler({
           ...options,
           agent,
-          ...(options.config.tls === null || agent.insecure
-            ? {}
-            : { tls: { material: () => this.#material() } }),
+          ...(agent.insecure ? {} : secured),
           accept: (connection, dialled) => this.#server.accept(connection, dialled),
-          isWanted: () => this.#server.group?.takesSessions ?? true,
+          isWanted: () => this.#server.takesSessions,
         }),
     );
   }
 
   /** @throws KomError KOM_ALREADY_RUNNING, KOM_LISTEN, KOM_ARCHIVE_UNAVAILABLE, KOM_TLS_… */
   static async start(options: KernelOptions): Promise<Kernel> {
-    const archive = await options.openArchive();
-    const kernel = new Kernel(options, archive, await openStores(options));
-    const { transport, config, clock, log, handlers } = options;
+    const kernel = new Kernel(options, await open(options));
+    const { transport, config, clock, log } = options;
     try {
-      await kernel.#openCertificates();
       kernel.#control = await serveControl({
         transport,
         path: config.controlSocket,
-        handlers: { ...kernel.#handlers(), ...handlers(kernel.#archive, kernel.#server) },
+        handlers: { ...kernel.#handlers(), ...kernel.#placedHandlers() },
         clock,
         log,
       });
@@ -160,6 +232,8 @@ export class Kernel {
       await kernel.stop();
       throw error;
     }
+    // Not before agents can reach it.
+    if (kernel.#house instanceof SharedServers) kernel.#house.start();
     kernel.#dialRuns = kernel.#diallers.map((dialler) => dialler.run(kernel.#dialStop.signal));
     log.info({ address: formatAddress(kernel.address) }, 'Kernel listens');
     return kernel;
@@ -172,15 +246,51 @@ export class Kernel {
 
   get status(): KernelStatus {
     const group = this.#server.group?.status ?? null;
+    const sharing = this.#house.group?.status ?? null;
+    const archive = this.#archiveTrouble;
     return {
       version: this.#options.programVersion,
-      archiveError: this.#server.archiveError ?? this.#archive.lastError ?? null,
-      group,
-      alarms: group === null ? [] : groupAlarms(group),
+      archiveError: archive?.error ?? null,
+      ...{ group, sharing },
+      alarms: kernelAlarms({ archive, lost: this.#lostValues.status, group, sharing }),
       certificate: this.#certificates?.status ?? null,
       agents: this.#diallers.map(({ status }) => status),
       processes: this.#server.presence.all().map((presence) => this.#processStatus(presence)),
     };
+  }
+
+  get #archiveTrouble(): KernelFacts['archive'] {
+    const { archiveTrouble } = this.#server;
+    const { lastError } = this.#archive;
+    return archiveTrouble ?? (lastError == null ? null : { error: lastError, forMs: null });
+  }
+
+  get #archive(): Archive {
+    return this.#house.current.archive;
+  }
+
+  get #server(): KernelServer {
+    return this.#house.current.server;
+  }
+
+  get #secured(): { readonly tls?: CertificateKeeper } {
+    return this.#certificates === null ? {} : { tls: this.#certificates };
+  }
+
+  #makeServer(
+    archive: Archive,
+    { stores = null, role }: { readonly stores?: GroupStores | null; readonly role?: KernelRole },
+  ): KernelServer {
+    const { config, transport } = this.#options;
+    const { redundancy: settings, accept } = config;
+    if (role !== undefined) this.#lostValues.compare(archive);
+    const isGroup = settings !== undefined && stores !== null;
+    return new KernelServer({
+      ...{ ...this.#options, archive, lostValues: this.#lostValues },
+      ...(isGroup ? { group: { settings, ...stores, transport, ...this.#secured } } : {}),
+      ...(role === undefined ? {} : { role }),
+      ...(accept === undefined ? {} : { accept }),
+    });
   }
 
   #processStatus(presence: ProcessPresence): KernelStatus['processes'][number] {
@@ -203,6 +313,11 @@ export class Kernel {
   async reload(): Promise<string[]> {
     const { config, readConfig, log } = this.#options;
     const { group } = this.#server;
+    if (config.sharing !== undefined) {
+      throw new KomError('KOM_USAGE', 'Kernels that share a database find each other there', {
+        hint: 'the file names no others',
+      });
+    }
     if (group === null || readConfig === undefined)
       throw new KomError('KOM_USAGE', 'this Kernel is the only one');
     const next = await readConfig();
@@ -220,10 +335,12 @@ export class Kernel {
   /** Finishes what is under way and closes the archive. */
   async stop(): Promise<void> {
     this.#certificates?.close();
+    this.#lostTimer.cancel();
     await this.#listener?.close();
     this.#dialStop.abort();
     await Promise.all(this.#dialRuns);
     await this.#control?.close();
+    if (this.#house instanceof SharedServers) return await this.#house.close();
     await this.#server.close();
     await this.#ring?.close();
     await this.#archive.close().catch((error: unknown) => {
@@ -231,27 +348,29 @@ export class Kernel {
     });
   }
 
-  async #openCertificates(): Promise<void> {
-    const { config, tlsFiles: access } = this.#options;
-    if (config.tls === null) return;
-    invariant(access !== undefined, 'a Kernel with certificates has access to their files');
-    const keeping = { files: config.tls, access, role: 'kernel', wanted: [] } as const;
-    this.#certificates = await CertificateKeeper.open({ ...this.#options, ...keeping });
-    // An agent goes on collecting without certificates; a Kernel would only seem to run.
-    this.#material();
-  }
-
-  /** @throws KomError KOM_TLS_… */
-  #material(): TlsMaterial {
-    if (this.#certificates === null) throw new KomError('KOM_TLS_FILE', 'certificates are not open yet');
-    return this.#certificates.material();
+  /** Those that were given, each over the archive and the server of the moment. */
+  #placedHandlers(): Readonly<Record<string, ControlHandler>> {
+    const { handlers } = this.#options;
+    const placed = new WeakMap<KernelServer, ReturnType<typeof handlers>>();
+    const now = (): ReturnType<typeof handlers> => {
+      const { archive, server } = this.#house.current;
+      const group = this.#house.group ?? server.group;
+      const made = placed.get(server) ?? handlers(archive, server, group);
+      placed.set(server, made);
+      return made;
+    };
+    const names = Object.keys(now());
+    return Object.fromEntries(
+      names.map((name): [string, ControlHandler] => [name, (params) => call(now()[name], params)]),
+    );
   }
 
   #handlers(): Readonly<Record<string, ControlHandler>> {
     const status = (): KernelStatus => this.status;
-    const presence = this.#server.presence;
+    const presence = (): Presence => this.#server.presence;
     const reload = (): Promise<string[]> => this.reload();
     return {
+      ...lostHandlers({ ...this.#options, lostValues: this.#lostValues }),
       'kernel-reload': async function* () {
         yield { kernels: await reload() };
       },
@@ -259,7 +378,7 @@ export class Kernel {
         yield status();
       },
       live: async function* () {
-        for (const process of presence.all()) {
+        for (const process of presence().all()) {
           const { site } = process;
           for (const { value, ...rest } of process.values()) {
             yield { site, process: process.process, ...rest, value: valueToJson(value) };

@@ -3,7 +3,7 @@ import type { HandoverRequest, LeaseClaim, Role } from '../domain/lease.ts';
 import { counterOf, formatTerm, NO_TERM, type Term } from '../domain/term.ts';
 import { checkedCounter } from '../uplink/limits.ts';
 import type { Message } from '../uplink/messages.ts';
-import type { Archive } from '../world/archive.ts';
+import type { Archive, ArchivedTerm } from '../world/archive.ts';
 import type { Clock, Timer } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import {
@@ -87,7 +87,7 @@ export class LeaseDesk {
   readonly #desks = new Map<string, Desk>();
   readonly #timer: Timer;
   #stored: Promise<void> | null = null;
-  #terms: ReadonlyMap<string, { readonly term: Term; readonly holder: number }> | null = null;
+  #terms: Map<string, { readonly term: Term; readonly holder: number }> | null = null;
   #retryMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaseDeskOptions) {
@@ -103,7 +103,19 @@ export class LeaseDesk {
   restart(): void {
     this.#desks.clear();
     this.#terms = null;
+    this.#stored = null;
     this.#retryMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Another Kernel granted these: this one grants higher ones only. */
+  heard(terms: readonly ArchivedTerm[]): void {
+    for (const heard of terms) {
+      const key = keyOf(heard);
+      const known = this.#terms?.get(key)?.term ?? NO_TERM;
+      if (heard.term > known) this.#terms?.set(key, heard);
+      const desk = this.#desks.get(key);
+      if (desk !== undefined) this.#step(desk, { kind: 'heard', term: heard.term });
+    }
   }
 
   /** A session began; a session of the same instance before it counts no more. */
@@ -203,9 +215,10 @@ export class LeaseDesk {
 
   #load(): void {
     const { archive, log, clock } = this.#options;
-    this.#stored = archive
+    const stored = archive
       .terms()
       .then((terms) => {
+        if (this.#stored !== stored) return;
         this.#terms = new Map(terms.map((term) => [keyOf(term), term]));
         for (const desk of this.#desks.values()) this.#open(desk);
       })
@@ -214,8 +227,9 @@ export class LeaseDesk {
         log.warn({ error: describeError(error) }, 'the archive does not tell the terms; no lease is given');
       })
       .finally(() => {
-        this.#stored = null;
+        if (this.#stored === stored) this.#stored = null;
       });
+    this.#stored = stored;
   }
 
   #tick(): void {
@@ -227,7 +241,8 @@ export class LeaseDesk {
   #step(desk: Desk, event: EventWithoutTime): void {
     const { arbiter: before, name } = desk;
     if (before === null) return;
-    const { state, decisions } = stepArbiter(before, { ...event, nowMs: this.#options.clock.monotonicMs() });
+    const nowMs = this.#options.clock.monotonicMs();
+    const { state, decisions } = stepArbiter(before, { ...event, nowMs });
     desk.arbiter = state;
     const { holder, term } = state.lease;
     if (holder !== before.lease.holder || term !== before.lease.term) {

@@ -1,7 +1,9 @@
 import { describeError } from '../domain/errors.ts';
+import type { SequenceGap } from '../domain/gap.ts';
 import type { Hello } from '../uplink/messages.ts';
-import type { Archive } from '../world/archive.ts';
+import type { Archive, ArchivedStream } from '../world/archive.ts';
 import type { Log } from '../world/log.ts';
+import { beliedEnd } from './belied-end.ts';
 import { storeLostGaps } from './chain.ts';
 import type { Ingest } from './ingest.ts';
 import type { ProcessPresence } from './presence.ts';
@@ -22,7 +24,7 @@ export interface LostStoresOptions {
   readonly log: Log;
 }
 
-/** Declares streams that agents lost with all that their stores knew. */
+/** Declares what agents lost and their stores know nothing of: whole streams, and what followed an end. */
 export class LostStores {
   readonly #options: LostStoresOptions;
 
@@ -30,14 +32,16 @@ export class LostStores {
     this.#options = options;
   }
 
-  /** What the chain of an agent omits. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
+  /** What the chain of an agent omits, and what belies it. @throws KomError KOM_ARCHIVE_UNAVAILABLE */
   async declare({ hello, aheadUs, presence }: Greeted): Promise<void> {
     const { archive, ingest, isMirrored } = this.#options;
     const streams = await archive.streams(hello.site, hello.process);
-    const own = streams.filter((each) => each.instance === hello.instance && !isMirrored(each.streamId));
-    const lost = storeLostGaps(own, { ...hello, aheadUs }, (streamId, storedUs) =>
+    const own = streams.filter((each) => each.instance === hello.instance);
+    const unheld = own.filter(({ streamId }) => !isMirrored(streamId));
+    const omitted = storeLostGaps(unheld, { ...hello, aheadUs }, (streamId, storedUs) =>
       presence.observedUntilUs(streamId, storedUs),
     );
+    const lost = [...omitted, ...beliedEnds(own, presence)];
     if (lost.length > 0) await ingest.commit({ gaps: lost, bytes: 64 * lost.length });
   }
 
@@ -50,4 +54,18 @@ export class LostStores {
       });
     }
   }
+}
+
+/** Of the streams of one instance. */
+function beliedEnds(streams: readonly ArchivedStream[], presence: ProcessPresence): SequenceGap[] {
+  const byId = new Map(streams.map((each) => [each.streamId, each]));
+  return streams.flatMap((stream) => {
+    const { previous } = stream;
+    const before = previous?.endedCleanly === true ? byId.get(previous.streamId) : undefined;
+    if (before === undefined) return [];
+    const { streamId, coverage } = before;
+    const heardThrough = presence.heardThrough(streamId);
+    const observedUntilUs = presence.observedUntilUs(streamId, before.observedUntilUs);
+    return beliedEnd(stream, { coverage, heardThrough, observedUntilUs }) ?? [];
+  });
 }

@@ -12,7 +12,7 @@ const DICTIONARY: Dictionary = {
     ...{ name, station: 'P', class: 'measurement', type: 'float64', unit: '', formerly: [] },
   })),
 };
-const TERM = termOf(3, 'kernel');
+const TERM = termOf(3, { instance: 1, by: 'kernel' });
 
 function stream(instance: number, change: Partial<StreamState> = {}): StreamState {
   return {
@@ -141,6 +141,15 @@ it('what the agent said last counts, also when its clock was set back in between
   process.claimAtLeast({ streamId, producedTo: 9, untilUs: T0 - 2000, atLeast: true });
   covered(10);
   expect(process.observedUntilUs(streamId, 0), 'an old block').toBe(T0 - 1000);
+});
+
+it('what will be known with later numbers says nothing of blocks that come before them', () => {
+  const { process } = makeProcess();
+  const { streamId } = stream(1);
+  process.claimAtLeast({ streamId, producedTo: 20, untilUs: T0 + 1000, atLeast: true });
+  process.claimAtLeast({ streamId, producedTo: 9, untilUs: T0 + 5000, atLeast: true });
+  process.covered(streamId, [{ first: 1, last: 9, state: 'data' }]);
+  expect(process.observedUntilUs(streamId, 0)).toBe(T0 + 5000);
 });
 
 describe('a backlog tells of the past', () => {

@@ -8,18 +8,13 @@ import { NO_TERM, type Term } from '../domain/term.ts';
 import type { Heartbeat, Live, StreamState, UplinkState } from '../uplink/messages.ts';
 import type { Clock } from '../world/clock.ts';
 import { type PresentValue, PresentValues } from './present-values.ts';
+import { type ProducedClaim, ProducedClaims } from './produced-claims.ts';
+import { SettledNumbers, type Unresolved, unresolvedRanges } from './unresolved.ts';
 
 export type { PresentValue } from './present-values.ts';
 
-import { SettledNumbers, type Unresolved, unresolvedRanges } from './unresolved.ts';
-
 /** An agent that is silent for this long leaves its values as "last usable". */
 const SILENCE_MS = 3000;
-
-/** At `untilUs` everything of the stream up to `producedTo` had been observed; not yet covered. */
-interface Claim extends Observed {
-  readonly producedTo: number;
-}
 
 /** A block that is in the archive now. */
 interface BlockArrival {
@@ -27,9 +22,6 @@ interface BlockArrival {
   /** Integer µs. */
   readonly receivedAtUs: number;
 }
-
-/** Beyond so many claims the older half is dropped: the streams then count as observed a little less far. */
-const CLAIMS_MAX = 10_000;
 
 /** How it goes with a process, or with one instance of it. */
 export interface PresenceStatus {
@@ -182,7 +174,7 @@ export class ProcessPresence {
   /** 0: nobody has, or asks for, the lease. */
   #holder = 0;
   #highestTerm: Term = NO_TERM;
-  #claims: Claim[] = [];
+  readonly #claims = new ProducedClaims();
   readonly #observed = new Map<string, Observed>();
 
   constructor(site: string, process: string, clock: Clock) {
@@ -224,19 +216,19 @@ export class ProcessPresence {
     return this.#instances.get(this.#holder)?.status.isConnected === true;
   }
 
-  /** The newest claim of one number says the most; so there are as many as steps that are not archived. */
-  claim(claim: Claim): void {
-    const last = this.#claims.findLastIndex(({ streamId }) => streamId === claim.streamId);
-    if (this.#claims[last]?.producedTo === claim.producedTo) this.#claims.splice(last, 1);
-    this.#claims.push(claim);
-    if (this.#claims.length > CLAIMS_MAX) this.#claims.splice(0, CLAIMS_MAX / 2);
+  /** What a session says of now. */
+  claim(claim: ProducedClaim): void {
+    this.#claims.note(claim);
   }
 
   /** As `claim`, of a stream of which nothing that says as much is known. */
-  claimAtLeast(claim: Claim): void {
-    const { streamId, producedTo } = claim;
-    if (this.#claims.some((each) => each.streamId === streamId && each.producedTo >= producedTo)) return;
-    this.claim(claim);
+  claimAtLeast(claim: ProducedClaim): void {
+    this.#claims.noteAtLeast(claim);
+  }
+
+  /** The highest number of a stream that was said to be given; 0: none that the archive lacks. */
+  heardThrough(streamId: string): number {
+    return this.#claims.through(streamId);
   }
 
   /**
@@ -244,12 +236,7 @@ export class ProcessPresence {
    * What the agent said last counts, also when it is less: then its clock was set back.
    */
   covered(streamId: string, coverage: Coverage): void {
-    const through = contiguousEnd(coverage);
-    const reached = this.#claims.filter(
-      (claim) => claim.streamId === streamId && claim.producedTo <= through,
-    );
-    if (reached.length === 0) return;
-    this.#claims = this.#claims.filter((claim) => !reached.includes(claim));
+    const reached = this.#claims.takeReached(streamId, contiguousEnd(coverage));
     for (const { producedTo: _, ...said } of reached) this.#said(said);
   }
 

@@ -11,7 +11,7 @@ import {
 import { SimulatedClock } from '../world/simulated/clock.ts';
 import { GapPace, ProcessQuotas } from './quotas.ts';
 
-const KERNEL = 'kernel';
+const KERNEL = { instance: 1, by: 'kernel' } as const;
 const AGENT = { site: 'S', process: 'A', highestTerm: 0, streams: [] };
 
 describe('quotas of processes', () => {

@@ -1,19 +1,17 @@
 import type { Coverage } from '../domain/coverage.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
-import { describeError, isKomError, KomError } from '../domain/errors.ts';
-import type { Audit } from '../ops/audit.ts';
+import { KomError } from '../domain/errors.ts';
 import { Admission } from '../uplink/admission.ts';
 import { Channel } from '../uplink/channel.ts';
-import { agreedProtocol, byeReason, checkIdentity, helloOf } from '../uplink/hello.ts';
+import { EndedConnections } from '../uplink/ended.ts';
+import { agreedProtocol, checkIdentity, helloOf } from '../uplink/hello.ts';
 import { HELLO_TIMEOUT_MS, WELCOME_RANGES_MAX } from '../uplink/limits.ts';
 import { type Hello, type Message, PROTOCOL_WITH_ACTIVATION, type Welcome } from '../uplink/messages.ts';
 import { agreedPace } from '../uplink/silence.ts';
-import type { Archive } from '../world/archive.ts';
-import type { Clock } from '../world/clock.ts';
-import type { Log } from '../world/log.ts';
-import { mintId, type Random } from '../world/random.ts';
+import { mintId } from '../world/random.ts';
 import type { Connection } from '../world/transport.ts';
 import { type AgentSession, endReplaced } from './agent-session.ts';
+import { type ArchiveRefusal, type ArchiveTrouble, troubleOf } from './archive-refusal.ts';
 import { settledCoverage } from './chain.ts';
 import { certificateFields, checkClaim } from './claim.ts';
 import { CommandDesk } from './commands.ts';
@@ -21,49 +19,31 @@ import { ControlLane } from './control-lane.ts';
 import { DataLane } from './data-lane.ts';
 import { DictionaryShelf } from './dictionary-shelf.ts';
 import { KernelEpoch } from './epoch.ts';
-import { type GroupPlace, KernelGroup } from './group/group.ts';
-import { standby } from './group/group-status.ts';
+import { KernelGroup } from './group/group.ts';
+import type { GroupPlace } from './group/group-options.ts';
 import { checkedKernel } from './group/kernel-link.ts';
-import { Ingest, type IngestWatcher } from './ingest.ts';
+import { sharedTerms } from './group/shared-terms.ts';
+import { comes } from './group/wait-for.ts';
+import { Ingest } from './ingest.ts';
+import type { KernelRole } from './kernel-role.ts';
+import { LaneGate } from './lane-gate.ts';
 import { LaneWatch } from './lane-watch.ts';
 import { LeaseDesk, type Seat } from './lease-desk.ts';
 import { LiveLane } from './live-lane.ts';
-import { endWhenLost } from './lost-archive.ts';
+import { endWhenLost, whichNotesLost } from './lost-archive.ts';
 import { LostStores } from './lost-stores.ts';
+import { LostValues } from './lost-values.ts';
 import { MirrorDesk } from './mirror-desk.ts';
 import { ObservedStore } from './observed-store.ts';
 import { Presence } from './presence.ts';
 import { ProcessQuotas } from './quotas.ts';
 import { register } from './registration.ts';
+import type { DialledConnection, KernelServerOptions } from './server-options.ts';
 import { isNamedByOther } from './stream-owners.ts';
 import { type CoveredStream, toldCoverage } from './told-coverage.ts';
 
 /** So long the data lane of an agent that stops may go on. */
 const FAREWELL_MAX_MS = 5000;
-
-export interface KernelServerOptions {
-  readonly archive: Archive;
-  readonly programVersion: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Sites and, as `site/process`, processes that are welcome; all if not given. */
-  readonly accept?: readonly string[];
-  /** Where commands are written down. */
-  readonly audit?: Audit;
-  /** It is one of several Kernels. */
-  readonly group?: GroupPlace;
-}
-
-/** A connection that this Kernel dialled itself. */
-export interface DialledConnection {
-  /** @throws KomError for the Hello of somebody who is not expected there */
-  readonly check: (hello: Hello) => void;
-  /** The control lane has its Welcome: the data lane is to be dialled. */
-  readonly welcomed: () => void;
-  /** It is over; `null`: without an error. */
-  readonly over: (error: unknown) => void;
-}
 
 /** The receiving end of the uplink. `accept` takes each connection of the listener. */
 export class KernelServer {
@@ -72,6 +52,9 @@ export class KernelServer {
   readonly #dictionaries: DictionaryShelf;
   readonly #sessions = new Map<string, AgentSession>();
   readonly #channels = new Set<Channel>();
+  /** Those on which an agent only hears who is hot, or has asked: it leaves them when it wants. */
+  readonly #listeners = new WeakSet<Channel>();
+  readonly #ended: EndedConnections;
   readonly #dialled = new WeakMap<Channel, DialledConnection>();
   readonly presence: Presence;
   readonly commands: CommandDesk;
@@ -82,20 +65,29 @@ export class KernelServer {
   readonly #lost: LostStores;
   readonly #epoch: KernelEpoch;
   readonly #observed: ObservedStore;
-  /** `null`: this Kernel is the only one. */
+  readonly #gate = new LaneGate();
+  #epochRefused: ArchiveRefusal | null = null;
+  readonly #lostValues: LostValues;
+  /** `null`: no other Kernel has an archive of its own. */
   readonly group: KernelGroup | null;
+  /** `null`: this Kernel is the only one. */
+  readonly #role: KernelRole | null;
   readonly #stop = new AbortController();
   readonly #groupRun: Promise<void>;
 
   constructor(options: KernelServerOptions) {
     this.#options = options;
-    const watcher: IngestWatcher = {
+    this.#ended = new EndedConnections({ ...options, what: 'connection' });
+    this.#lostValues = options.lostValues ?? new LostValues(options);
+    const { archive } = options;
+    const lostValues = this.#lostValues;
+    const watcher = whichNotesLost(archive, lostValues, {
       record: async (blocks) => await this.group?.record(blocks),
       committed: (transaction) => this.group?.committed(transaction),
-    };
+    });
     this.#ingest = new Ingest({ ...options, watcher });
     this.#dictionaries = new DictionaryShelf(options.archive);
-    endWhenLost(options.archive, { dictionaries: this.#dictionaries, channels: this.#channels });
+    endWhenLost(archive, { dictionaries: this.#dictionaries, channels: this.#channels, lostValues });
     const ingest = this.#ingest;
     const isMirrored = (streamId: string): boolean => this.#mirrors.isListed(streamId);
     this.#lost = new LostStores({ ...options, ingest, isMirrored });
@@ -110,17 +102,24 @@ export class KernelServer {
     this.commands = new CommandDesk(options);
     this.leases = new LeaseDesk({
       ...options,
+      archive: sharedTerms(options.archive, () => this.group),
       granted: ({ site, process }, grant) => this.presence.of(site, process).granted(grant),
     });
     this.#epoch = new KernelEpoch(options);
     this.#observed = new ObservedStore({ ...options, ingest, presence: this.presence });
     this.group = options.group === undefined ? null : this.#makeGroup(options.group);
+    this.#role = options.role ?? this.group;
     this.#groupRun = this.group?.run(this.#stop.signal) ?? Promise.resolve();
   }
 
-  /** Why the archive takes nothing now; `null` while it does. */
-  get archiveError(): string | null {
-    return this.#ingest.lastError;
+  /** Why the archive takes nothing now, and for how long, milliseconds; `null` while it does. */
+  get archiveTrouble(): ArchiveTrouble | null {
+    return this.#ingest.trouble ?? troubleOf(this.#epochRefused, this.#options.clock);
+  }
+
+  /** Agents are welcome now. */
+  get takesSessions(): boolean {
+    return this.#role?.takesSessions ?? true;
   }
 
   /** Takes a connection. What goes wrong on it is logged and ends it, and nothing else. */
@@ -129,8 +128,7 @@ export class KernelServer {
     const { remote } = channel;
     const refusal = this.#stop.signal.aborted ? 'the Kernel stops' : this.#admission.enter(remote);
     if (refusal !== null) {
-      this.#options.log.warn({ remote }, `refused: ${refusal}`);
-      channel.bye('forbidden', refusal);
+      this.#ended.refuse(channel, refusal);
       return;
     }
     this.#channels.add(channel);
@@ -139,7 +137,7 @@ export class KernelServer {
       .then(
         () => dialled?.over(null),
         (error: unknown) => {
-          this.#end(channel, error);
+          this.#ended.end(channel, error, this.#listeners.has(channel));
           dialled?.over(error);
         },
       )
@@ -150,13 +148,26 @@ export class KernelServer {
       });
   }
 
-  /** Says goodbye to every agent and finishes the transaction under way. */
-  async close(): Promise<void> {
+  /** Sends every agent away. Returns whether what they brought got into the archive in time. */
+  async drain(why: string, maxMs: number): Promise<boolean> {
+    const { clock } = this.#options;
+    this.#dismiss(why);
+    const isThere = (): boolean => this.#sessions.size === 0 && this.#ingest.isIdle;
+    if (!(await comes({ clock, maxMs, isThere }))) return false;
+    await this.storeObserved();
+    return true;
+  }
+
+  /** Says goodbye to every agent and finishes the transaction under way. `why`: there is another Kernel. */
+  async close(why?: string): Promise<void> {
     this.#observed.close();
     this.#stop.abort();
     await this.#groupRun;
     this.leases.close();
-    for (const channel of this.#channels) channel.bye('stopping', 'the Kernel stops');
+    for (const channel of this.#channels) {
+      if (why === undefined) channel.bye('stopping', 'the Kernel stops');
+      else channel.bye('standby', why);
+    }
     await this.#ingest.close();
   }
 
@@ -170,7 +181,10 @@ export class KernelServer {
     if (hello.lane === 'kernel') {
       const { pace, kernelEpoch } = checkedKernel(this.group, { channel, hello, protocol });
       const sessionId = mintId(this.#options.random);
-      await this.#welcome(channel, { protocol, sessionId, coverage: [], kernelEpoch, ...pace });
+      const known = new Set(await this.#options.archive.dictionaries());
+      const knownDictionaries = hello.dictionaryHashes.filter((hash) => known.has(hash));
+      const given = { protocol, sessionId, coverage: [], kernelEpoch, knownDictionaries, ...pace };
+      await this.#welcome(channel, given);
       return await this.group?.serve(hello.kernelName ?? '', channel, pace);
     }
     const control = hello.lane === 'data' ? this.#sessions.get(hello.sessionId)?.hello : undefined;
@@ -190,9 +204,9 @@ export class KernelServer {
    * listens.
    */
   async #answer(channel: Channel, hello: Hello, protocol: number): Promise<void> {
-    const { group } = this;
     const isWatch = hello.lane === 'watch';
-    if (!isWatch && group?.takesSessions === false) throw standby(group.reign.hot);
+    this.#listeners.add(channel);
+    if (!isWatch) this.#role?.checkTakes();
     const sessionId = mintId(this.#options.random);
     const pace = agreedPace(hello);
     await this.#welcome(channel, {
@@ -202,28 +216,35 @@ export class KernelServer {
       kernelEpoch: 0,
       ...(isWatch ? pace : {}),
     });
-    if (isWatch) await group?.serveWatch(channel, pace);
+    if (isWatch) await this.#role?.serveWatch(channel, pace);
   }
 
   #makeGroup(place: GroupPlace): KernelGroup {
     return new KernelGroup({
       ...{ ...this.#options, ...place, presence: this.presence },
-      ...{ ingest: this.#ingest, dictionaries: this.#dictionaries },
-      dismiss: (why) => {
-        for (const { control, data } of this.#sessions.values()) {
-          for (const channel of [control, data]) channel?.bye('standby', why);
-        }
-      },
+      ...{ ingest: this.#ingest, dictionaries: this.#dictionaries, lanes: this.#gate },
+      dismiss: (why) => this.#dismiss(why),
+      heardTerms: (terms) => this.leases.heard(terms),
       began: () => this.leases.restart(),
+      epochRefused: (refused) => {
+        this.#epochRefused = refused;
+      },
       acknowledge: (streamIds) => {
         for (const { lane } of this.#sessions.values()) lane?.acknowledgeAgain(streamIds);
       },
     });
   }
 
+  #dismiss(why: string): void {
+    for (const { control, data } of this.#sessions.values()) {
+      for (const channel of [control, data]) channel?.bye('standby', why);
+    }
+  }
+
   /** What an agent may forget of a stream: several Kernels may have to have it. */
   #acknowledgeable(streamId: string, coverage: Coverage): Coverage {
-    return this.group?.acknowledgeable(streamId, coverage) ?? coverage;
+    this.#lostValues.saw(streamId, coverage);
+    return this.#role?.acknowledgeable(streamId, coverage) ?? coverage;
   }
 
   async #serveControl(channel: Channel, hello: Hello, protocol: number): Promise<void> {
@@ -232,7 +253,7 @@ export class KernelServer {
     checkIdentity(hello);
     this.#quotas.greet(hello);
     const aheadUs = clock.wallUs() - hello.wallUs;
-    const kernelEpoch = await (this.group ?? this.#epoch).met(hello.highestKernelEpoch);
+    const kernelEpoch = await (this.#role ?? this.#epoch).met(hello.highestKernelEpoch, `${site}/${process}`);
     const presence = this.presence.of(site, process);
     const own = presence.instance(instance);
     endReplaced(this.#sessions.values(), hello, log);
@@ -240,7 +261,7 @@ export class KernelServer {
     const isForeign = (streamId: string): boolean => this.#isForeign(streamId, hello);
     const ownIds = await register(greeted, { archive, ingest: this.#ingest, lost: this.#lost, isForeign });
     // Meanwhile another Kernel may have become hot.
-    this.group?.checkTakes();
+    this.#role?.checkTakes();
     const covered: CoveredStream[] = [];
     for (const { streamId, running } of hello.streams) {
       const shared = this.#acknowledgeable(streamId, await archive.coverage(streamId));
@@ -325,8 +346,7 @@ export class KernelServer {
       ...{ streamIds: session.streamIds, ownIds: session.ownIds },
       namedIds: new Set(session.hello.streams.map(({ streamId }) => streamId)),
       runningIds: new Set(session.hello.streams.flatMap((each) => (each.running ? each.streamId : []))),
-      quota,
-      isForeign,
+      ...{ quota, isForeign, gate: this.#gate },
       dictionaries: this.#dictionaries,
       named: (hash: string, dictionary: Dictionary) => session.live.named(hash, dictionary),
       isMirrored: (streamId: string) => this.#mirrors.accepts(sessionId, streamId),
@@ -375,16 +395,5 @@ export class KernelServer {
   /** Makes durable how far the streams of connected agents are observed; gives up quietly if it cannot. */
   storeObserved(): Promise<void> {
     return this.#observed.store();
-  }
-
-  #end(channel: Channel, error: unknown): void {
-    const { log } = this.#options;
-    if (!isKomError(error)) {
-      log.error({ remote: channel.remote, error: describeError(error) }, 'a connection failed');
-      channel.bye('unspecified', 'internal error');
-      return;
-    }
-    log.warn({ remote: channel.remote, code: error.code, error: error.message }, 'connection closed');
-    channel.bye(byeReason(error), error.message);
   }
 }

@@ -1,7 +1,10 @@
 import type { ForwardRing } from '../../buffer/forward-ring.ts';
+import type { Block } from '../../domain/block/block.ts';
 import { edgesOf } from '../../domain/block/edges.ts';
+import { RunEncoder } from '../../domain/block/run-encoder.ts';
 import { type CoverageRange, countOf, type SequenceRange, subtract } from '../../domain/coverage.ts';
 import { OPEN_END, type SequenceGap, type SequenceGapReason } from '../../domain/gap.ts';
+import { FIRST_SEQUENCE } from '../../domain/stream.ts';
 import { TIME_MAX_US } from '../../uplink/limits.ts';
 import type { ForwardStream } from '../../uplink/messages.ts';
 import type { Archive } from '../../world/archive.ts';
@@ -11,7 +14,7 @@ import type { Clock } from '../../world/clock.ts';
 const RECENT_MAX = 10_000;
 
 export interface GapBookOptions {
-  readonly archive: Pick<Archive, 'tags' | 'gaps'>;
+  readonly archive: Pick<Archive, 'tags' | 'gaps' | 'entries'>;
   readonly ring: Pick<ForwardRing, 'held' | 'read'>;
   readonly clock: Clock;
 }
@@ -49,21 +52,29 @@ export class GapBook {
     });
   }
 
-  /** Records for what was archived here and is not in the ring any more: the other archive does without. */
+  /** Records for what was archived here and has no row any more: the other archive does without. */
   async evicted(stream: ForwardStream | undefined, ranges: readonly SequenceRange[]): Promise<SequenceGap[]> {
     if (stream === undefined) return [];
-    const { ring } = this.#options;
     const { streamId } = stream;
     const gaps = ranges.map(async (range): Promise<SequenceGap> => {
       const gap = this.#unknown(stream, range, 'evicted');
-      const before = { first: range.first - 1, last: range.first - 1 };
-      const [next] = await ring.read(streamId, { first: range.last + 1, last: OPEN_END }, 1);
-      const [last] = range.first === 1 ? [] : await ring.read(streamId, before, 1);
+      const next = await this.#block(streamId, range.last + 1);
+      const last = await this.#block(streamId, range.first - 1);
       const fromUs = last === undefined ? gap.fromUs : edgesOf(last).endUs;
-      const toUs = next === undefined ? gap.toUs : edgesOf(next).startUs;
+      const toUs = next === undefined ? endOf(stream, gap) : edgesOf(next).startUs;
       return { ...gap, fromUs: Math.min(fromUs, toUs), toUs };
     });
     return await Promise.all(gaps);
+  }
+
+  /** A block that has a number. */
+  async #block(streamId: string, sequence: number): Promise<Block | undefined> {
+    const { ring, archive } = this.#options;
+    const range = { first: sequence, last: sequence };
+    const [held] = await ring.read(streamId, range, 1);
+    if (held !== undefined || sequence < FIRST_SEQUENCE) return held;
+    const { runs } = await archive.entries({ streamId, ...range, limit: 1 });
+    return runs.flatMap((run) => new RunEncoder().encode(run, 1))[0];
   }
 
   /** A record of a range of which no more is known than when its stream began. */
@@ -90,7 +101,14 @@ export class GapBook {
   }
 }
 
-function cutTo(gap: SequenceGap, range: SequenceRange): SequenceGap[] {
+/** When the last of a stream was observed at the latest: a former run does not reach into this one. */
+function endOf({ ended, observedUntilUs }: ForwardStream, { fromUs, toUs }: SequenceGap): number {
+  const endUs = ended?.atUs ?? (observedUntilUs > 0 ? observedUntilUs : toUs);
+  return Math.min(toUs, Math.max(fromUs, endUs));
+}
+
+/** The part of a record that tells of a range; none where it tells of nothing there. */
+export function cutTo(gap: SequenceGap, range: SequenceRange): SequenceGap[] {
   const firstSequence = Math.max(gap.firstSequence, range.first);
   const lastSequence = Math.min(gap.lastSequence, range.last);
   if (firstSequence > lastSequence) return [];

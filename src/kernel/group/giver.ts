@@ -1,75 +1,59 @@
-import type { ForwardRing } from '../../buffer/forward-ring.ts';
-import { type Block, lastSequence } from '../../domain/block/block.ts';
-import { type Coverage, EMPTY_COVERAGE, type SequenceRange, subtract } from '../../domain/coverage.ts';
+import {
+  type Coverage,
+  countOf,
+  dataOf,
+  EMPTY_COVERAGE,
+  type SequenceRange,
+  subtractAll,
+  withinAll,
+} from '../../domain/coverage.ts';
 import { coverageDifference, knowsAllOf } from '../../domain/coverage-difference.ts';
-import { encodeDictionary } from '../../domain/dictionary-codec.ts';
 import { isKomError } from '../../domain/errors.ts';
-import type { SequenceGap } from '../../domain/gap.ts';
-import { RangeSet } from '../../domain/range-set.ts';
-import type { Message } from '../../uplink/messages.ts';
-import type { Archive } from '../../world/archive.ts';
-import type { Clock, Timer } from '../../world/clock.ts';
-import type { Log } from '../../world/log.ts';
+import type { NumberedSpan, SequenceGap } from '../../domain/gap.ts';
+import { FORWARDED_RANGES_MAX } from '../../uplink/limits.ts';
+import type { Message, Nack } from '../../uplink/messages.ts';
+import type { Timer } from '../../world/clock.ts';
+import { BlockCarrier } from './block-carrier.ts';
+import { CatchUp, type CatchUpStatus } from './catch-up.ts';
 import { GapBook } from './gap-book.ts';
-import { Outstanding } from './outstanding.ts';
+import { Given } from './given.ts';
+import type { GiverOptions } from './giver-options.ts';
+import { type Behind, Lag } from './lag.ts';
+import { type Gave, type GivePort, OpenPort } from './open-port.ts';
+import { PastLack } from './past-lack.ts';
+import { Refill } from './refill.ts';
+import { NOTHING_REFUSED, RefusedBlocks, type RefusedStatus } from './refused-blocks.ts';
 import { StreamList } from './stream-list.ts';
 
 /** What is to be given is looked for at this pace, and whenever something happens. */
 const LOOK_MS = 250;
 /** How far streams were observed is told at this pace. */
 const LIST_MS = 10_000;
-/** Bytes read from the ring at a time. */
-const READ_BYTES_MAX = 256 * 1024;
-
-/** The connection that is given over. */
-export interface GivePort {
-  readonly roomBytes: number;
-  /** False: there is no room. */
-  give(message: Message): boolean;
-}
-
-export interface GiverOptions {
-  readonly archive: Pick<Archive, 'coverage' | 'streams' | 'tags' | 'gaps' | 'dictionary'>;
-  readonly ring: Pick<ForwardRing, 'held' | 'read'>;
-  /**
-   * `all`: this Kernel is hot, and what is in its archive and not in its ring any more it declares as a gap
-   * over there. `what it lacks`: the taker is hot, and gets what only this one has. `nothing`: neither is.
-   */
-  readonly gives: () => 'all' | 'what it lacks' | 'nothing';
-  /** The taker's coverage of streams changed. */
-  readonly told: (streamIds: readonly string[]) => void;
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
-type Given = 'some' | 'nothing' | 'no room';
-
-/** A stream of which the taker may lack something. */
-interface Behind {
-  sinceMs: number;
-  /** Since when there is more than the goal; `null`: there is not. */
-  moreMs: number | null;
-  /** What was there at first; the taker is as far behind as it lacks some of it. */
-  goal: Coverage | null;
-}
 
 /**
  * Brings another Kernel what its archive lacks of this one: again and again it compares coverages, and gives
- * what is missing. So it queues nothing, and what it could not give in time it finds in the ring.
+ * what is missing. So it queues nothing, and what it could not give in time it finds in the ring. What the
+ * ring does not hold any more it makes again of the rows of its archive. The present goes first, of all
+ * streams; then, a little at a time, what the ring has from before; then what only the archive has.
  */
 export class Giver {
   readonly #options: GiverOptions;
   readonly #timer: Timer;
   readonly #list: StreamList;
   readonly #gaps: GapBook;
-  readonly #outstanding = new Outstanding();
-  #port: GivePort | null = null;
+  readonly #given = new Given();
+  readonly #lag = new Lag();
+  readonly #catchUp = new CatchUp();
+  readonly #refill: Refill;
+  readonly #refused = new RefusedBlocks();
+  readonly #carrier: BlockCarrier;
+  readonly #past: PastLack;
+  #port: OpenPort | null = null;
   readonly #theirs = new Map<string, Coverage>();
-  readonly #behind = new Map<string, Behind>();
-  /** Given over this connection and not yet told to be there. */
-  readonly #givenData = new Map<string, RangeSet>();
-  readonly #givenGaps = new Map<string, RangeSet>();
-  readonly #sentDictionaries = new Set<string>();
+  /** Numbers that the taker has got over all connections. */
+  #arrived = 0;
+  /** By stream, the last number that was there when the connection began: what comes later is the present. */
+  readonly #pastEnd = new Map<string, number>();
   #listedMs = Number.NEGATIVE_INFINITY;
   #isPumping = false;
   #isMore = false;
@@ -78,7 +62,18 @@ export class Giver {
     this.#options = options;
     this.#list = new StreamList(options.archive);
     this.#gaps = new GapBook(options);
-    this.#timer = options.clock.repeat('give', LOOK_MS, () => this.#look());
+    this.#refill = new Refill(options.archive);
+    const parts = { ...options, given: this.#given, refill: this.#refill };
+    this.#carrier = new BlockCarrier(parts);
+    this.#past = new PastLack({
+      ...{ ...parts, carrier: this.#carrier },
+      theirs: (streamId) => this.coverage(streamId),
+    });
+    this.#timer = options.clock.repeat('give', LOOK_MS, () => {
+      this.#note();
+      for (const each of this.#refused.due(this.#nowMs)) this.#given.again(each);
+      this.#look();
+    });
   }
 
   /** The taker has told what it has of every stream that this archive knows. */
@@ -86,19 +81,21 @@ export class Giver {
     return this.#port !== null && this.#listedMs > Number.NEGATIVE_INFINITY && this.#list.isAnswered;
   }
 
-  /** For how long the taker lacks something, milliseconds; infinite before it told what it has. */
-  get behindMs(): number {
-    return this.isTold ? this.#options.clock.monotonicMs() - this.#behindSinceMs : Number.POSITIVE_INFINITY;
+  /** False: it said over an earlier connection what it has, and not yet over this one: it may have less. */
+  get isUpToDate(): boolean {
+    return this.isTold || this.#theirs.size === 0;
   }
 
-  get #behindSinceMs(): number {
-    const nowMs = this.#options.clock.monotonicMs();
-    return Math.min(nowMs, ...[...this.#behind.values()].map(({ sinceMs }) => sinceMs));
+  /** For how long the taker lacks something, milliseconds; infinite before it told what it has. */
+  get behindMs(): number {
+    if (!this.isTold) return Number.POSITIVE_INFINITY;
+    const nowMs = this.#nowMs;
+    return nowMs - this.#lag.sinceMs(nowMs);
   }
 
   /** Everything that was there at a moment is there as well. */
   hasAllBefore(ms: number): boolean {
-    return this.isTold && [...this.#behind.values()].every(({ sinceMs }) => sinceMs > ms);
+    return this.isTold && this.#lag.hasAllBefore(ms);
   }
 
   /** What the taker has of a stream, as it said last. */
@@ -106,12 +103,16 @@ export class Giver {
     return this.#theirs.get(streamId) ?? EMPTY_COVERAGE;
   }
 
-  opened(port: GivePort): void {
-    this.#port = port;
+  /** `knownDictionaries`: those that the taker has. */
+  opened(port: GivePort, knownDictionaries: readonly string[]): void {
+    this.#port?.close();
+    this.#port = new OpenPort(port);
+    this.#carrier.dictionaries.begin(knownDictionaries);
     this.relist();
   }
 
   closed(): void {
+    this.#port?.close();
     this.#port = null;
     this.relist();
   }
@@ -122,17 +123,18 @@ export class Giver {
   relist(): void {
     this.#listedMs = Number.NEGATIVE_INFINITY;
     this.#list.forget();
-    for (const each of [this.#givenData, this.#givenGaps, this.#sentDictionaries]) each.clear();
-    this.#outstanding.clear();
+    const all = [this.#given, this.#refill, this.#pastEnd, this.#past, this.#catchUp, this.#refused];
+    for (const each of all) each.clear();
+    this.#refill.lookAgain();
     this.#look();
   }
 
   /** The archive has something new of these streams. */
   committed(streamIds: Iterable<string>, gaps: readonly SequenceGap[] = []): void {
     this.#gaps.remember(gaps);
-    const nowMs = this.#options.clock.monotonicMs();
+    const nowMs = this.#nowMs;
     for (const streamId of streamIds) {
-      this.#mark(streamId, nowMs);
+      this.#lag.mark(streamId, nowMs);
       if (this.#list.of(streamId) === undefined) this.listSoon();
     }
     this.#look();
@@ -147,7 +149,7 @@ export class Giver {
   /** There is more to say of streams: at the next look, and not more often than it looks. */
   listSoon(): void {
     if (this.#listedMs === Number.NEGATIVE_INFINITY) return;
-    this.#listedMs = Math.min(this.#listedMs, this.#options.clock.monotonicMs() + LOOK_MS - LIST_MS);
+    this.#listedMs = Math.min(this.#listedMs, this.#nowMs + LOOK_MS - LIST_MS);
   }
 
   roomed(): void {
@@ -160,13 +162,11 @@ export class Giver {
       for (const { streamId, coverage } of message.streams) this.#tell(streamId, coverage);
       this.#options.told(message.streams.map(({ streamId }) => streamId));
     } else if (message.type === 'needDictionary') {
-      this.#sentDictionaries.delete(message.hash);
-      this.#givenData.clear();
-      this.#outstanding.clear();
+      this.#carrier.dictionaries.lacks(message.hash);
+      this.#given.clearData();
+      this.#refill.clear();
     } else if (message.type === 'nack') {
-      const { streamId, firstSequence, lastSequence: last, text } = message.nack;
-      this.#options.log.error({ streamId, firstSequence, last, text }, 'another Kernel refuses a block');
-      this.#outstanding.refused(streamId, firstSequence);
+      this.#takeNack(message.nack);
     } else return false;
     this.#look();
     return true;
@@ -174,30 +174,51 @@ export class Giver {
 
   stop(): void {
     this.#timer.cancel();
+    this.#port?.close();
     this.#port = null;
   }
 
-  #mark(streamId: string, nowMs: number): void {
-    const known = this.#behind.get(streamId);
-    if (known === undefined) this.#behind.set(streamId, { sinceMs: nowMs, moreMs: null, goal: null });
-    else if (known.goal !== null) known.moreMs ??= nowMs;
-  }
-
   #tell(streamId: string, coverage: Coverage): void {
+    const more = countOf(dataOf(coverage)) - countOf(dataOf(this.coverage(streamId)));
+    if (this.#list.isAnsweredOf(streamId)) this.#arrived += Math.max(0, more);
+    // Of more ranges than are told some are cut off.
+    if (more < 0 && coverage.length < FORWARDED_RANGES_MAX) this.#options.shrank();
     this.#theirs.set(streamId, coverage);
     this.#list.answered(streamId);
-    for (const range of coverage) {
-      if (range.state === 'data') this.#givenData.get(streamId)?.remove(range);
-      this.#givenGaps.get(streamId)?.remove(range);
-    }
-    this.#outstanding.told(streamId, coverage);
+    for (const each of [this.#given, this.#refill, this.#refused]) each.told(streamId, coverage);
+  }
+
+  get #nowMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+
+  #takeNack(nack: Nack): void {
+    const { streamId, firstSequence } = nack;
+    this.#refill.refused(streamId, firstSequence);
+    const span = this.#given.refused(streamId, firstSequence);
+    const isNews = span !== undefined && this.#takeRefusal(nack, span);
+    this.#options.log[isNews ? 'error' : 'debug']({ ...nack }, 'another Kernel refuses a block');
+  }
+
+  /** True: the reason is news. What is a gap over there already, given once more, stays one. */
+  #takeRefusal(nack: Nack, span: NumberedSpan): boolean {
+    const range = { first: span.firstSequence, last: span.firstSequence + span.count - 1 };
+    const isUnknown = subtractAll([range], this.coverage(nack.streamId)).length > 0;
+    if (isUnknown && this.#refused.isFull) this.#given.again(span);
+    return this.#refused.refused(nack, span, { nowMs: this.#nowMs, isUnknown });
+  }
+
+  #note(): void {
+    if (!this.isTold || !this.#lag.isMeasured) return;
+    this.#catchUp.note(this.#nowMs, this.#arrived, this.lacking);
   }
 
   #look(): void {
     this.#isMore = true;
-    if (this.#isPumping || this.#port === null || this.#options.gives() === 'nothing') return;
+    if (this.#isPumping || this.#options.gives() === 'nothing') return;
     this.#isPumping = true;
-    this.#pump()
+    const { archive } = this.#options;
+    (this.#port === null ? this.#lag.measureAway(archive, this.#theirs) : this.#pump())
       .catch((error: unknown) => {
         if (!isKomError(error)) throw error;
         this.#options.log.debug({ error: error.message }, 'giving waits for the archive');
@@ -212,23 +233,41 @@ export class Giver {
       this.#isMore = false;
       const port = this.#port;
       if (!(await this.#name(port))) return;
-      for (const [streamId, behind] of [...this.#behind]) {
-        if (!this.#list.isAnsweredOf(streamId)) continue;
-        const result = await this.#give(port, streamId, behind);
-        if (result === 'no room' || this.#port !== port) break;
-        if (result === 'some') this.#isMore = true;
-      }
+      let given = await this.#givePresent(port);
+      if (given === 'nothing' && !this.#refused.isFull) given = await this.#past.give(port);
+      if (given === 'some') this.#isMore = true;
     }
   }
 
+  async #givePresent(port: OpenPort): Promise<Gave> {
+    const answered = this.#lag.entries().filter(([streamId]) => this.#list.isAnsweredOf(streamId));
+    for (const [streamId, behind] of answered)
+      if (behind.goal === null) await this.#measure(streamId, behind);
+    let given: Gave = 'nothing';
+    for (const [streamId, behind] of answered) {
+      const result = await this.#give(port, streamId, behind);
+      if (result === 'no room' || !port.isOpen) return 'no room';
+      if (result === 'some') given = 'some';
+    }
+    return given;
+  }
+
+  /** How much the taker lacks of a stream, before anything is given. */
+  async #measure(streamId: string, behind: Behind): Promise<void> {
+    const mine = await this.#options.archive.coverage(streamId);
+    behind.goal = mine;
+    behind.lacking = countOf(coverageDifference(mine, this.coverage(streamId)).unknown);
+    if (!this.#pastEnd.has(streamId)) this.#pastEnd.set(streamId, dataOf(mine).at(-1)?.last ?? 0);
+  }
+
   /** Names streams that are new, or of which there is more to say. False: there is no room. */
-  async #name(port: GivePort): Promise<boolean> {
-    const nowMs = this.#options.clock.monotonicMs();
+  async #name(port: OpenPort): Promise<boolean> {
+    const nowMs = this.#nowMs;
     const isFirst = this.#listedMs === Number.NEGATIVE_INFINITY;
     if (nowMs - this.#listedMs >= LIST_MS) {
       await this.#list.load(isFirst);
-      if (this.#port !== port) return false;
-      if (isFirst) for (const streamId of this.#list.ids) this.#mark(streamId, nowMs);
+      if (!port.isOpen) return false;
+      if (isFirst) for (const streamId of this.#list.ids) this.#lag.mark(streamId, nowMs);
       this.#listedMs = nowMs;
     }
     for (let streams = this.#list.untold(); streams.length > 0; streams = this.#list.untold()) {
@@ -238,89 +277,68 @@ export class Giver {
     return true;
   }
 
-  async #give(port: GivePort, streamId: string, behind: Behind): Promise<Given> {
+  async #give(port: OpenPort, streamId: string, behind: Behind): Promise<Gave> {
     const { archive, ring, gives } = this.#options;
     const mine = await archive.coverage(streamId);
-    if (this.#port !== port) return 'no room';
-    behind.goal ??= mine;
+    if (!port.isOpen) return 'no room';
     const theirs = this.coverage(streamId);
-    const isReached = knowsAllOf(theirs, behind.goal);
-    if (isReached && behind.moreMs !== null) {
-      this.#behind.set(streamId, { sinceMs: behind.moreMs, moreMs: null, goal: mine });
-    }
+    const isReached = knowsAllOf(theirs, behind.goal ?? mine);
+    if (isReached) this.#lag.reached(streamId, behind, mine);
     const difference = coverageDifference(mine, theirs);
+    behind.lacking = countOf(difference.unknown);
+    this.#refused.compared(streamId, { data: difference.data, theirs, nowMs: this.#nowMs });
     const held = ring.held(streamId);
-    const given = this.#givenData.get(streamId)?.ranges ?? [];
-    const wanted = difference.data.flatMap((range) => subtract(range, given));
-    const [here] = wanted.flatMap((range) => subtract(range, subtract(range, held)));
-    if (here !== undefined) return await this.#giveBlocks(port, streamId, here);
-    const isAway = (range: SequenceRange) => subtract(range, [...held, ...given].sort(byFirst));
-    const away = gives() === 'all' ? difference.unknown.flatMap(isAway) : [];
+    const given = this.#given.data(streamId);
+    const wanted = subtractAll(difference.data, given);
+    const inRing = withinAll(wanted, held);
+    const pastEnd = this.#pastEnd.get(streamId) ?? 0;
+    const present = inRing.find(({ last }) => last > pastEnd);
+    if (present !== undefined && !this.#refused.isFull) {
+      const range = { first: Math.max(present.first, pastEnd + 1), last: present.last };
+      return await this.#carrier.held(port, streamId, { range, isPast: false });
+    }
+    if (inRing.length > 0) this.#past.mayHold(streamId);
+    const rowless = this.#refill.rowless(streamId);
+    if (subtractAll(wanted, rowless).length > 0) this.#past.mayHave(streamId);
+    const gone = gives() === 'all' ? withinAll(difference.unknown, rowless) : [];
+    const away = subtractAll(gone, [...held, ...given].sort(byFirst));
     const lost = await this.#gaps.evicted(this.#list.of(streamId), away);
-    const told = this.#givenGaps.get(streamId)?.ranges ?? [];
-    const gaps = difference.gaps.flatMap((gap) =>
-      subtract(gap, told).map((part) => ({ ...part, state: gap.state })),
-    );
-    const records = [...lost.filter((gap) => isUntold(gap, told))];
+    lost.push(...this.#refused.gaps(streamId, difference.unknown, theirs));
+    const told = this.#given.gaps(streamId);
+    const gaps = subtractAll(difference.gaps, told);
+    const records = lost.filter((gap) => this.#given.lacks(gap));
     if (gaps.length > 0) records.push(...(await this.#gaps.records(this.#list.of(streamId), gaps)));
     for (const gap of records) {
-      if (this.#port !== port || !port.give({ type: 'gap', gap })) return 'no room';
-      rangesOf(this.#givenGaps, streamId).add({ first: gap.firstSequence, last: gap.lastSequence });
+      if (!port.give({ type: 'gap', gap })) return 'no room';
+      this.#given.gap(gap);
     }
     if (records.length > 0) return 'some';
-    if (isReached && behind.moreMs === null && this.#behind.get(streamId) === behind) {
-      this.#behind.delete(streamId);
-    }
+    if (isReached) this.#lag.over(streamId, behind);
     return 'nothing';
   }
 
-  async #giveBlocks(port: GivePort, streamId: string, range: SequenceRange): Promise<Given> {
-    if (port.roomBytes <= 0 || this.#outstanding.isFull) return 'no room';
-    const blocks = await this.#options.ring.read(streamId, range, READ_BYTES_MAX);
-    for (const block of blocks) {
-      if (this.#port !== port) return 'no room';
-      if (!(await this.#giveDictionary(port, block))) return 'no room';
-      if (this.#port !== port || !port.give({ type: 'block', bytes: block.bytes })) return 'no room';
-      const { firstSequence: first } = block.header;
-      rangesOf(this.#givenData, streamId).add({ first, last: lastSequence(block.header) });
-      this.#outstanding.given(block);
-    }
-    return blocks.length > 0 ? 'some' : 'nothing';
+  /** Numbers that are data here and of which the taker knows nothing. */
+  get lacking(): number {
+    return this.#lag.lacking;
   }
 
-  /** False: there is no room for it now. */
-  async #giveDictionary(port: GivePort, { header }: Block): Promise<boolean> {
-    const { dictionaryHash: hash } = header;
-    if (this.#sentDictionaries.has(hash)) return true;
-    const dictionary = await this.#options.archive.dictionary(hash);
-    // A block that came into the ring and not into the archive is not data here, and is not given.
-    if (dictionary === undefined || this.#port !== port) return false;
-    if (!port.give({ type: 'dictionary', hash, content: encodeDictionary(dictionary).bytes })) return false;
-    this.#sentDictionaries.add(hash);
-    return true;
+  /** What the taker refuses for good of what it is given. */
+  get refused(): RefusedStatus {
+    if (this.#options.gives() === 'nothing') return NOTHING_REFUSED;
+    return this.#refused.status(this.#nowMs, (streamId) => this.#refill.rowless(streamId));
   }
 
   /** Bytes of blocks that are on their way. */
   get outstandingBytes(): number {
-    return this.#outstanding.bytes;
+    return this.#given.bytes;
   }
-}
 
-function isUntold(
-  { firstSequence, lastSequence: last }: { firstSequence: number; lastSequence: number },
-  told: readonly SequenceRange[],
-): boolean {
-  return subtract({ first: firstSequence, last }, told).length > 0;
+  /** How far the taker is with what it lacks. */
+  get catchUp(): CatchUpStatus {
+    return this.#catchUp.status(this.lacking);
+  }
 }
 
 function byFirst(one: SequenceRange, other: SequenceRange): number {
   return one.first - other.first;
-}
-
-function rangesOf(sets: Map<string, RangeSet>, streamId: string): RangeSet {
-  const known = sets.get(streamId);
-  if (known !== undefined) return known;
-  const set = new RangeSet();
-  sets.set(streamId, set);
-  return set;
 }

@@ -1,21 +1,27 @@
-import { KomError } from '../../domain/errors.ts';
+import { isKomError, KomError } from '../../domain/errors.ts';
 import type { Audit } from '../../ops/audit.ts';
 import type { ControlHandler } from '../../ops/control.ts';
 import type { Clock } from '../../world/clock.ts';
 import { mintId, type Random } from '../../world/random.ts';
-import type { KernelGroup } from './group.ts';
+import type { Switchable } from '../kernel-role.ts';
 
 export interface GroupHandlerOptions {
   /** `null`: this Kernel is the only one. */
-  readonly group: KernelGroup | null;
+  readonly group: Switchable | null;
   readonly audit: Audit;
   readonly clock: Clock;
   readonly random: Random;
 }
 
-/** Method of the Kernel's control socket for operators: `kernel-switch`. Written down, done or refused. */
+/**
+ * Methods of the Kernel's control socket for operators: `kernel-switch`, which is written down, done or
+ * refused, and `kernel-switch-cancel` while it has not answered yet.
+ */
 export function groupHandlers(options: GroupHandlerOptions): Readonly<Record<string, ControlHandler>> {
   return {
+    'kernel-switch-cancel': async function* () {
+      yield { isCancelled: options.group?.cancel() ?? false };
+    },
     'kernel-switch': async function* ({ to, force, operator, host }) {
       const { group, audit, clock, random } = options;
       if (typeof to !== 'string')
@@ -32,7 +38,9 @@ export function groupHandlers(options: GroupHandlerOptions): Readonly<Record<str
         yield { to, lacks };
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error);
-        await audit.write({ ...entry, outcome: 'refused', text });
+        const isDone = isKomError(error, 'KOM_SWITCH_UNCONFIRMED');
+        const outcome = isDone ? 'done, not confirmed' : 'refused';
+        await audit.write({ ...entry, outcome, text });
         throw error;
       }
     },
@@ -40,16 +48,11 @@ export function groupHandlers(options: GroupHandlerOptions): Readonly<Record<str
 }
 
 async function switched(
-  group: KernelGroup | null,
+  group: Switchable | null,
   { to, force }: { readonly to: string; readonly force: boolean },
 ): Promise<string[]> {
   if (group === null) throw new KomError('KOM_USAGE', 'this Kernel is the only one');
-  if (!force) {
-    await group.handOver(to);
-    return [];
-  }
-  if (to !== group.status.name) {
-    throw new KomError('KOM_USAGE', `--force is given at ${to} itself`, { got: group.status.name });
-  }
-  return await group.force();
+  if (force && to === group.status.name) return await group.force();
+  await group.handOver(to, force);
+  return [];
 }

@@ -1,20 +1,43 @@
 import { KomError } from '../../domain/errors.ts';
+import type { Reign } from '../../domain/reign.ts';
+import type { CatchUpStatus } from './catch-up.ts';
+import type { Giver } from './giver.ts';
+import type { Twins } from './identities.ts';
+import type { KernelLink } from './kernel-link.ts';
+import type { RefusedStatus } from './refused-blocks.ts';
 
-/** A Kernel that lacks something for longer is an alarm. */
-const BEHIND_MAX_MS = 5000;
+/** A Kernel that was hot learned of another reign. */
+export interface Overtaken {
+  readonly by: string;
+  readonly epoch: number;
+  /** Wall time, integer µs. */
+  readonly atUs: number;
+}
 
 /** What an operator sees of a group. */
 export interface GroupStatus {
   readonly name: string;
+  /** For how long it runs, milliseconds. */
+  readonly upMs: number;
   readonly role: 'starting' | 'standby' | 'hot';
   readonly takesSessions: boolean;
   readonly epoch: number;
   readonly hot: string;
+  /** Where it is not known who is hot: who was it last, as far as is known here. */
+  readonly former?: Reign['former'];
   readonly inSync: readonly string[];
+  /** What is acknowledged waits for the set. */
+  readonly isInSyncAsked: boolean;
+  /** Names under which two machines were there lately. */
+  readonly twins: readonly Twins[];
   readonly ringBytes: number;
   readonly ringError: string | null;
-  /** This Kernel was hot and learned of another reign; `null`: no. */
+  /** This Kernel was hot and learned of another reign, and has not been put right since; `null`: no. */
   readonly overtakenBy: string | null;
+  /** When that was the last time since this Kernel started; `null`: never. */
+  readonly overtaken: Overtaken | null;
+  /** As `site/process`: they sent values to the Kernel that was hot before, and nothing to this one. */
+  readonly missingAgents: readonly string[];
   readonly kernels: readonly OtherStatus[];
 }
 
@@ -22,41 +45,36 @@ export interface OtherStatus {
   readonly name: string;
   readonly isConnected: boolean;
   readonly lastError: string | null;
+  /** When it said a word last, so many milliseconds ago; `null`: it said none since this Kernel started. */
+  readonly silentMs: number | null;
+  /** By how much its clock is ahead of this one's, milliseconds; `null`: it is not known. */
+  readonly offsetMs: number | null;
   /** For how long it lacks something that this one has, milliseconds; `null`: it is not known. */
   readonly behindMs: number | null;
+  /** Numbers that are data here and of which it knows nothing. */
+  readonly lacking: number;
+  /** What it refuses for good of what it is given. */
+  readonly refused: RefusedStatus;
   readonly outstandingBytes: number;
+  /** How far it is with that. */
+  readonly catchUp: CatchUpStatus;
+}
+
+/** Of another Kernel, by who gives to it and over what. */
+export function otherStatus(
+  name: string,
+  giver: Pick<Giver, 'behindMs' | 'lacking' | 'refused' | 'outstandingBytes' | 'catchUp'>,
+  { isConnected, lastError }: Pick<KernelLink, 'isConnected' | 'lastError'>,
+): Omit<OtherStatus, 'silentMs' | 'offsetMs'> {
+  const { lacking, refused, outstandingBytes, catchUp } = giver;
+  const behindMs = Number.isFinite(giver.behindMs) ? Math.round(giver.behindMs) : null;
+  return { name, isConnected, lastError, behindMs, lacking, refused, outstandingBytes, catchUp };
 }
 
 /** Why an agent is not welcome now. */
 export function standby(hot: string): KomError {
-  return new KomError('KOM_KERNEL_STANDBY', hot === '' ? 'it is not known who is hot' : `${hot} is hot`);
-}
-
-/** Something about a group that a person has to look at. */
-export interface GroupAlarm {
-  readonly code: 'kernel-overtaken' | 'kernel-behind' | 'kernel-ring' | 'kernel-waits';
-  readonly text: string;
-}
-
-/** The alarms that stand, by what a Kernel knows of its group. */
-export function groupAlarms(status: GroupStatus): GroupAlarm[] {
-  const { role, overtakenBy, ringError, kernels, takesSessions } = status;
-  const alarms: GroupAlarm[] = [];
-  if (overtakenBy !== null) {
-    alarms.push({ code: 'kernel-overtaken', text: `it was hot, and heard of another reign: ${overtakenBy}` });
-  }
-  if (ringError !== null) {
-    alarms.push({
-      code: 'kernel-ring',
-      text: `the forwarding ring takes nothing, agents wait: ${ringError}`,
-    });
-  }
-  if (role !== 'hot') return alarms;
-  if (!takesSessions) alarms.push({ code: 'kernel-waits', text: 'it is hot and takes no sessions yet' });
-  for (const { name, behindMs, lastError } of kernels) {
-    if (behindMs !== null && behindMs <= BEHIND_MAX_MS) continue;
-    const how = behindMs === null ? (lastError ?? 'not connected') : `${Math.round(behindMs / 1000)} s`;
-    alarms.push({ code: 'kernel-behind', text: `${name} does not have everything: ${how}` });
-  }
-  return alarms;
+  if (hot === '') return new KomError('KOM_KERNEL_STANDBY', 'it is not known who is hot');
+  return new KomError('KOM_KERNEL_STANDBY', `${hot} is hot`, {
+    hint: `if that lasts, the site file does not name ${hot}, or it is not reached: see kernels there`,
+  });
 }

@@ -1,62 +1,34 @@
-import type { ForwardRing } from '../../buffer/forward-ring.ts';
-import type { KernelGroupSettings, OtherKernel } from '../../config/model/kernel.ts';
-import type { Block } from '../../domain/block/block.ts';
+import type { ForwardedBlock } from '../../buffer/forward-segment.ts';
+import type { OtherKernel } from '../../config/model/kernel.ts';
 import type { Coverage } from '../../domain/coverage.ts';
-import { sharedCoverage } from '../../domain/coverage-difference.ts';
 import { describeError, isKomError, KomError } from '../../domain/errors.ts';
-import { isNewerReign, NO_REIGN, nextReign, type Reign, withInSync } from '../../domain/reign.ts';
+import { isNewerReign, nextReign, type Reign, withInSync } from '../../domain/reign.ts';
 import type { Channel } from '../../uplink/channel.ts';
 import { checkedCounter } from '../../uplink/limits.ts';
 import type { KernelWord } from '../../uplink/messages.ts';
 import type { Pace } from '../../uplink/silence.ts';
-import type { Archive, ArchiveTransaction } from '../../world/archive.ts';
-import { type Clock, type Timer, untilAborted } from '../../world/clock.ts';
-import type { Log } from '../../world/log.ts';
-import type { Random } from '../../world/random.ts';
-import type { TlsOptions, Transport } from '../../world/transport.ts';
-import type { DictionaryShelf } from '../dictionary-shelf.ts';
-import type { Ingest, IngestWatcher } from '../ingest.ts';
-import type { Presence } from '../presence.ts';
-import { Giver } from './giver.ts';
-import { type GroupStatus, type OtherStatus, standby } from './group-status.ts';
-import { checkMayHandOver, handOver, whatMayLack } from './hand-over.ts';
+import type { ArchivedTerm, ArchiveTransaction } from '../../world/archive.ts';
+import { type Timer, untilAborted } from '../../world/clock.ts';
+import type { IngestWatcher } from '../ingest.ts';
+import { Claims } from './claims.ts';
+import type { GroupOptions } from './group-options.ts';
+import { type GroupStatus, standby } from './group-status.ts';
+import { Identities } from './identities.ts';
 import { InSyncSet } from './in-sync.ts';
-import { KernelLink } from './kernel-link.ts';
-import { KernelSession } from './kernel-session.ts';
-import { type Other, Others } from './others.ts';
-import type { ReignKeeper } from './reign-keeper.ts';
-import { Taker } from './taker.ts';
+import { LastKnown } from './last-known.ts';
+import { makeOther } from './make-other.ts';
+import { MissingAgents } from './missing-agents.ts';
+import { followerOf, type Other, Others } from './others.ts';
+import { ownWord } from './own-word.ts';
+import { Reigning } from './reigning.ts';
+import { SharedTerms } from './shared-terms.ts';
+import { Switching } from './switching.ts';
+import { Takings } from './takings.ts';
 import { Watchers } from './watchers.ts';
 
 const TICK_MS = 250;
 /** A Kernel that starts listens to the others for so long at most. */
 const LISTEN_MS = 3000;
-
-/** What a group needs of the machine that it runs on. */
-export interface GroupPlace {
-  readonly settings: KernelGroupSettings;
-  readonly ring: ForwardRing;
-  readonly keeper: ReignKeeper;
-  readonly transport: Pick<Transport, 'connect'>;
-  readonly tls?: TlsOptions;
-}
-
-export interface GroupOptions extends GroupPlace {
-  readonly archive: Archive;
-  readonly ingest: Ingest;
-  readonly dictionaries: DictionaryShelf;
-  readonly presence: Presence;
-  readonly programVersion: string;
-  /** This Kernel takes no sessions any more: whoever has one is sent away. */
-  readonly dismiss: (why: string) => void;
-  /** This Kernel is hot, and decided nothing before. */
-  readonly began: () => void;
-  /** More of these streams can be acknowledged; `null`: of all. */
-  readonly acknowledge: (streamIds: readonly string[] | null) => void;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-}
 
 /**
  * This Kernel among several: which one is hot, what goes from one to the other, and what may be acknowledged.
@@ -65,54 +37,128 @@ export class KernelGroup implements IngestWatcher {
   readonly #options: GroupOptions;
   readonly #others: Others;
   readonly #set: InSyncSet;
-  /** Whose connections are taken. */
-  readonly #taking = new Map<KernelSession, string>();
+  readonly #terms: SharedTerms;
+  readonly #takings: Takings;
   readonly #watchers: Watchers;
+  readonly #claims: Claims;
+  readonly identities: Identities;
+  readonly #switching: Switching;
+  readonly #lastKnown: LastKnown;
+  readonly #missing: MissingAgents;
   readonly #startedMs: number;
-  #role: GroupStatus['role'] = 'starting';
-  #isEpochKept = false;
-  #isHandingOver = false;
+  readonly #reigning: Reigning;
   /** The word that was said last. */
   #said = '';
-  #overtakenBy: string | null = null;
   #timer: Timer | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: GroupOptions) {
     this.#options = options;
     this.#startedMs = options.clock.monotonicMs();
     this.#watchers = new Watchers(options.clock, (receivedBytes) => this.#word(receivedBytes));
     const { settings, clock } = options;
+    this.#lastKnown = new LastKnown(options.archive, () => this.#isStuck);
+    this.#missing = new MissingAgents(options);
+    this.#reigning = new Reigning({
+      ...options,
+      began: () => {
+        this.#set.begin();
+        this.#missing.began();
+        options.began();
+      },
+      ended: (why) => {
+        this.#terms.end();
+        this.#dismiss(why);
+      },
+      changed: (isOther) => {
+        if (isOther) this.#others.relist();
+        this.#tellChange(true);
+      },
+    });
+    this.identities = new Identities(options);
     this.#others = new Others(settings.kernels, (described) => this.#makeOther(described));
+    this.#takings = new Takings({
+      ...options,
+      heardTerms: (terms) => {
+        this.#lastKnown.changedTerms();
+        options.heardTerms(terms);
+      },
+      reign: () => this.reign,
+      word: (receivedBytes) => this.#word(receivedBytes),
+      told: (word, connection) => this.#told(word, connection),
+      left: (connection) => this.identities.left(connection),
+    });
     this.#set = new InSyncSet({
-      ...{ self: settings.name, clock, reign: () => this.reign },
-      followers: () => this.#others.entries().map(([name, { giver }]) => [name, giver] as const),
+      ...{ self: settings.name, isAsked: settings.ackPolicy === 'in-sync', clock, reign: () => this.reign },
+      isStoring: () => !this.#isStuck,
+      followers: () => this.#others.entries().map(([name, other]) => [name, followerOf(other)] as const),
       keptBy: (name) => this.#others.get(name)?.word?.reign ?? null,
-      revise: (inSync) => this.#rule(withInSync(this.reign, inSync)),
-      eased: () => options.acknowledge(null),
+      revise: (inSync) => this.#reigning.adopt(withInSync(this.reign, inSync)),
+      eased: () => {
+        options.acknowledge(null);
+        this.#terms.look();
+      },
+    });
+    this.#terms = new SharedTerms({ others: this.#others, waits: () => this.#set.waits });
+    this.#switching = new Switching({
+      ...{ ...options, others: this.#others },
+      status: () => this.status,
+      reign: () => this.reign,
+      rule: (reign) => this.#reigning.adopt(reign),
+      claimedEpoch: () => this.#claims.highest,
+      isStuck: () => this.#isStuck,
+      isMember: (name) => this.#set.isMember(name),
+      over: () => {
+        options.acknowledge(null);
+        this.#tellChange();
+      },
+    });
+    this.#claims = new Claims({
+      ...{ ...options, others: this.#others, reign: () => this.reign },
+      takesSessions: () => this.takesSessions,
+      goAbove: async (epoch) => {
+        await this.#reigning.adopt(nextReign(epoch, { hot: settings.name, inSync: this.reign.inSync }));
+        await this.#reigning.keepEpoch();
+      },
+      standDown: (epoch) => this.#reigning.adopt({ epoch, hot: '', revision: 0, inSync: [] }, 'an agent'),
     });
   }
 
   get reign(): Reign {
-    return this.#options.keeper.reign;
+    return this.#reigning.reign;
   }
 
   /** It is hot, and everybody whom it waits for has said what it has. */
   get takesSessions(): boolean {
-    return this.#role === 'hot' && this.#isEpochKept && !this.#isHandingOver && this.#set.isReady;
+    return this.#reigning.isRuling && this.#switching.handsTo === null && this.#set.isReady;
   }
 
   get status(): GroupStatus {
-    const { settings, ring } = this.#options;
-    const { epoch, hot, inSync } = this.reign;
-    const kernels = this.#others.entries().map(([name, { giver, link }]): OtherStatus => {
-      const behindMs = Number.isFinite(giver.behindMs) ? Math.round(giver.behindMs) : null;
-      const { isConnected, lastError } = link;
-      return { name, isConnected, lastError, behindMs, outstandingBytes: giver.outstandingBytes };
-    });
+    const { settings, ring, clock } = this.#options;
+    const { epoch, hot, inSync, former } = this.reign;
+    const nowMs = clock.monotonicMs();
+    const kernels = this.#others.statuses(nowMs);
+    const isInSyncAsked = settings.ackPolicy === 'in-sync';
     return {
-      ...{ name: settings.name, role: this.#role, takesSessions: this.takesSessions, epoch, hot, inSync },
-      ...{ ringBytes: ring.diskBytes, ringError: ring.lastError, overtakenBy: this.#overtakenBy, kernels },
+      ...{
+        upMs: Math.round(nowMs - this.#startedMs),
+        isInSyncAsked,
+        name: settings.name,
+        role: this.#role,
+        takesSessions: this.takesSessions,
+        epoch,
+        hot,
+        inSync,
+        ...(former === undefined ? {} : { former }),
+      },
+      ...{
+        twins: this.identities.twins,
+        ringBytes: ring.diskBytes,
+        ringError: ring.lastError,
+        overtakenBy: this.#reigning.overtakenBy,
+        overtaken: this.#reigning.overtaken,
+        missingAgents: this.#role === 'hot' ? this.#missing.names : [],
+        kernels,
+      },
     };
   }
 
@@ -132,11 +178,13 @@ export class KernelGroup implements IngestWatcher {
           isTicking = false;
         });
     });
+    // Whom the others hear first is to be this machine.
+    await this.#options.keeper.identify(this.#options);
     this.#others.start();
     await untilAborted(signal);
     this.#timer.cancel();
     await this.#others.stop();
-    await this.#turn;
+    await this.#reigning.settled();
   }
 
   /**
@@ -149,10 +197,11 @@ export class KernelGroup implements IngestWatcher {
       throw new KomError('KOM_USAGE', `${hot} is hot`, { hint: 'another Kernel has to become hot first' });
     }
     const gone = this.#others.change(kernels);
-    for (const [session, from] of this.#taking) if (gone.includes(from)) session.end(standby(hot));
+    for (const name of gone) if (this.#others.has(name)) this.#set.forget(name);
+    this.#takings.end(gone, standby(hot));
   }
 
-  async record(blocks: readonly Block[]): Promise<void> {
+  async record(blocks: readonly ForwardedBlock[]): Promise<void> {
     try {
       await this.#options.ring.append(blocks);
     } catch (error) {
@@ -168,6 +217,7 @@ export class KernelGroup implements IngestWatcher {
   committed({ streams, blocks, gaps, ended }: ArchiveTransaction): void {
     const changed = new Set(blocks.map(({ block }) => block.header.streamId));
     for (const { streamId } of gaps) changed.add(streamId);
+    this.#lastKnown.changed(changed, streams);
     for (const { giver } of this.#others.values()) {
       for (const { site, process } of streams) giver.knows(site, process);
       giver.committed(this.#role === 'hot' ? changed : [], gaps);
@@ -175,23 +225,34 @@ export class KernelGroup implements IngestWatcher {
     }
   }
 
-  /** What of a stream's coverage all have whom an acknowledgement waits for. */
+  /** What of a stream's coverage all have whom an acknowledgement waits for, and who is to be hot next. */
   acknowledgeable(streamId: string, coverage: Coverage): Coverage {
-    let shared = coverage;
-    for (const name of this.#set.waits) {
-      const other = this.#others.get(name);
-      if (other !== undefined) shared = sharedCoverage(shared, other.giver.coverage(streamId));
-    }
-    return shared;
+    this.#lastKnown.saw(streamId, coverage);
+    const { handsTo } = this.#switching;
+    const waits = handsTo === null ? this.#set.waits : new Set([...this.#set.waits, handsTo]);
+    return this.#others.shared(waits, streamId, coverage);
   }
 
   /**
-   * The epoch of this Kernel, for an agent that has seen one. A higher one than its own: another Kernel
-   * became hot. @throws KomError KOM_LIMIT_EXCEEDED, KOM_KERNEL_STANDBY
+   * A term that is in this archive and is to be granted: it may be when this resolves.
+   * @throws KomError KOM_KERNEL_STANDBY
    */
-  async met(claimed: number): Promise<number> {
-    checkedCounter('epoch of a Kernel', claimed, this.reign.epoch);
-    if (claimed > this.reign.epoch) await this.#adopt({ ...NO_REIGN, epoch: claimed }, 'an agent');
+  async share(term: ArchivedTerm): Promise<void> {
+    this.#lastKnown.raised(term);
+    this.checkTakes();
+    await this.#terms.share(term);
+  }
+
+  /**
+   * The epoch of this Kernel, for an agent that has seen one. Of a higher one than its own the other Kernels
+   * are asked first. @throws KomError KOM_LIMIT_EXCEEDED, KOM_KERNEL_STANDBY
+   */
+  async met(claimed: number, by: string): Promise<number> {
+    if (claimed > this.reign.epoch) {
+      this.#claims.heard(claimed, by);
+      this.checkTakes();
+      throw new KomError('KOM_KERNEL_STANDBY', `the others are asked about epoch ${claimed}`);
+    }
     this.checkTakes();
     return this.reign.epoch;
   }
@@ -208,27 +269,7 @@ export class KernelGroup implements IngestWatcher {
 
   /** Takes a connection of another Kernel that was checked, until it ends. @throws KomError that says why */
   async serve(name: string, channel: Channel, pace: Pace): Promise<void> {
-    const { clock, log } = this.#options;
-    const stop = new AbortController();
-    const session: KernelSession = new KernelSession({
-      ...{ channel, pace, clock, log },
-      word: (receivedBytes) => this.#word(receivedBytes),
-      told: (word) => this.#told(word),
-      take: (message) => taker.take(message),
-      roomed: () => {},
-    });
-    const taker = new Taker({
-      ...this.#options,
-      answer: (message) => session.answer(message),
-      failed: (error) => session.end(error),
-    });
-    this.#taking.set(session, name);
-    try {
-      await session.run(stop.signal);
-    } finally {
-      this.#taking.delete(session);
-      taker.close();
-    }
+    await this.#takings.serve(name, channel, pace);
   }
 
   /** Tells an agent who is hot, until the connection ends. */
@@ -237,110 +278,57 @@ export class KernelGroup implements IngestWatcher {
   }
 
   /**
-   * Another Kernel becomes hot, with all that this one has. @throws KomError KOM_USAGE: it does not, and why;
-   * nothing has changed then
+   * Another Kernel becomes hot, with all that this one has. @throws KomError KOM_SWITCH_REFUSED, and why,
+   * KOM_SWITCH_UNCONFIRMED, KOM_USAGE
    */
-  async handOver(to: string): Promise<void> {
-    const other = this.#others.get(to);
-    if (to === this.#options.settings.name && this.#role === 'hot') return;
-    checkMayHandOver(this.status, to);
-    if (other === undefined) throw new KomError('KOM_USAGE', `there is no Kernel ${to}`);
-    await handOver(to, {
-      ...{ ...this.#options, giver: other.giver, reign: () => this.reign },
-      self: this.#options.settings.name,
-      sendAway: () => {
-        this.#isHandingOver = true;
-        this.#dismiss(`${to} becomes hot`);
-      },
-      rule: async (reign) => await this.#rule(reign),
-      over: () => {
-        this.#isHandingOver = false;
-        this.#tellChange();
-      },
-      isAnswered: () => other.word?.reign.epoch === this.reign.epoch && other.word.takesSessions,
-    });
+  async handOver(to: string, isForced = false): Promise<void> {
+    await this.#switching.handOver(to, isForced);
+  }
+
+  cancel(): boolean {
+    return this.#switching.cancel();
   }
 
   /** This Kernel becomes hot above everything that it knows of. Returns what it may lack. */
   async force(): Promise<string[]> {
-    const { settings, log, clock } = this.#options;
-    if (this.#role === 'hot') return [];
-    const before = this.reign;
-    const heardMs = this.#others.get(before.hot)?.heardMs ?? this.#startedMs;
-    const lacks = whatMayLack(before, settings.name, clock.monotonicMs() - heardMs);
-    log.warn({ epoch: before.epoch + 1, lacks }, 'an operator forces this Kernel to be hot');
-    await this.#rule(nextReign(before.epoch, { hot: settings.name, inSync: [settings.name] }));
-    return lacks;
+    return await this.#switching.force();
   }
 
   async #tick(): Promise<void> {
+    await this.#options.keeper.identify(this.#options);
+    for (const { terms } of this.#others.values()) terms.look();
     if (this.#role === 'starting') await this.#start();
-    if (this.#role !== 'hot') return;
-    if (!this.#isEpochKept) {
-      const { epoch } = this.reign;
-      await this.#options.archive.raiseKernelEpoch(epoch);
-      if (this.reign.epoch === epoch) this.#isEpochKept = true;
-    }
-    if (this.#options.settings.ackPolicy === 'in-sync') await this.#set.tick();
+    if (this.#role !== 'hot') return this.#lookRight();
+    await this.#set.tick();
+    await this.#reigning.keepEpoch();
     this.#tellChange();
   }
 
-  /** What it is to be, once the others were heard or had their time. */
+  /** The archive of this Kernel takes nothing now, as far as it was asked. */
+  get #isStuck(): boolean {
+    const { ingest, archive } = this.#options;
+    return this.#reigning.isRefused || (ingest.lastError ?? archive.lastError ?? null) !== null;
+  }
+
+  /** The hot one has all that only this Kernel had, and the other way round as far as a set tells that. */
+  #lookRight(): void {
+    const { settings, clock } = this.#options;
+    const { hot, inSync } = this.reign;
+    const other = this.#others.get(hot);
+    if (this.#reigning.overtakenBy === null || other === undefined || !other.link.isConnected) return;
+    const isFollowing = settings.ackPolicy === 'hot' || inSync.includes(settings.name);
+    if (isFollowing && followerOf(other).hasAllBefore(clock.monotonicMs())) this.#reigning.putRight();
+  }
+
+  get #role(): GroupStatus['role'] {
+    return this.#reigning.role;
+  }
+
+  /** Once the others were heard or had their time. */
   async #start(): Promise<void> {
-    const { clock, settings, archive } = this.#options;
-    const isHeard = [...this.#others.values()].every(({ word }) => word !== null);
-    if (!isHeard && clock.monotonicMs() - this.#startedMs < LISTEN_MS) return;
-    const isFirst = this.reign.epoch === 0;
-    if (isFirst && settings.firstRole === 'hot') {
-      const above = await archive.kernelEpoch();
-      await this.#rule(nextReign(above, { hot: settings.name, inSync: [settings.name] }));
-    }
-    if (this.#role !== 'starting') return;
-    if (this.reign.hot === settings.name) this.#becomeHot();
-    else this.#role = 'standby';
-    for (const { giver } of this.#others.values()) giver.relist();
-  }
-
-  /** A reign that this Kernel makes: durable, then said. @throws KomError KOM_STORE_… */
-  async #rule(reign: Reign): Promise<void> {
-    await this.#adopt(reign, this.#options.settings.name);
-  }
-
-  /** A reign that is newer becomes that of this Kernel, durably. One after the other. */
-  #adopt(reign: Reign, by: string): Promise<void> {
-    const turn = this.#turn.then(async () => {
-      const before = this.reign;
-      if (!isNewerReign(reign, before)) return;
-      await this.#options.keeper.keep(reign);
-      this.#changed(before, by);
-    });
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
-
-  #changed(before: Reign, by: string): void {
-    const { settings, log } = this.#options;
-    const { hot, epoch } = this.reign;
-    const isSame = hot === before.hot && epoch === before.epoch;
-    if (!isSame) log.warn({ hot, epoch, by }, 'another Kernel is hot, or the same one anew');
-    if (!isSame && hot === settings.name) this.#becomeHot();
-    else if (!isSame && this.#role !== 'starting') {
-      const isOvertaken = this.#role === 'hot' ? by !== settings.name : this.#overtakenBy !== null;
-      if (isOvertaken) this.#overtakenBy = hot || by;
-      this.#role = 'standby';
-      this.#dismiss(hot === '' ? 'another Kernel is hot' : `${hot} is hot`);
-    }
-    if (!isSame) for (const { giver } of this.#others.values()) giver.relist();
-    this.#tellChange(true);
-  }
-
-  #becomeHot(): void {
-    this.#role = 'hot';
-    this.#isEpochKept = false;
-    this.#overtakenBy = null;
-    this.#set.begin();
-    this.#options.began();
-    this.#options.log.warn({ epoch: this.reign.epoch }, 'this Kernel is hot');
+    const isHeard = this.#others.values().every(({ word }) => word !== null);
+    const upMs = this.#options.clock.monotonicMs() - this.#startedMs;
+    if (isHeard || upMs >= LISTEN_MS) await this.#reigning.start();
   }
 
   #dismiss(why: string): void {
@@ -350,51 +338,51 @@ export class KernelGroup implements IngestWatcher {
 
   /** To Kernels and agents, as soon as it is so. */
   #tellChange(isSure = false): void {
-    const { receivedBytes: _, ...word } = this.#word(0);
+    const { receivedBytes: _, wallUs: __, ...word } = this.#word(0);
     const said = JSON.stringify(word);
     if (said === this.#said && !isSure) return;
     this.#said = said;
     for (const { link } of this.#others.values()) link.tell();
-    for (const session of this.#taking.keys()) session.tell();
+    this.#takings.tell();
     this.#watchers.tell();
   }
 
-  #told(word: KernelWord): void {
+  #told(word: KernelWord, connection: Channel): void {
     const { settings, clock, log } = this.#options;
     const other = this.#others.get(word.name);
     if (other === undefined) return;
+    this.identities.spoke(word.name, word.identity ?? '', connection);
     other.word = word;
     other.heardMs = clock.monotonicMs();
+    if (word.wallUs !== undefined) other.clockOffset.said(word.wallUs, clock.wallUs());
     checkedCounter('epoch of a Kernel', word.reign.epoch, this.reign.epoch);
     if (word.reign.epoch === 0) this.#set.expel(word.name);
     if (!isNewerReign(word.reign, this.reign)) return;
-    this.#adopt(word.reign, word.name).catch((error: unknown) => {
+    this.#reigning.adopt(word.reign, word.name).catch((error: unknown) => {
       log.error({ error: describeError(error) }, `${settings.name} cannot keep who is hot`);
     });
   }
 
   #word(receivedBytes: number): KernelWord {
-    const { name } = this.#options.settings;
-    return { name, reign: this.reign, takesSessions: this.takesSessions, receivedBytes };
+    return ownWord(this.#options, { takesSessions: this.takesSessions, receivedBytes });
   }
 
   #makeOther(described: OtherKernel): Other {
-    const { settings, archive, ring, clock, log, acknowledge } = this.#options;
     const { name } = described;
-    const giver = new Giver({
-      ...{ archive, ring, clock, log },
+    return makeOther(described, {
+      ...{ ...this.#options, archive: this.#lastKnown },
       gives: () => (this.#role === 'hot' ? 'all' : this.reign.hot === name ? 'what it lacks' : 'nothing'),
       told: (streamIds) => {
-        if (this.#role === 'hot' && this.#set.waits.has(name)) acknowledge(streamIds);
+        const isWaitedFor = this.#set.waits.has(name) || this.#switching.handsTo === name;
+        if (this.#role === 'hot' && isWaitedFor) this.#options.acknowledge(streamIds);
       },
-    });
-    const link = new KernelLink({
-      ...this.#options,
-      ...{ self: settings.name, other: described, giver, epoch: () => this.reign.epoch },
+      shrank: () => this.#set.expel(name),
+      toldTerms: () => this.#terms.look(),
+      toldWord: (word, connection) => this.#told(word, connection),
+      left: (connection) => this.identities.left(connection),
+      epoch: () => this.reign.epoch,
+      identity: () => this.#options.keeper.identity,
       word: (receivedBytes) => this.#word(receivedBytes),
-      told: (word) => this.#told(word),
     });
-    const stop = new AbortController();
-    return { described, stop, giver, link, word: null, heardMs: this.#startedMs };
   }
 }

@@ -16,6 +16,13 @@ export interface Follower {
 
 export interface InSyncOptions {
   readonly self: string;
+  /** False: acknowledgements wait for nobody, so whoever is in the set from before leaves it. */
+  readonly isAsked: boolean;
+  /**
+   * The archive of this Kernel takes something. While it does not nothing is acknowledged, and nobody has to
+   * leave for what could not be acknowledged without him.
+   */
+  readonly isStoring: () => boolean;
   /** The other Kernels by name. */
   readonly followers: () => readonly (readonly [string, Follower])[];
   readonly reign: () => Reign;
@@ -37,8 +44,14 @@ export class InSyncSet {
   readonly #options: InSyncOptions;
   readonly #waits = new Set<string>();
   readonly #joining = new Map<string, number>();
-  readonly #troubled = new Map<string, number>();
   readonly #expelled = new Set<string>();
+  /** For how long the archive of this Kernel has taken something, as far as the looks of this set tell. */
+  #storedMs = 0;
+  #lookedMs: number | null = null;
+  /** What `#storedMs` was when a member lacked nothing last, or began to be judged. */
+  readonly #wellMs = new Map<string, number>();
+  /** They have said what they have since this reign began. */
+  readonly #told = new Set<string>();
   #isBusy = false;
 
   constructor(options: InSyncOptions) {
@@ -50,24 +63,38 @@ export class InSyncSet {
     return this.#waits;
   }
 
-  /** Every member said what it has, so that it can be told what is acknowledged. */
+  /**
+   * Every member has said once in this reign what it has, so that it can be told what is acknowledged. Who
+   * says nothing any more holds back what is acknowledged from then on, and no session.
+   */
   get isReady(): boolean {
     const followers = new Map(this.#options.followers());
-    return [...this.#waits].every((name) => followers.get(name)?.isTold === true);
+    return [...this.#waits].every((name) => this.#told.has(name) || followers.get(name)?.isTold === true);
   }
 
   /** This Kernel is hot from now on. */
   begin(): void {
     this.#waits.clear();
     this.#joining.clear();
-    this.#troubled.clear();
+    this.#wellMs.clear();
+    this.#told.clear();
     const { self, reign } = this.#options;
     for (const name of reign().inSync) if (name !== self) this.#waits.add(name);
   }
 
-  /** It is a new machine under an old name: it has nothing of what the set has. */
+  /** It is a new machine under an old name, or its archive lost something: it lacks what the set has. */
   expel(name: string): void {
     this.#expelled.add(name);
+  }
+
+  /** It has everything that was ever acknowledged. */
+  isMember(name: string): boolean {
+    return this.#options.isAsked && this.#options.reign().inSync.includes(name) && !this.#expelled.has(name);
+  }
+
+  /** It is dealt with anew: nothing is known any more of what it has. */
+  forget(name: string): void {
+    this.#told.delete(name);
   }
 
   /** Looks who has to leave and who may join. @throws KomError KOM_STORE_…: it is tried again */
@@ -75,34 +102,36 @@ export class InSyncSet {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
+      for (const [name, { isTold }] of this.#options.followers()) if (isTold) this.#told.add(name);
       await this.#leave();
       this.#release();
-      await this.#join();
+      if (this.#options.isAsked) await this.#join();
     } finally {
       this.#isBusy = false;
     }
   }
 
   async #leave(): Promise<void> {
-    const { reign, revise, self } = this.#options;
+    const { reign, revise, self, isAsked, isStoring, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (isStoring()) this.#storedMs += nowMs - (this.#lookedMs ?? nowMs);
+    this.#lookedMs = nowMs;
     const { inSync } = reign();
-    const left = inSync.filter((name) => name === self || !this.#hasToLeave(name));
+    // Who is expelled while the set is made durable is judged at the next look.
+    const judged = [...this.#expelled];
+    const left = inSync.filter((name) => name === self || (isAsked && !this.#hasToLeave(name)));
     if (left.length < inSync.length) await revise(left);
-    this.#expelled.clear();
+    for (const name of judged) this.#expelled.delete(name);
   }
 
+  /** It lacks something, or says nothing, for too long, not counting when the archive here took nothing. */
   #hasToLeave(name: string): boolean {
-    const { followers, clock } = this.#options;
-    const follower = new Map(followers()).get(name);
+    const follower = new Map(this.#options.followers()).get(name);
     if (follower === undefined || this.#expelled.has(name)) return true;
-    const nowMs = clock.monotonicMs();
-    if (follower.isTold) {
-      this.#troubled.delete(name);
-      return follower.behindMs > IN_SYNC_PATIENCE_MS;
-    }
-    const sinceMs = this.#troubled.get(name) ?? nowMs;
-    this.#troubled.set(name, sinceMs);
-    return nowMs - sinceMs > IN_SYNC_PATIENCE_MS;
+    const knownMs = this.#wellMs.get(name) ?? this.#storedMs;
+    const wellMs = follower.isTold ? Math.max(knownMs, this.#storedMs - follower.behindMs) : knownMs;
+    this.#wellMs.set(name, wellMs);
+    return this.#storedMs - wellMs > IN_SYNC_PATIENCE_MS;
   }
 
   /** Who has left is waited for until every remaining member keeps the smaller set. */

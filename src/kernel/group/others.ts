@@ -1,24 +1,35 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { OtherKernel } from '../../config/model/kernel.ts';
+import type { Coverage } from '../../domain/coverage.ts';
+import { sharedCoverage } from '../../domain/coverage-difference.ts';
 import type { KernelWord } from '../../uplink/messages.ts';
+import type { ClockOffset } from './clock-offset.ts';
 import type { Giver } from './giver.ts';
+import { type OtherStatus, otherStatus } from './group-status.ts';
+import type { Follower } from './in-sync.ts';
 import type { KernelLink } from './kernel-link.ts';
+import type { TermGiver } from './term-giver.ts';
 
 /** Another Kernel, as this one deals with it. */
 export interface Other {
   readonly described: OtherKernel;
   readonly stop: AbortController;
   readonly giver: Giver;
+  readonly terms: TermGiver;
   readonly link: KernelLink;
   /** What it said last. */
   word: KernelWord | null;
-  heardMs: number;
+  /** `null`: nothing since this Kernel started. */
+  heardMs: number | null;
+  readonly clockOffset: ClockOffset;
 }
 
 /** The other Kernels by name; who is named changes with the file. */
 export class Others {
   readonly #make: (described: OtherKernel) => Other;
   readonly #others = new Map<string, Other>();
+  /** Those that are in the file no more: what they had when they left. */
+  readonly #left = new Map<string, Other>();
   readonly #runs = new Set<Promise<void>>();
   #isRunning = false;
 
@@ -43,6 +54,35 @@ export class Others {
     return [...this.#others];
   }
 
+  names(): string[] {
+    return [...this.#others.keys()];
+  }
+
+  statuses(nowMs: number): OtherStatus[] {
+    return this.entries().map(([name, { giver, link, heardMs, clockOffset }]) => {
+      const silentMs = heardMs === null ? null : Math.round(nowMs - heardMs);
+      return { ...otherStatus(name, giver, link), silentMs, offsetMs: clockOffset.offsetMs };
+    });
+  }
+
+  /** What of a stream's coverage these have as well, or had when they left the file. */
+  shared(names: Iterable<string>, streamId: string, coverage: Coverage): Coverage {
+    let shared = coverage;
+    for (const name of names) {
+      const other = this.#others.get(name) ?? this.#left.get(name);
+      if (other !== undefined) shared = sharedCoverage(shared, other.giver.coverage(streamId));
+    }
+    return shared;
+  }
+
+  /** Everything is compared and told anew: who is hot has changed. */
+  relist(): void {
+    for (const { giver, terms } of this.#others.values()) {
+      giver.relist();
+      terms.relist();
+    }
+  }
+
   /** Dials all of them, and whoever joins. */
   start(): void {
     this.#isRunning = true;
@@ -63,6 +103,7 @@ export class Others {
       const described = kernels.find((each) => each.name === name);
       if (isDeepStrictEqual(described, other.described)) continue;
       this.#others.delete(name);
+      this.#left.set(name, other);
       end(other);
       gone.push(name);
     }
@@ -83,4 +124,14 @@ export class Others {
 function end({ giver, stop }: Other): void {
   stop.abort();
   giver.stop();
+}
+
+/** How far another Kernel follows: with values, and with terms. */
+export function followerOf({ giver, terms }: Pick<Other, 'giver' | 'terms'>): Follower {
+  const isTold = giver.isTold && terms.isTold;
+  return {
+    isTold,
+    behindMs: isTold ? giver.behindMs : Number.POSITIVE_INFINITY,
+    hasAllBefore: (ms) => terms.isTold && giver.hasAllBefore(ms),
+  };
 }

@@ -1,20 +1,32 @@
 import { type Block, lastSequence } from '../../domain/block/block.ts';
-import { type Coverage, type SequenceRange, subtract } from '../../domain/coverage.ts';
-
-/** A taker keeps no more than this in memory, as blocks came. */
-const BYTES_MAX = 16 * 1024 * 1024;
+import { type Coverage, countOf, dataOf, type SequenceRange, subtract } from '../../domain/coverage.ts';
+import type { NumberedSpan } from '../../domain/gap.ts';
 
 interface Given extends SequenceRange {
   readonly bytes: number;
+  readonly span: NumberedSpan;
+}
+
+/** How much may be on its way. */
+export interface OutstandingMax {
+  /** Of blocks as they go. */
+  readonly bytesMax: number;
+  readonly entriesMax: number;
 }
 
 /** Blocks that were given and are not yet told to be in the other archive: the back-pressure of a taker. */
 export class Outstanding {
+  readonly #max: OutstandingMax;
   readonly #given = new Map<string, Given[]>();
   #bytes = 0;
+  #entries = 0;
+
+  constructor(max: OutstandingMax) {
+    this.#max = max;
+  }
 
   get isFull(): boolean {
-    return this.#bytes >= BYTES_MAX;
+    return this.#bytes >= this.#max.bytesMax || this.#entries >= this.#max.entriesMax;
   }
 
   get bytes(): number {
@@ -22,25 +34,38 @@ export class Outstanding {
   }
 
   given({ header, bytes }: Block): void {
-    const { streamId, firstSequence: first } = header;
+    const { streamId, firstSequence: first, count, fromUs, toUs } = header;
+    const span = { streamId, firstSequence: first, count, fromUs, toUs };
     const given = this.#given.get(streamId) ?? [];
-    given.push({ first, last: lastSequence(header), bytes: bytes.length });
+    given.push({ first, last: lastSequence(header), bytes: bytes.length, span });
     this.#given.set(streamId, given);
     this.#bytes += bytes.length;
+    this.#entries += header.count;
   }
 
   told(streamId: string, coverage: Coverage): void {
-    const data = coverage.filter(({ state }) => state === 'data');
+    const data = dataOf(coverage);
     this.#keep(streamId, (given) => subtract(given, data).length > 0);
   }
 
-  refused(streamId: string, firstSequence: number): void {
-    this.#keep(streamId, ({ first }) => first !== firstSequence);
+  /** Returns what was refused; `undefined`: it is not on its way. */
+  refused(streamId: string, firstSequence: number): NumberedSpan | undefined {
+    const given = this.#given.get(streamId) ?? [];
+    const at = given.findIndex(({ first }) => first === firstSequence);
+    const refused = given[at];
+    if (refused === undefined) return undefined;
+    // Not by `#keep`: of thousands that are refused at once, each would cost a look at all.
+    given.splice(at, 1);
+    if (given.length === 0) this.#given.delete(streamId);
+    this.#bytes -= refused.bytes;
+    this.#entries -= countOf([refused]);
+    return refused.span;
   }
 
   clear(): void {
     this.#given.clear();
     this.#bytes = 0;
+    this.#entries = 0;
   }
 
   #keep(streamId: string, isKept: (given: Given) => boolean): void {
@@ -49,6 +74,7 @@ export class Outstanding {
     const kept = given.filter(isKept);
     const bytes = (list: readonly Given[]) => list.reduce((sum, each) => sum + each.bytes, 0);
     this.#bytes -= bytes(given) - bytes(kept);
+    this.#entries -= countOf(given) - countOf(kept);
     if (kept.length === 0) this.#given.delete(streamId);
     else this.#given.set(streamId, kept);
   }

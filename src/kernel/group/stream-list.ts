@@ -9,8 +9,8 @@ const NAMED_MAX = 500;
 export class StreamList {
   readonly #archive: Pick<Archive, 'streams' | 'tags'>;
   readonly #streams = new Map<string, ForwardStream>();
-  /** By stream, what was said last. */
-  readonly #told = new Map<string, string>();
+  /** Those of which a taker was not told what is known now. */
+  readonly #untold = new Set<string>();
   readonly #answered = new Set<string>();
   readonly #processes = new Map<string, { readonly site: string; readonly process: string }>();
 
@@ -51,23 +51,24 @@ ${process}`,
     if (isFirst) for (const { site, process } of await this.#archive.tags()) this.knows(site, process);
     for (const { site, process } of this.#processes.values()) {
       for (const stream of await this.#archive.streams(site, process)) {
-        this.#streams.set(stream.streamId, described(stream));
+        this.#learn(described(stream));
       }
     }
   }
 
-  /** Streams of which a taker was not told what is known now. */
+  /** Streams of which a taker was not told what is known now, some of them. */
   untold(): ForwardStream[] {
     const untold: ForwardStream[] = [];
-    for (const [streamId, stream] of this.#streams) {
-      if (this.#told.get(streamId) !== JSON.stringify(stream)) untold.push(stream);
+    for (const streamId of this.#untold) {
+      const stream = this.#streams.get(streamId);
+      if (stream !== undefined) untold.push(stream);
       if (untold.length >= NAMED_MAX) break;
     }
     return untold;
   }
 
   told(streams: readonly ForwardStream[]): void {
-    for (const stream of streams) this.#told.set(stream.streamId, JSON.stringify(stream));
+    for (const { streamId } of streams) this.#untold.delete(streamId);
   }
 
   answered(streamId: string): void {
@@ -76,9 +77,27 @@ ${process}`,
 
   /** Nothing was told and nothing was answered. */
   forget(): void {
-    this.#told.clear();
+    for (const streamId of this.#streams.keys()) this.#untold.add(streamId);
     this.#answered.clear();
   }
+
+  #learn(stream: ForwardStream): void {
+    const known = this.#streams.get(stream.streamId);
+    if (known !== undefined && isSame(known, stream)) return;
+    this.#streams.set(stream.streamId, stream);
+    this.#untold.add(stream.streamId);
+  }
+}
+
+/** What of a stream may change. */
+function isSame(one: ForwardStream, other: ForwardStream): boolean {
+  return (
+    one.observedUntilUs === other.observedUntilUs &&
+    one.observedSequence === other.observedSequence &&
+    one.startedAtUs === other.startedAtUs &&
+    one.ended?.atUs === other.ended?.atUs &&
+    one.ended?.lastSequence === other.ended?.lastSequence
+  );
 }
 
 function described(stream: ArchivedStream): ForwardStream {

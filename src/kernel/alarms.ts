@@ -1,0 +1,239 @@
+import { wrongClock } from './group/clock-offset.ts';
+import type { GroupStatus, OtherStatus } from './group/group-status.ts';
+import type { SharedStatus } from './group/shared/shared-status.ts';
+import type { LostStatus } from './lost-values.ts';
+
+/** A Kernel that lacks something for longer is an alarm. */
+const BEHIND_MAX_MS = 5000;
+/** Another Kernel says a word twice a second; one that says none for so long is silent. */
+export const SILENT_MAX_MS = 5000;
+/** Who starts may need so long to find the others. */
+const START_MS = 10_000;
+
+/** Something about a Kernel that a person has to look at. */
+export interface KernelAlarm {
+  readonly code:
+    | 'kernel-archive'
+    | 'kernel-regressed'
+    | 'kernel-overtaken'
+    | 'kernel-nobody-hot'
+    | 'kernel-silent'
+    | 'kernel-alone'
+    | 'kernel-behind'
+    | 'kernel-refuses'
+    | 'kernel-agents'
+    | 'kernel-waits'
+    | 'kernel-ring'
+    | 'kernel-twin'
+    | 'kernel-clock'
+    | 'kernel-database';
+  readonly text: string;
+}
+
+/** What a Kernel knows of itself. */
+export interface KernelFacts {
+  /** Why its archive takes nothing now; `null` while it does. */
+  readonly archive: { readonly error: string; readonly forMs: number | null } | null;
+  /** What was acknowledged and is not in the archive; `null`: nothing, as far as is known. */
+  readonly lost?: LostStatus | null;
+  /** `null`: no other Kernel has an archive of its own. */
+  readonly group: GroupStatus | null;
+  /** `null`: no other Kernel has the same archive. */
+  readonly sharing: SharedStatus | null;
+}
+
+/** The alarms that stand, of whatever kind of Kernel, in whatever role. */
+export function kernelAlarms({ archive, lost = null, group, sharing }: KernelFacts): KernelAlarm[] {
+  return [
+    ...archiveAlarms({ archive, group, sharing }),
+    ...(lost === null ? [] : [regressedAlarm(lost)]),
+    ...(group === null ? [] : groupAlarms(group)),
+    ...(sharing === null ? [] : sharedAlarms(sharing)),
+  ];
+}
+
+function archiveAlarms({ archive, group, sharing }: KernelFacts): KernelAlarm[] {
+  // A database that is not there is an alarm of its own.
+  if (archive === null || (sharing?.databaseError ?? null) !== null) return [];
+  const { error, forMs } = archive;
+  const since = forMs === null ? '' : ` for ${seconds(forMs)}`;
+  const instead = group === null ? '' : orderlySwitch(group);
+  return [{ code: 'kernel-archive', text: `the archive takes nothing${since}: ${error}${instead}` }];
+}
+
+function regressedAlarm({ values, streams, ranges, declared, forMs }: LostStatus): KernelAlarm {
+  const told = ranges.map(({ streamId, first, last }) => `${first} to ${last} of stream ${streamId}`);
+  const where = `${told.join(', ')}${streams > 1 ? `, of ${streams} streams in all` : ''}`;
+  const text =
+    `the archive lacks ${values} values that were acknowledged, known for ${seconds(forMs)}: ` +
+    `numbers ${where}; ${declared} of them are declared lost as a gap kernel-regressed, ` +
+    'the others come again if an agent or another Kernel has them; the alarm ends when all have come, ' +
+    'or with kom kernel acknowledge kernel.json';
+  return { code: 'kernel-regressed', text };
+}
+
+/**
+ * The command that makes another Kernel hot in place of one whose archive takes nothing, and what that one
+ * has: a member of the set all that was acknowledged; where nobody waits for a set, it may be a bit behind.
+ */
+function orderlySwitch(group: GroupStatus): string {
+  const to = successor(group);
+  if (to === null) return '';
+  const has = group.isInSyncAsked
+    ? 'has all that was acknowledged'
+    : `is ${seconds(BEHIND_MAX_MS)} behind at most, and is made hot only with all that the archive has`;
+  return `; ${to} ${has}: kom kernel switch kernel.json --to ${to}`;
+}
+
+/** Who can be hot in place of a Kernel whose archive takes nothing; `null`: nobody, as far as is known. */
+function successor({ role, isInSyncAsked, inSync, kernels }: GroupStatus): string | null {
+  if (role !== 'hot') return null;
+  const follows = ({ name, behindMs }: OtherStatus): boolean =>
+    isInSyncAsked ? inSync.includes(name) : behindMs !== null && behindMs <= BEHIND_MAX_MS;
+  const can = kernels.find((each) => each.isConnected && !isSilent(each) && follows(each));
+  return can?.name ?? null;
+}
+
+/** By what a Kernel knows of those with archives of their own. */
+export function groupAlarms(status: GroupStatus): KernelAlarm[] {
+  const { role, ringError, upMs, twins, kernels } = status;
+  const alarms: KernelAlarm[] = [...overtaken(status, '; this one does not follow it wholly yet')];
+  if (ringError !== null) {
+    const text = `the forwarding ring takes nothing, agents wait: ${ringError}`;
+    alarms.push({ code: 'kernel-ring', text });
+  }
+  for (const { name, first, second } of twins) {
+    const text =
+      `two machines say that they are ${name}: the one at ${first}, which goes on, ` +
+      `and the one at ${second}, which is not let in; ` +
+      'stop one, or give it another name';
+    alarms.push({ code: 'kernel-twin', text });
+  }
+  for (const { name, offsetMs } of kernels) {
+    const how = wrongClock(offsetMs);
+    if (how === null) continue;
+    alarms.push({ code: 'kernel-clock', text: `the clock of ${name} is ${how}, beside the one here` });
+  }
+  if (upMs <= START_MS) return alarms;
+  alarms.push(...kernels.flatMap(refusing));
+  return [...alarms, ...(role === 'hot' ? alarmsOfHot(status) : alarmsOfStandby(status))];
+}
+
+/** By what a Kernel knows of those that it shares the archive with. */
+export function sharedAlarms(status: SharedStatus): KernelAlarm[] {
+  const { role, databaseError, kernels, takesSessions, heardEpoch, epoch, hot, upMs } = status;
+  const alarms: KernelAlarm[] = [...overtaken(status)];
+  if (databaseError !== null) {
+    const text = `nobody knows who is hot without the database, and agents wait: ${databaseError}`;
+    alarms.push({ code: 'kernel-database', text });
+  }
+  if (heardEpoch > 0) {
+    const text =
+      `an agent has seen epoch ${heardEpoch}, the database has ${epoch}: it was restored, or is not the ` +
+      'copy that was written last; if it is the right one, switch with --force';
+    alarms.push({ code: 'kernel-database', text });
+  }
+  if (role !== 'hot') {
+    const isExplained = databaseError !== null || heardEpoch > 0;
+    if (hot === '' && !isExplained && upMs > START_MS) alarms.push(NOBODY_AT_DATABASE);
+    return alarms;
+  }
+  if (!takesSessions) alarms.push(WAITS);
+  if (!kernels.some(({ isPresent }) => isPresent)) {
+    alarms.push({ code: 'kernel-alone', text: 'no other Kernel is at the database to take over' });
+  }
+  return alarms;
+}
+
+const WAITS: KernelAlarm = { code: 'kernel-waits', text: 'it is hot and takes no sessions yet' };
+const NOBODY_AT_DATABASE: KernelAlarm = {
+  code: 'kernel-nobody-hot',
+  text: 'no Kernel has the lock of the database, and agents wait',
+};
+
+function overtaken({ overtakenBy }: { readonly overtakenBy: string | null }, more = ''): KernelAlarm[] {
+  if (overtakenBy === null) return [];
+  const text = `it was hot, and heard of another reign: ${overtakenBy}${more}`;
+  return [{ code: 'kernel-overtaken', text }];
+}
+
+/** In words of what the one has that gives, whichever of the two is hot. */
+function refusing({ name, refused }: OtherStatus): KernelAlarm[] {
+  const { values, runs, forMs, why } = refused;
+  if (forMs === null) return [];
+  const what = `${name} refuses ${values} values in ${runs} ${runs === 1 ? 'run' : 'runs'}`;
+  const said = `(${why ?? 'it has not said why yet'}), known here for ${seconds(forMs)}`;
+  const text =
+    `${what} ${said}: they are a gap there, and lost with the archive here; bring ${name} to the version ` +
+    'that runs here (kom --version) and restart it';
+  return [{ code: 'kernel-refuses', text }];
+}
+
+function* alarmsOfHot({
+  name: self,
+  takesSessions,
+  kernels,
+  missingAgents,
+}: GroupStatus): Generator<KernelAlarm> {
+  if (!takesSessions) yield WAITS;
+  else if (missingAgents.length > 0) {
+    const text =
+      `nothing has come from ${missingAgents.join(', ')} since this Kernel is hot, and before that it did: ` +
+      `does the site file there name ${self} under kernels? Then kom reload, and kom status there says why`;
+    yield { code: 'kernel-agents', text };
+  }
+  for (const other of kernels) {
+    const { name, behindMs } = other;
+    if (behindMs !== null && behindMs <= BEHIND_MAX_MS) continue;
+    const how = behindMs === null ? whyUnknown(other) : `it is ${seconds(behindMs)} behind`;
+    yield { code: 'kernel-behind', text: `${name} does not have everything: ${how}` };
+  }
+}
+
+function* alarmsOfStandby(status: GroupStatus): Generator<KernelAlarm> {
+  const { name, hot, epoch, former, kernels, isInSyncAsked, inSync } = status;
+  const isAlone = kernels.length > 0 && kernels.every(isAway);
+  const hotOne = kernels.find((each) => each.name === hot);
+  if (isAlone) {
+    const why = kernels.map((each) => `${each.name}: ${each.lastError ?? 'not connected'}`).join('; ');
+    yield { code: 'kernel-alone', text: `no link to any other Kernel: ${why}` };
+  }
+  if (hot === '') {
+    const text = `nobody is hot in epoch ${epoch}, as far as is known here, and agents wait`;
+    const last = former === undefined ? '' : `; ${former.hot} was it last, in epoch ${former.epoch}`;
+    const how = `kom kernel switch kernel.json --to ${name} --force, given here, makes this one hot`;
+    yield { code: 'kernel-nobody-hot', text: `${text}${last}; ${how}, and says what it may lack` };
+  } else if (hotOne === undefined || isSilent(hotOne)) {
+    const heard = hotOne?.silentMs ?? null;
+    const since = heard === null ? 'since this Kernel started' : `for ${seconds(heard)}`;
+    yield {
+      code: 'kernel-silent',
+      text: `${hot} is hot, as far as is known here, and was not heard ${since}`,
+    };
+  } else if (isInSyncAsked && !inSync.includes(name)) {
+    yield { code: 'kernel-behind', text: `${name} does not have everything: it is not in the in-sync set` };
+  }
+  if (isAlone) return;
+  for (const other of kernels.filter((each) => each !== hotOne && isAway(each))) {
+    const text = `${other.name} is not there: ${other.lastError ?? 'not connected'}`;
+    yield { code: 'kernel-behind', text };
+  }
+}
+
+/** Why it is not known how far another Kernel is. */
+function whyUnknown({ isConnected, lastError }: OtherStatus): string {
+  if (isConnected) return 'it is connected, and its archive or the one here has not told yet what it has';
+  return lastError ?? 'not connected';
+}
+
+function isSilent({ silentMs }: OtherStatus): boolean {
+  return silentMs === null || silentMs > SILENT_MAX_MS;
+}
+
+function isAway(other: OtherStatus): boolean {
+  return !other.isConnected && isSilent(other);
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
