@@ -4,9 +4,9 @@
 // This file is CommonJS because its loader is synchronous: nothing has used the pool yet.
 process.env.UV_THREADPOOL_SIZE ??= '8';
 
-const { spawn } = require('node:child_process');
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
+const { isLaunched, launch, watchLauncher } = require('./launch.cjs');
 
 const root = join(__dirname, '..');
 const builtEntry = join(root, 'dist', 'main.js');
@@ -18,21 +18,17 @@ const entry = existsSync(sourceEntry) && runsTypeScript ? sourceEntry : builtEnt
 const runsHere = major > 22 || (major === 22 && minor >= 15);
 
 if (runsHere && existsSync(entry)) {
+  watchLauncher();
   import(require('node:url').pathToFileURL(entry).href).catch((error) => {
     process.stderr.write(`${error.stack ?? error}\n`);
     process.exit(70);
   });
 } else {
   const bundledNode = join(root, 'node_modules', '.bin', 'node');
-  if (!existsSync(bundledNode) || process.env.KOM_LAUNCHED) {
+  if (!existsSync(bundledNode) || isLaunched()) {
     const needs = `kom needs Node 22.15 or newer (this is ${process.versions.node})`;
     process.stderr.write(`${needs} and found no newer one in node_modules; run npm ci first\n`);
     process.exit(69);
   }
-  const child = spawn(bundledNode, [__filename, ...process.argv.slice(2)], {
-    stdio: 'inherit',
-    env: { ...process.env, KOM_LAUNCHED: '1' },
-  });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  child.on('exit', (code, signal) => process.exit(signal ? 128 + 15 : (code ?? 70)));
+  launch(bundledNode, [__filename, ...process.argv.slice(2)]);
 }

@@ -25,6 +25,8 @@ export class AgentAlarms {
   #timer: Timer | null = null;
   /** Samples that each store had lost at the last look; one for each store of the site file. */
   readonly #lost = new Map<string, number>();
+  /** Samples that a Kernel had acknowledged at the last look; one for each process. */
+  readonly #delivered = new Map<string, number>();
 
   constructor(options: AgentAlarmsOptions) {
     this.#options = options;
@@ -65,11 +67,22 @@ export class AgentAlarms {
       stores,
       hasKernel: kernel !== null,
       uplinkError: lastError,
+      unansweredSamples: this.#unanswered(instance),
       lines,
       fitness,
       conditions: member?.conditions ?? [],
       ...time,
     };
+  }
+
+  /** What an operator holds back is not on its way: such a store is in outage. */
+  #unanswered({ process, uplink, alarms, ...main }: InstanceStatus): number {
+    const backlogs = [main, ...(alarms === null ? [] : [alarms])].map(({ backlog }) => backlog);
+    const delivered = sum(backlogs.map(({ counters }) => counters.deliveredSamples));
+    const isAnswered = delivered !== this.#delivered.get(process);
+    this.#delivered.set(process, delivered);
+    if (isAnswered || uplink.kernel === null) return 0;
+    return sum(backlogs.map(({ state, samples }) => (state === 'outage' ? 0 : samples)));
   }
 
   #storeFacts(name: string, { backlog, pace, overloadCount, powerCut }: ClassStoreStatus): StoreFacts {
@@ -92,6 +105,10 @@ export class AgentAlarms {
       lostSinceLast,
     };
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }
 
 function certificateFindings(certificate: CertificateStatus | null): Finding[] {

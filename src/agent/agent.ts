@@ -19,6 +19,13 @@ import { bufferHandlers } from './buffer-handlers.ts';
 import { commandHandlers } from './command-handlers.ts';
 import { Instance, type InstanceOptions, type InstanceStatus } from './instance.ts';
 import { isLinked, type MirrorDisks } from './membership.ts';
+import {
+  type Asker,
+  type NamedPlaces,
+  reloadHandlers,
+  SiteReload,
+  type SiteReloadOptions,
+} from './site-reload.ts';
 
 const DAY_MS = 86_400_000;
 /** A rate over less than this says nothing about a day. */
@@ -33,6 +40,7 @@ export interface AgentOptions {
   readonly openDisk: (directory: string) => Promise<Disk>;
   /** Something is there already. */
   readonly exists: (directory: string) => boolean;
+  readonly readPlaces?: NonNullable<SiteReloadOptions['readPlaces']>;
   /** Opens each ring; the real one if not given. */
   readonly openRing?: NonNullable<InstanceOptions['openRing']>;
   readonly transport: Transport;
@@ -80,6 +88,8 @@ export class Agent {
   readonly #instances: Instance[] = [];
   readonly #startedMs: number;
   readonly #alarms: AgentAlarms;
+  readonly #started = Promise.withResolvers<void>();
+  readonly #reload: SiteReload;
   #peers: PeerListener | null = null;
   readonly #peerStop = new AbortController();
   #peerRun: Promise<void> = Promise.resolve();
@@ -93,6 +103,12 @@ export class Agent {
       ...options,
       instances: () => this.#instances.map((instance) => instance.status),
       certificate: () => this.#certificates?.status ?? null,
+    });
+    this.#reload = new SiteReload({
+      ...options,
+      instances: () => this.#instances,
+      started: this.#started.promise,
+      lookAtCertificates: async () => await this.#certificates?.look(),
     });
   }
 
@@ -114,6 +130,7 @@ export class Agent {
       // Closed last: that nobody listens is how the other server sees that this one ended.
       agent.#peerRun = agent.#peers.run(agent.#peerStop.signal);
       agent.#alarms.start();
+      agent.#started.resolve();
     } catch (error) {
       await agent.stop();
       throw error;
@@ -133,6 +150,14 @@ export class Agent {
       alarms: this.#alarms.standing,
       pastAlarms: this.#alarms.past,
     };
+  }
+
+  /**
+   * Reads the site file anew and follows what it says of the Kernels.
+   * @throws KomError that says why nothing of it is taken over
+   */
+  reload(asker: Asker): Promise<NamedPlaces> {
+    return this.#reload.take(asker);
   }
 
   /** Clean stop of every instance. */
@@ -228,6 +253,7 @@ export class Agent {
       status: async function* () {
         yield status();
       },
+      ...reloadHandlers(this.#reload),
       ...bufferHandlers(() => this.#instances.flatMap((instance) => instance.namedStores)),
       ...commandHandlers({
         ...this.#options,

@@ -133,6 +133,28 @@ describe('store of a class', () => {
     expect(marks, 'nothing in memory; a block of 400 ms; spilled').toEqual([250_000, 650_000, 250_000]);
   });
 
+  it('says in an outage when the ring is full, with blocks that are joined reckoned in', async () => {
+    const { clock, store } = await openStore([0, 1, 2, 3], { share: 1, capacityBytes: 100_000 });
+    const outage = async (seconds: number): Promise<void> => {
+      for (let second = 0; second < seconds; second++) {
+        store.accept([sample(0, second), sample(2, second / 7)]);
+        await clock.advance(1000);
+        void store.status;
+      }
+    };
+    /** As if no block were joined. */
+    const asItComesMs = (): number => {
+      const { pace, backlog } = store.status;
+      const { capacityBytes, unacknowledgedBytes } = backlog.ring;
+      return ((capacityBytes - unacknowledgedBytes) / (pace.bytesPerS ?? 0)) * 1000;
+    };
+    await outage(30);
+    expect(store.status.pace.fullInMs).toBeCloseTo(asItComesMs(), 3);
+    await outage(200);
+    expect(store.status.backlog.ring.segments).toBeGreaterThan(2);
+    expect(store.status.pace.fullInMs).toBeGreaterThan(2 * asItComesMs());
+  });
+
   it('keeps alarms while measurements turn their own part of the ring over and over', async () => {
     const alarms = await openStore([1, 3], { share: 0.2 });
     const rest = await openStore([0, 2], { share: 0.8 });

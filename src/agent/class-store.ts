@@ -13,14 +13,16 @@ import type { ClockFix } from '../domain/clock-fix.ts';
 import type { Dictionary } from '../domain/dictionary.ts';
 import { encodeDictionary } from '../domain/dictionary-codec.ts';
 import { describeError, invariant } from '../domain/errors.ts';
-import { type BufferPace, BufferPacer } from '../domain/rate.ts';
+import { type BufferPace, BufferPacer, type HeldNow } from '../domain/rate.ts';
 import { type Entry, isTimeGap, type TimeGap } from '../domain/sample.ts';
+import { segmentBytesOf } from '../domain/segment-size.ts';
 import type { Term } from '../domain/term.ts';
 import { LiveTable } from '../uplink/live-table.ts';
 import type { UplinkSource } from '../uplink/session.ts';
 import type { Clock } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import { mintId, type Random } from '../world/random.ts';
+import { RecurringLog } from '../world/recurring-log.ts';
 import type { Disk } from '../world/store.ts';
 
 /** Standing down waits so long for what is in memory; what neither disk nor Kernel takes goes on waiting. */
@@ -84,8 +86,7 @@ export class ClassStore {
   #isMarking = false;
   /** Only an active store gives numbers. */
   #role: 'active' | 'activating' | 'standby' = 'active';
-  /** The last alive mark was not stored; told once until one is. */
-  #isMarkLost = false;
+  readonly #recurring: RecurringLog;
   /** At the last alive mark there was a time since this moment that was not observed and not declared. */
   #undeclaredSinceUs: number | null;
   /** It is declared by an entry up to this number, and must be declared again if that entry is lost. */
@@ -125,6 +126,7 @@ export class ClassStore {
     const { buffer, share, clock, log, dictionary, tagIndexes } = options;
     const { streamId } = ring.stream;
     this.#options = options;
+    this.#recurring = new RecurringLog(options);
     this.ring = ring;
     this.poison = new Poison(options);
     this.#undeclaredSinceUs = ring.stream.previous?.aliveUntilUs ?? null;
@@ -158,13 +160,20 @@ export class ClassStore {
   get status(): ClassStoreStatus {
     const backlog = this.#backlog.stat();
     this.#pacer.note(this.#options.clock.monotonicMs(), backlog.counters);
-    const freeBytes = backlog.ring.capacityBytes - backlog.ring.unacknowledgedBytes;
+    const { capacityBytes, unacknowledgedBytes, unacknowledgedSamples } = backlog.ring;
+    const held: HeldNow = {
+      freeBytes: capacityBytes - unacknowledgedBytes,
+      segmentBytes: segmentBytesOf(capacityBytes, this.#options.buffer.segmentBytesMax),
+      ringSamples: unacknowledgedSamples,
+      ringBytes: unacknowledgedBytes,
+      waitingSamples: backlog.samples,
+    };
     return {
       streamId: this.ring.stream.streamId,
       producedTo: this.producedTo,
       overloadCount: this.#assembler.overloadCount,
       backlog,
-      pace: this.#pacer.pace({ freeBytes, waitingSamples: backlog.samples }),
+      pace: this.#pacer.pace(held),
       powerCut: { ...this.#powerCut(backlog), configuredMs: this.#options.buffer.powerCutLossMaxMs },
     };
   }
@@ -264,15 +273,13 @@ export class ClassStore {
   }
 
   async #mark(untilUs: number, clock: StreamClock | undefined): Promise<void> {
-    const { log } = this.#options;
     const isStandby = this.#role === 'standby' && this.#backlog.safeThrough >= this.producedTo;
     try {
       const details = { isStandby, ...(clock === undefined ? {} : { clock }) };
       await this.ring.markAlive(untilUs, this.#assembler.nextSequence, details);
-      this.#isMarkLost = false;
     } catch (error) {
-      if (!this.#isMarkLost) log.error({ error: describeError(error) }, 'the alive mark could not be stored');
-      this.#isMarkLost = true;
+      const fields = { error: describeError(error) };
+      this.#recurring.say('error', 'mark', fields, 'the alive mark could not be stored');
     }
   }
 

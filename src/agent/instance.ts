@@ -1,8 +1,7 @@
 import type { openRing } from '../buffer/open-ring.ts';
 import type { StreamClock } from '../buffer/ring.ts';
-import type { Line, Process, Server, Site } from '../config/model.ts';
+import type { KernelPlaces, Line, Process, Server, Site } from '../config/model.ts';
 import { COMMANDS_ALLOWED_BY_DEFAULT } from '../domain/commands.ts';
-import { invariant } from '../domain/errors.ts';
 import { type Now, ReportByException } from '../domain/report-by-exception.ts';
 import type { Entry } from '../domain/sample.ts';
 import { NO_TERM } from '../domain/term.ts';
@@ -27,10 +26,10 @@ import { type ExercisedLine, Fitness } from './fitness.ts';
 import type { LineFitness } from './fitness-book.ts';
 import {
   isShared,
-  type MemberStores,
-  Membership,
+  type Membership,
   type MembershipStatus,
   type MirrorDisks,
+  openMembership,
   type PeerAccess,
 } from './membership.ts';
 import { longStartUs, type OpenOptions, openStores, tagsOf } from './open-stores.ts';
@@ -136,7 +135,8 @@ export class Instance {
     await sendMode.resume(options.log);
     const audit = new Audit(notes);
     const stores = { main, alarms };
-    const membership = await openMembership({ ...options, notes }, stores, () => started);
+    const facts = () => started?.memberFacts ?? null;
+    const membership = await openMembership({ ...options, notes, facts }, stores);
     const prepared = { ...options, clock, epochs, sendMode, audit, membership };
     const instance = new Instance(prepared, main, alarms);
     started = instance;
@@ -246,6 +246,13 @@ export class Instance {
 
   get audit(): Audit {
     return this.#options.audit;
+  }
+
+  /** Goes where the Kernels are now; nothing else is disturbed. */
+  follow({ kernels, siteHash, waiting }: KernelPlaces): void {
+    const allowFrom = waiting.find(({ process }) => process === this.process)?.allowFrom ?? [];
+    this.#uplink.change({ kernels, allowFrom, siteHash });
+    this.#options.membership?.siteChanged(siteHash);
   }
 
   /** Its stores by name. */
@@ -379,17 +386,4 @@ export class Instance {
   #now(): Now {
     return { wallUs: this.#options.clock.wallUs(), monotonicMs: this.#options.clock.monotonicMs() };
   }
-}
-
-/** `null` where no other server runs the process. */
-async function openMembership(
-  options: InstanceOptions & { readonly notes: SideStore },
-  stores: MemberStores,
-  started: () => Instance | null,
-): Promise<Membership | null> {
-  const { process, peers } = options;
-  if (!isShared(process)) return null;
-  invariant(peers !== undefined, 'who shares a process is told how to reach the other instance');
-  const nothing = { stations: 0, stationsAnswering: 0, observedAgeUs: {} };
-  return await Membership.open({ ...options, peers, facts: () => started()?.memberFacts ?? nothing }, stores);
 }

@@ -55,6 +55,9 @@ export interface MembershipOptions {
   readonly facts: () => Omit<MemberFacts, 'siteHash' | 'programVersion' | 'mirrorLagBytes'>;
 }
 
+/** What an instance knows of itself. */
+type OwnFacts = ReturnType<MembershipOptions['facts']>;
+
 /** For the status: the member, and the networks between the servers. */
 export interface MembershipStatus extends MemberStatus {
   readonly networks: readonly PeerNetworkStatus[];
@@ -71,6 +74,7 @@ export class Membership {
   readonly #link: PeerLink | null;
   readonly #mirror: Mirror | null;
   readonly #stop = new AbortController();
+  #siteHash: string;
   #linkRun: Promise<void> = Promise.resolve();
 
   /** What a disk does not tell is told to the log: it starts as one that never ran. */
@@ -81,11 +85,13 @@ export class Membership {
 
   private constructor(options: MembershipOptions, notes: StoredTerms, mirror: Mirror | null) {
     const { site, server, process, programVersion, peers } = options;
+    this.#siteHash = site.hash;
+    const siteHash = (): string => this.#siteHash;
     const other = otherServer(options);
     const hasLink = isLinked(options);
     const facts = (): MemberFacts => ({
       ...options.facts(),
-      ...{ siteHash: site.hash, programVersion, mirrorLagBytes: mirror?.lagBytes ?? 0 },
+      ...{ siteHash: siteHash(), programVersion, mirrorLagBytes: mirror?.lagBytes ?? 0 },
     });
     const { peerTimeoutMs, preferredInstance, preferHoldOffMs } = process.redundancy;
     const { leaseMs } = process.uplink;
@@ -103,7 +109,7 @@ export class Membership {
       ? new PeerLink({
           ...options,
           ...{ own: { ...identity, instance }, peer: { ...identity, instance: other.instance } },
-          ...{ siteHash: site.hash, addresses: other.peers, networks: server.peers.length },
+          ...{ siteHash, addresses: other.peers, networks: server.peers.length },
           ...{ settings: process.redundancy, side: this.#member.peerSide },
           ...(mirror === null ? {} : { mirror }),
           transport: peers.transport,
@@ -113,6 +119,11 @@ export class Membership {
     if (this.#link === null) return;
     mirror?.attach(this.#link);
     peers.add(this.#link);
+  }
+
+  /** The site file was read anew. */
+  siteChanged(hash: string): void {
+    this.#siteHash = hash;
   }
 
   /** What the uplink says of the lease, and hears. */
@@ -178,6 +189,21 @@ export class Membership {
     await this.#linkRun;
     await this.#mirror?.close();
   }
+}
+
+/** `null` where no other server runs the process. `facts`: `null` before the instance runs. */
+export async function openMembership(
+  options: Omit<MembershipOptions, 'peers' | 'facts'> & {
+    readonly peers?: PeerAccess;
+    readonly facts: () => OwnFacts | null;
+  },
+  stores: MemberStores,
+): Promise<Membership | null> {
+  const { process, peers, facts } = options;
+  if (!isShared(process)) return null;
+  invariant(peers !== undefined, 'who shares a process is told how to reach the other instance');
+  const nothing = { stations: 0, stationsAnswering: 0, observedAgeUs: {} };
+  return await Membership.open({ ...options, peers, facts: () => facts() ?? nothing }, stores);
 }
 
 /** Another comm server runs the process too. */

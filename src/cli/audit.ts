@@ -21,5 +21,6 @@ export function auditCommand({ output }: CommandContext): Command {
 
 function lineOf({ atUs, way, operator, host, process, name, parameters, outcome, text }: AuditEntry): string {
   const what = `${name} ${JSON.stringify(parameters)}`;
-  return `${formatTimeUs(atUs)}  ${operator}@${host} (${way})  ${process}: ${what}: ${outcome}: ${text}`;
+  const who = operator === '' && host === '' ? 'by itself' : `${operator}@${host}`;
+  return `${formatTimeUs(atUs)}  ${who} (${way})  ${process}: ${what}: ${outcome}: ${text}`;
 }

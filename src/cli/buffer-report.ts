@@ -78,7 +78,8 @@ export function reportOf(
     unacknowledgedSamples: sum((segment) => unacknowledgedSamples(segment, ackedThrough)),
     oldestUs: edge(segments, 'fromUs'),
     newestUs: edge(segments, 'toUs'),
-    oldestUnacknowledgedUs: edge(waiting, 'fromUs'),
+    oldestUnacknowledgedUs:
+      view.status === null ? edge(waiting, 'fromUs') : view.status.backlog.ring.oldestUnacknowledgedUs,
     streams: facts.streams.map((stream) => streamReport(stream, segments, view.status !== null)),
     gaps: facts.gaps.map(reportedGap),
     ...(view.withTold ? { told: facts.told.map(reportedGap) } : {}),

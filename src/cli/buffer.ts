@@ -9,7 +9,7 @@ import { reportLines, reportOf } from './buffer-report.ts';
 import { CSV_HEADER, csvRow, jsonRow, unreadableText } from './buffer-rows.ts';
 import { type BufferSource, checkSource, openBuffers } from './buffer-source.ts';
 import { ExitCode } from './exit-codes.ts';
-import { printCommand } from './operator.ts';
+import { KERNEL_HELP, printCommand } from './operator.ts';
 import type { Output } from './output.ts';
 import type { CommandContext } from './program.ts';
 
@@ -162,7 +162,7 @@ function replayCommand(command: Command, context: CommandContext): void {
   )
     .option('--json', 'one JSON object a line for each range')
     .option('--repair', 'the Kernel deletes what it has of it and inserts it again')
-    .option('--kernel <socket>', 'the control socket of the Kernel: it asks the agent of --process')
+    .option('--kernel <file>', `${KERNEL_HELP}: it asks the agent of --process`)
     .action(
       async (
         options: RangeOptions & { readonly json?: true; readonly repair?: true; readonly kernel?: string },

@@ -136,6 +136,22 @@ describe('kom check', () => {
     expect(JSON.parse(json.lines.join())).toMatchObject({ ok: true, warnings: [] });
   });
 
+  it('of several Kernels says who is hot, and by what', async () => {
+    const each = await run('check', '--kernel', 'examples/kernel-redundant-a.json');
+    const line = 'KernelA, with KernelB: each has an archive of its own, and an operator says who is hot';
+    expect(each.lines).toContain(line);
+    expect(each.lines).toContain('  at a first start, before there is a reign, it is hot');
+    expect(each.lines).toContainEqual(
+      expect.stringMatching(/^ {2}forwarding ring of 8.00 GB in .*kernel-ring$/),
+    );
+    const folder = 'examples/architectures/7-database-server';
+    const shared = await run('check', '--kernel', `${folder}/kernel-1.json`);
+    expect(shared.code).toBe(0);
+    expect(shared.lines).toContain(
+      'ServerApp1, with whoever else shares this schema: who has the lock in the database is hot',
+    );
+  });
+
   it('warns of a line that has too much to do', async () => {
     const site = join(directory, 'site.json');
     const tags = { a: { address: 0, type: 'float32', scan: '10ms' } };

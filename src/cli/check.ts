@@ -20,7 +20,7 @@ import {
   type StoreForecast,
 } from '../ops/forecast.ts';
 import { formatAddress } from '../world/transport.ts';
-import { archiveLines, archiveWarnings } from './archive-report.ts';
+import { archiveLines, archiveWarnings, kernelsLines } from './archive-report.ts';
 import { ExitCode } from './exit-codes.ts';
 import { siteLinkLines, uplinkSettingLines } from './link-report.ts';
 import type { Output } from './output.ts';
@@ -79,6 +79,7 @@ function printKernel(
   output.line(`kernel on ${formatAddress(listen)}${security(config.insecure, config.tls !== null)}`);
   if (config.tls !== null) output.line(`certificate ${config.tls.certificate}, key ${config.tls.key}`);
   for (const line of archiveLines(archive)) output.line(line);
+  for (const line of kernelsLines(config)) output.line(line);
   output.line(`control socket ${controlSocket}`);
   for (const { site, process, addresses } of config.agents) {
     output.line(`dials ${site}/${process} at ${addresses.map(formatAddress).join(', then ')}`);

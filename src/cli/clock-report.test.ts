@@ -10,7 +10,7 @@ const WELL: ClockStatus = {
 test('a clock that is well takes two lines', () => {
   expect([...clockLines(WELL)]).toEqual([
     '  clock        certain: follows the clock of this machine',
-    '    Kernel     is 0 ms ahead of what is stamped (± 3 ms)',
+    '    Kernel     agrees with what is stamped (± 3 ms)',
   ]);
 });
 

@@ -21,10 +21,15 @@ export function* clockLines(clock: ClockStatus): Generator<string> {
   yield `    steps      ${stepCount}; the last at ${formatTimeUs(last.atUs)}: ${who} by ${signed(last.byUs)}`;
 }
 
+/** Half of the smallest duration that is printed. */
+const TOLD_MIN_US = 500;
+
 function kernelText({ kernelAheadUs, kernelUncertaintyUs }: ClockStatus): string {
   if (kernelAheadUs === null) return 'has not told its time yet';
   const within = `± ${formatDuration((kernelUncertaintyUs ?? 0) / 1000)}`;
   const isOff = Math.abs(kernelAheadUs) - (kernelUncertaintyUs ?? 0) > CLOCK_ALARM_US;
+  // Less than is told: neither of the two is ahead.
+  if (Math.abs(kernelAheadUs) < TOLD_MIN_US) return `agrees with what is stamped (${within})`;
   return `${aheadText(kernelAheadUs)} (${within})${isOff ? ': one of the two clocks is wrong' : ''}`;
 }
 

@@ -5,6 +5,8 @@ export const ExitCode = {
   failed: 1,
   /** The command line or a configuration file is not usable. */
   usage: 2,
+  /** It was done, and whom it concerns has not said so. */
+  unconfirmed: 3,
   /** Something outside is not there, or is taken: no running agent, a used port or directory. */
   unavailable: 69,
   /** A bug of ours. */

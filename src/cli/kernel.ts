@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { formatProblem, loadKernelConfig } from '../config/load.ts';
 import { describeError } from '../domain/errors.ts';
-import { openArchive } from '../kernel/archive/open.ts';
+import { openArchive, openSharedArchive } from '../kernel/archive/open.ts';
 import { kernelCommandHandlers } from '../kernel/command-handlers.ts';
 import { groupHandlers } from '../kernel/group/group-handlers.ts';
 import { Kernel } from '../kernel/kernel.ts';
+import type { Switchable } from '../kernel/kernel-role.ts';
 import { leaseHandlers } from '../kernel/lease-handlers.ts';
 import { queryHandlers } from '../kernel/queries.ts';
 import type { KernelServer } from '../kernel/server.ts';
@@ -13,7 +14,13 @@ import { Audit } from '../ops/audit.ts';
 import type { Archive } from '../world/archive.ts';
 import { openLevelDisk } from '../world/real/level-disk.ts';
 import { SideStore } from '../world/side-store.ts';
-import { kernelReloadCommand, kernelStatusCommand, kernelSwitchCommand } from './kernel-group.ts';
+import { holdDirectory } from './held-directory.ts';
+import {
+  kernelAcknowledgeCommand,
+  kernelReloadCommand,
+  kernelStatusCommand,
+  kernelSwitchCommand,
+} from './kernel-group.ts';
 import type { CommandContext } from './program.ts';
 import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
@@ -33,19 +40,31 @@ export function kernelCommand(context: CommandContext): Command {
       const world = realWorld({ level: options.logLevel, name: 'kom-kernel' });
       const { config, problems } = await loadKernelConfig(file);
       for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
+      const ring = config.redundancy?.ring.directory;
+      await using _held = ring === undefined ? null : await holdDirectory(ring, world.log);
       const audit = new Audit(
         new SideStore(await openLevelDisk(join(config.archive.directory, 'audit')), 'notes'),
       );
-      const handlers = (archive: Archive, server: KernelServer) => ({
+      const handlers = (archive: Archive, server: KernelServer, group: Switchable | null) => ({
         ...queryHandlers(archive, server, world.clock),
         ...kernelCommandHandlers(server.commands, audit),
         ...leaseHandlers({ ...world, leases: server.leases, commands: server.commands, audit }),
-        ...groupHandlers({ ...world, group: server.group, audit }),
+        ...groupHandlers({ ...world, group, audit }),
       });
       const openGroupDisk = openLevelDisk;
       const readConfig = async () => (await loadKernelConfig(file)).config;
       const stores = { openArchive: () => openArchive(config.archive, world), openGroupDisk };
-      const kernel = await Kernel.start({ ...world, ...stores, config, readConfig, handlers, audit });
+      const sharing =
+        config.sharing === undefined ? {} : { shared: await openSharedArchive(config.archive, world) };
+      const kernel = await Kernel.start({
+        ...world,
+        ...stores,
+        ...sharing,
+        config,
+        readConfig,
+        handlers,
+        audit,
+      });
       process.on('SIGHUP', () => {
         kernel.reload().catch((error: unknown) => {
           world.log.error({ error: describeError(error) }, 'the Kernel file is not taken');
@@ -61,5 +80,6 @@ export function kernelCommand(context: CommandContext): Command {
   command.addCommand(kernelSwitchCommand(context));
   command.addCommand(kernelStatusCommand(context));
   command.addCommand(kernelReloadCommand(context));
+  command.addCommand(kernelAcknowledgeCommand(context));
   return command;
 }

@@ -6,6 +6,7 @@ import { callControl } from '../ops/control.ts';
 import type { CommandOutcome } from '../uplink/messages.ts';
 import { createTcpTransport } from '../world/real/tcp-transport.ts';
 import { ExitCode } from './exit-codes.ts';
+import { kernelSocketAt } from './kernel-socket.ts';
 import type { CommandContext } from './program.ts';
 import { chooseServer } from './run.ts';
 
@@ -30,6 +31,9 @@ export interface CommandAnswer {
   readonly items: readonly unknown[];
 }
 
+/** What `--kernel` takes wherever a running Kernel is asked. */
+export const KERNEL_HELP = 'the configuration file of the Kernel that runs here, or its control socket';
+
 /** The options that say which agent is meant. */
 export function withOperator(command: Command): Command {
   return command
@@ -37,7 +41,7 @@ export function withOperator(command: Command): Command {
     .option('--server <name>', 'the comm server of the site file')
     .option('--process <name>', 'the process that is meant')
     .option('--socket <path>', 'the control socket of the agent')
-    .option('--kernel <socket>', 'the control socket of the Kernel: it gives the command to the agent')
+    .option('--kernel <file>', `${KERNEL_HELP}: it gives the command to the agent`)
     .option('--site <name>', 'with --kernel: the site, where several have such a process')
     .option('--instance <number>', 'with --kernel: the instance, where several are connected')
     .option('--json', 'print JSON');
@@ -105,7 +109,7 @@ export function target({ process, site, instance }: OperatorOptions): Readonly<R
 }
 
 async function socketOf({ kernel, socket, config, server }: OperatorOptions): Promise<string> {
-  if (kernel !== undefined) return kernel;
+  if (kernel !== undefined) return await kernelSocketAt(kernel);
   if (socket !== undefined) return socket;
   if (config === undefined) {
     throw new KomError('KOM_USAGE', 'which agent?', {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -71,9 +71,22 @@ describe('kom pki', () => {
     expect(listed.find(({ name, daysLeft }) => name === 'ServerKom1' && daysLeft === 9)).toBeDefined();
   });
 
+  it('says which Kernels are to be named', async () => {
+    await run('init', '--help');
+    expect(lines.join(' ').replaceAll(/\s+/g, ' ')).toContain(
+      'each of a group, by redundancy.name of its file',
+    );
+  });
+
   it.each([
     [['list'], ExitCode.unavailable, 'kom pki init'],
     [['init', '--kernel', '../x=1'], ExitCode.usage, 'NAME=HOST'],
+    [['init', '--kernel', 'KC'], ExitCode.usage, 'NAME=HOST'],
+    [['init', '--kernel', 'KC='], ExitCode.usage, 'NAME=HOST'],
+    [['init', '--kernel', 'KC=10.0.0.7,'], ExitCode.usage, 'NAME=HOST'],
+    [['init', '--kernel', 'KC=10.0.0.7=10.0.0.8'], ExitCode.usage, 'NAME=HOST'],
+    [['init', '--kernel', 'KC=10.0.0.7:3119'], ExitCode.usage, 'without ports'],
+    [['init', '--kernel', 'KC=10.0.0.7', '--kernel', 'KC=10.0.0.8'], ExitCode.usage, 'KC is named already'],
     [['init', '--days', '0'], ExitCode.usage, '1 to 7300'],
     [['trust', 'AABBCCDD', '--server', 'ServerKom1'], ExitCode.usage, '0 refused certificates'],
   ] as const)('%j is answered with %i', async (args, code, text) => {
@@ -81,5 +94,6 @@ describe('kom pki', () => {
       writeFileSync(join(directory, 'site.json'), JSON.stringify({ ...SITE, tls: {} }));
     expect(await run(...args)).toBe(code);
     expect(notes.join('\n')).toContain(text);
+    expect(existsSync(path(''))).toBe(false);
   });
 });

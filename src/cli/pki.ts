@@ -6,7 +6,8 @@ import { formatIdentity } from '../domain/identity.ts';
 import { formatTimeUs } from '../domain/units.ts';
 import { type ListedCertificate, type MachineResult, SiteAuthority } from '../pki/authority.ts';
 import { EXPIRY_WARNING_DAYS } from '../pki/keeper.ts';
-import { type NamedKernel, planMachines } from '../pki/plan.ts';
+import { addNamedKernel, type NamedKernel } from '../pki/named-kernel.ts';
+import { planMachines } from '../pki/plan.ts';
 import type { Output } from './output.ts';
 import { pkiFolder } from './pki-folder.ts';
 import { trustCommand } from './pki-trust.ts';
@@ -55,17 +56,19 @@ function initCommand(output: Output): Command {
     .option('--directory <path>', `${DIRECTORY_HELP}; default: pki beside the site file`)
     .option(
       '--kernel <name=host,…>',
-      'a Kernel that has several addresses, or that dials the agents; may be given several times',
-      (text: string, before: readonly NamedKernel[]) => [...before, parseKernel(text)],
+      'a Kernel by its name and all its addresses: one that has several, one that dials the agents, and ' +
+        'each of a group, by redundancy.name of its file; given once for each Kernel',
+      addNamedKernel,
       [] as readonly NamedKernel[],
     )
     .option('--days <count>', 'how long certificates are valid', parseDays, DAYS_DEFAULT)
     .action(async (file: string, options: InitOptions) => {
       const { site } = await loadSite(file, { secretsOptional: true, assumeTls: true });
+      const plans = planMachines(site, options.kernel);
       const directory = options.directory ?? join(dirname(file), 'pki');
       const authority = await SiteAuthority.openOrMake(pkiFolder(directory), site.name, nowUs());
       const results: MachineResult[] = [];
-      for (const plan of planMachines(site, options.kernel)) {
+      for (const plan of plans) {
         results.push(await authority.provide(plan, options.days));
       }
       printMachines(results, { output, directory, file });
@@ -163,16 +166,6 @@ function printMachines(
   if (results.every(({ role }) => role === 'agent')) {
     output.note('no Kernel is made: the site file names none with TLS; --kernel NAME=HOST makes one');
   }
-}
-
-function parseKernel(text: string): NamedKernel {
-  const [name = '', hosts = ''] = text.split('=', 2);
-  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,50}$/.test(name)) {
-    throw new KomError('KOM_USAGE', `--kernel ${text}`, {
-      expected: 'NAME=HOST,HOST with a name of letters, digits, _ and -',
-    });
-  }
-  return { name, hosts: hosts.split(',').filter((host) => host !== '') };
 }
 
 function parseDays(text: string): number {

@@ -20,6 +20,7 @@ const SUBCOMMANDS: Readonly<Record<string, () => Promise<SubcommandFactory>>> = 
   init: async () => (await import('./init.ts')).initCommand,
   run: async () => (await import('./run.ts')).runCommand,
   kernel: async () => (await import('./kernel.ts')).kernelCommand,
+  reload: async () => (await import('./reload.ts')).reloadCommand,
   status: async () => (await import('./status.ts')).statusCommand,
   buffer: async () => (await import('./buffer.ts')).bufferCommand,
   station: async () => (await import('./station.ts')).stationCommand,
@@ -48,6 +49,7 @@ Exit codes:
   0   done
   1   the answer is no: a proof failed, a check found damage
   2   the command line or a configuration file is not usable
+  3   it was done, and whom it concerns has not said so in time
   69  something outside is not there, or is taken: no running agent, a used port or directory
   70  a bug in kom itself`;
 
@@ -80,6 +82,8 @@ export async function runCommandLine(
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
     if (!isKomError(error)) throw error;
     output.note(`kom: ${describeError(error)} [${error.code}]`);
+    if (error.code === 'KOM_SWITCH_REFUSED') return ExitCode.failed;
+    if (error.code === 'KOM_SWITCH_UNCONFIRMED') return ExitCode.unconfirmed;
     return USAGE_ERRORS.has(error.code) ? ExitCode.usage : ExitCode.unavailable;
   }
   return exitCode;

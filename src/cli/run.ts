@@ -1,14 +1,16 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { Agent } from '../agent/agent.ts';
-import { formatProblem, loadSite } from '../config/load.ts';
+import { formatProblem, loadSite, type Problem } from '../config/load.ts';
 import type { Process, Server, Site } from '../config/model.ts';
 import { KomError } from '../domain/errors.ts';
 import { openLevelDisk } from '../world/real/level-disk.ts';
 import type { CommandContext } from './program.ts';
+import { SiteReader } from './site-reader.ts';
 import { startAgainIfSmall } from './small-process.ts';
-import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
+import { heardHangups, LOG_LEVELS, realWorld, untilSignal } from './world.ts';
 
 interface RunOptions {
   readonly server?: string;
@@ -29,14 +31,21 @@ export function runCommand(_context: CommandContext): Command {
     .addOption(
       new Option('--log-level <level>', 'how much is logged').choices([...LOG_LEVELS]).default('info'),
     )
+    .addHelpText('after', '\nSIGHUP has it read the site file anew, as kom reload does.')
     .action(async (file: string, options: RunOptions) => {
+      const hangups = heardHangups();
       const first = await loadSite(file);
       const server = chooseServer(first.site, options.server);
       startAgainIfSmall(chooseProcesses(first.site, server, options.process));
       const world = realWorld({ level: options.logLevel, name: 'kom' });
       // Loaded again for its server: serial devices and directories depend on it.
-      const { site, problems } = await loadSite(file, { server: server.name });
-      for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
+      const loaded = await loadSite(file, { server: server.name });
+      const warn = (problems: readonly Problem[]): void => {
+        for (const problem of problems) world.log.warn({ file }, formatProblem(problem));
+      };
+      warn(loaded.problems);
+      const reader = new SiteReader(file, server.name, loaded);
+      const { site } = loaded;
       const processes = chooseProcesses(site, server, options.process);
       for (const left of strangers(server.dataDirectory, site)) {
         world.log.warn(
@@ -51,6 +60,15 @@ export function runCommand(_context: CommandContext): Command {
         processes,
         openDisk: openLevelDisk,
         exists: existsSync,
+        readPlaces: async () => {
+          const { places, problems } = await reader.read();
+          warn(problems);
+          return places;
+        },
+      });
+      hangups.each(() => {
+        // Why it is refused is in the log already.
+        agent.reload({ operator: 'SIGHUP', host: hostname() }).catch(() => {});
       });
       world.log.info(
         { site: site.name, server: server.name, processes: processes.map(({ name }) => name) },

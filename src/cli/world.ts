@@ -74,3 +74,19 @@ export function untilSignal(): Promise<NodeJS.Signals> {
     }
   });
 }
+
+/** From now on SIGHUP does not end the process; whoever asks for each hears of one that came before, too. */
+export function heardHangups(): { readonly each: (callback: () => void) => void } {
+  let tell: (() => void) | null = null;
+  let isWaiting = false;
+  process.on('SIGHUP', () => {
+    if (tell === null) isWaiting = true;
+    else tell();
+  });
+  return {
+    each: (callback) => {
+      tell = callback;
+      if (isWaiting) callback();
+    },
+  };
+}
