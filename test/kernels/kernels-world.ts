@@ -1,14 +1,14 @@
-import { ClassStore } from '../../src/agent/class-store.ts';
+import type { ClassStore } from '../../src/agent/class-store.ts';
 import { ForwardRing } from '../../src/buffer/forward-ring.ts';
 import type { KernelGroupSettings } from '../../src/config/model/kernel.ts';
-import type { BufferSettings } from '../../src/config/model.ts';
-import { WIRED } from '../../src/config/uplink.fixture.ts';
-import type { Dictionary } from '../../src/domain/dictionary.ts';
+import type { BlockHeader } from '../../src/domain/block/block.ts';
+import { KomError } from '../../src/domain/errors.ts';
+import { AgentDialler } from '../../src/kernel/agent-dialler.ts';
 import { ReignKeeper } from '../../src/kernel/group/reign-keeper.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
-import { SeenEpochs } from '../../src/uplink/epochs.ts';
-import { Uplink } from '../../src/uplink/uplink.ts';
-import { silentLog } from '../../src/world/log.ts';
+import type { Uplink } from '../../src/uplink/uplink.ts';
+import type { Archive } from '../../src/world/archive.ts';
+import { type Log, silentLog } from '../../src/world/log.ts';
 import { SideStore } from '../../src/world/side-store.ts';
 import { SimulatedArchive } from '../../src/world/simulated/archive.ts';
 import { SimulatedClock } from '../../src/world/simulated/clock.ts';
@@ -16,30 +16,44 @@ import { SimulatedDisk } from '../../src/world/simulated/disk.ts';
 import { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import { Life } from '../simulation/life.ts';
+import { refusing } from '../simulation/refusing.ts';
+import { AGENT, type AgentWays, addressOf, WorldAgent } from './world-agent.ts';
 
 export type Name = 'A' | 'B' | 'C' | 'D';
-
-const BUFFER: BufferSettings = {
-  ...{ store: 'always', capacityBytes: 8_000_000, freeDiskFloorBytes: 0, alarmShare: 0 },
-  ...{ whenFull: 'drop-oldest', powerCutLossMaxMs: 1000, blockAgeMs: 250, spillAgeMs: 500 },
-  ...{ aliveMarkMs: 5000, windowBytes: 400_000 },
-};
 
 /** One Kernel's machine. */
 interface Machine {
   archive: SimulatedArchive;
   disk: SimulatedDisk;
   life: Life | null;
+  /** Its wall clock. */
+  readonly wall: { offsetUs: number };
+  /** Its archive answers nothing, as a database that was stopped. */
+  isArchiveAway: boolean;
   server: KernelServer | null;
+  dialler: AgentDialler | null;
 }
 
-export interface WorldOptions {
+export interface WorldOptions extends AgentWays {
   readonly names?: readonly Name[];
-  /** Kernels that the site file names, though they may not run yet. */
-  readonly known?: readonly Name[];
   readonly ackPolicy?: KernelGroupSettings['ackPolicy'];
   readonly ringBytes?: number;
   readonly seed?: number;
+  /** Of a Kernel, by its name, or of the agent; silent if not given. */
+  readonly logOf?: (who: string) => Log;
+}
+
+/** An archive that may be away. */
+function answering(archive: Archive, machine: Machine): Archive {
+  return new Proxy(archive, {
+    get: (of, key) => {
+      const value: unknown = Reflect.get(of, key);
+      if (typeof value !== 'function') return value;
+      const away = () => new KomError('KOM_ARCHIVE_UNAVAILABLE', 'the database was stopped');
+      return (...args: unknown[]) =>
+        machine.isArchiveAway ? Promise.reject(away()) : Reflect.apply(value, of, args);
+    },
+  });
 }
 
 /** Several Kernels, each with its archive and its disk, and an agent that knows all of them. */
@@ -49,9 +63,9 @@ export class KernelsWorld {
   readonly network;
   readonly machines = new Map<Name, Machine>();
   readonly #options: WorldOptions;
-  store!: ClassStore;
-  uplink!: Uplink;
-  #made = 0;
+  agent!: WorldAgent;
+  /** Whether a Kernel refuses a block that another one gives; `null`: each takes all. */
+  refuses: ((name: string, block: BlockHeader) => boolean) | null = null;
   #group: readonly Name[];
 
   constructor(options: WorldOptions = {}) {
@@ -60,6 +74,10 @@ export class KernelsWorld {
     this.random = createSimulatedRandom(options.seed ?? 5);
     this.network = new SimulatedNetwork({ clock: this.clock, random: this.random });
     for (const name of this.names) this.machines.set(name, this.#newMachine());
+  }
+
+  logOf(who: string): Log {
+    return this.#options.logOf?.(who) ?? silentLog;
   }
 
   get names(): readonly Name[] {
@@ -76,6 +94,11 @@ export class KernelsWorld {
     const { server } = this.machine(name);
     if (server === null) throw new Error(`Kernel ${name} does not run`);
     return server;
+  }
+
+  /** How it goes with the agent that a Kernel dials. */
+  dialled(name: Name) {
+    return this.machine(name).dialler?.status;
   }
 
   status(name: Name) {
@@ -103,13 +126,29 @@ export class KernelsWorld {
     }
   }
 
+  /** The agent reads a site file that names these, the preferred one first. */
+  reloadAgent(kernels: readonly Name[]): void {
+    this.uplink.change({ kernels: kernels.map(addressOf), allowFrom: [], siteHash: 'b'.repeat(32) });
+  }
+
   async startKernel(name: Name): Promise<void> {
-    const machine = this.machine(name);
+    await this.#startAt(name, this.machine(name), name);
+  }
+
+  /** Another machine of this name, at an address that no file names. Returns what runs there. */
+  async startTwin(name: Name): Promise<KernelServer> {
+    const machine = this.#newMachine();
+    await this.#startAt(name, machine, `${name}-twin`);
+    if (machine.server === null) throw new Error('it does not run');
+    return machine.server;
+  }
+
+  async #startAt(name: Name, machine: Machine, host: string): Promise<void> {
     const { archive, disk } = machine;
-    const life = new Life(this.clock, { offsetUs: 0 });
+    const life = new Life(this.clock, machine.wall);
     machine.life = life;
     const { clock } = life;
-    const log = silentLog;
+    const log = this.logOf(name);
     const { ringBytes = 8_000_000, ackPolicy = 'in-sync' } = this.#options;
     const lived = life.disk(disk);
     const settings: KernelGroupSettings = {
@@ -120,13 +159,41 @@ export class KernelsWorld {
     const segmentBytes = Math.floor(ringBytes / 10);
     const ring = await ForwardRing.open({ disk: lived, capacityBytes: ringBytes, segmentBytes, clock, log });
     const keeper = await ReignKeeper.load(new SideStore(lived, 'notes'));
-    const transport = life.transport(this.network.host(name));
+    const transport = refusing(life.transport(this.network.host(host)), (to) => {
+      const { refuses } = this;
+      return refuses === null ? null : (block) => refuses(to, block);
+    });
     const server = new KernelServer({
-      ...{ archive: life.archive(archive), programVersion: 'test', clock, random: this.random, log },
+      ...{
+        archive: life.archive(answering(archive, machine)),
+        programVersion: 'test',
+        clock,
+        random: this.random,
+        log,
+      },
       group: { settings, ring, keeper, transport },
     });
     machine.server = server;
-    await transport.listen({ host: name, port: 3119 }, (connection) => server.accept(connection));
+    await transport.listen({ host, port: 3119 }, (connection) => server.accept(connection));
+    if (this.#options.isDialled === true) machine.dialler = this.dialFrom(name, name);
+  }
+
+  /** A Kernel dials the agent from one of its addresses while it is hot. */
+  dialFrom(name: Name, host: string): AgentDialler {
+    const { life } = this.machine(name);
+    const server = this.server(name);
+    const dialler = new AgentDialler({
+      agent: {
+        ...{ site: 'S', process: 'P', addresses: [AGENT], retryMs: 2000, connectTimeoutMs: 5000 },
+        insecure: true,
+      },
+      accept: (connection, dialled) => server.accept(connection, dialled),
+      isWanted: () => server.group?.takesSessions === true,
+      transport: life?.transport(this.network.host(host)) ?? this.network.host(host),
+      ...{ clock: life?.clock ?? this.clock, random: this.random, log: silentLog },
+    });
+    void dialler.run(new AbortController().signal);
+    return dialler;
   }
 
   /** As by SIGKILL; what is durable stays. */
@@ -145,27 +212,7 @@ export class KernelsWorld {
   }
 
   async startAgent(): Promise<void> {
-    const { clock, random, network } = this;
-    const disk = new SimulatedDisk(clock, random);
-    const log = silentLog;
-    this.store = await ClassStore.open({
-      ...{ disk, buffer: BUFFER, share: 1, dictionary: DICTIONARY, tagIndexes: [0], clock, random, log },
-      ...{ bootId: 'b'.repeat(32), overloadEnded: () => {} },
-    });
-    this.uplink = new Uplink({
-      kernels: (this.#options.known ?? this.names).map((host) => ({
-        host,
-        port: 3119,
-        insecure: true,
-        localAddresses: {},
-      })),
-      server: 'Server1',
-      identity: { programVersion: 'test', site: 'S', process: 'P', instance: 1, siteHash: 'a'.repeat(32) },
-      ...{ settings: WIRED, sources: [this.store.source], transport: network.host('agent') },
-      epochs: await SeenEpochs.load(new SideStore(disk, 'notes'), log),
-      ...{ clock, random, log },
-    });
-    void this.uplink.run(new AbortController().signal);
+    this.agent = await WorldAgent.start(this.names, this, this.#options);
   }
 
   async start(): Promise<void> {
@@ -174,24 +221,25 @@ export class KernelsWorld {
   }
 
   /** Samples at a pace for a time. */
-  async produce(forMs: number, perStep = 5): Promise<void> {
-    for (const endMs = this.clock.monotonicMs() + forMs; this.clock.monotonicMs() < endMs; ) {
-      const entries = Array.from({ length: perStep }, () => ({
-        ...{
-          tagIndex: 0,
-          sourceTimeUs: this.clock.wallUs(),
-          value: Math.sin(++this.#made) * 1e6,
-          quality: 0,
-        },
-        cause: 'change' as const,
-      }));
-      this.store.accept(entries);
-      await this.clock.advance(100);
-    }
+  produce(forMs: number, perStep?: number): Promise<void> {
+    return this.agent.produce(forMs, perStep);
+  }
+
+  get store(): ClassStore {
+    return this.agent.store;
+  }
+
+  get uplink(): Uplink {
+    return this.agent.uplink;
+  }
+
+  /** Samples at this moment. */
+  produceNow(count: number): void {
+    this.agent.produceNow(count);
   }
 
   get streamId(): string {
-    return this.store.source.streamId;
+    return this.agent.streamId;
   }
 
   /** What an archive has of the agent's stream. */
@@ -201,19 +249,12 @@ export class KernelsWorld {
 
   /** Up to where the agent's stream is acknowledged. */
   get ackedThrough(): number {
-    return this.store.ring.streams().find(({ info }) => info.streamId === this.streamId)?.ackedThrough ?? 0;
+    return this.agent.ackedThrough;
   }
 
   /** Everything that was numbered is in this archive, as data, each row once. */
-  async hasAll(name: Name): Promise<boolean> {
-    const last = this.store.source.producedTo();
-    const [only, another] = await this.coverage(name);
-    const isAll = another === undefined && only?.first === 1 && only.state === 'data' && only.last === last;
-    if (!isAll) return false;
-    const query = { site: 'S', tag: 'P.T', fromUs: 0, toUs: Number.MAX_SAFE_INTEGER, limit: 1_000_000 };
-    const rows = await this.machine(name).archive.samples(query);
-    if (rows.length !== this.#made) throw new Error(`${rows.length} rows of ${this.#made}`);
-    return new Set(rows.map(({ value }) => value)).size === this.#made;
+  hasAll(name: Name): Promise<boolean> {
+    return this.agent.isWhollyIn(this.machine(name).archive);
   }
 
   /** Lets time pass until something is so; throws after a while. Returns how long it took. */
@@ -239,12 +280,13 @@ export class KernelsWorld {
 
   #newMachine(): Machine {
     const disk = new SimulatedDisk(this.clock, this.random);
-    return { archive: new SimulatedArchive(), disk, life: null, server: null };
+    return {
+      archive: new SimulatedArchive(),
+      disk,
+      life: null,
+      server: null,
+      dialler: null,
+      ...{ wall: { offsetUs: 0 }, isArchiveAway: false },
+    };
   }
 }
-
-const DICTIONARY: Dictionary = {
-  site: 'S',
-  process: 'P',
-  tags: [{ name: 'P.T', station: 'P', class: 'measurement', type: 'float64', unit: '', formerly: [] }],
-};

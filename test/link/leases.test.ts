@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { WIRED } from '../../src/config/uplink.fixture.ts';
 import type { LeaseAnswer, LeaseClaim, LeaseSide } from '../../src/domain/lease.ts';
-import { minterOf, NO_TERM, termOf } from '../../src/domain/term.ts';
+import { granteeOf, NO_TERM, termOf } from '../../src/domain/term.ts';
 import { KernelServer } from '../../src/kernel/server.ts';
 import { Uplink } from '../../src/uplink/uplink.ts';
 import { silentLog } from '../../src/world/log.ts';
@@ -100,7 +100,7 @@ it('gives the lease to one, durably and soon, and counts it from when it was ask
   const [holder] = active;
   const { answer, sentMs, atMs } = holder?.side.answers.at(-1) ?? { answer: null, sentMs: 0, atMs: 0 };
   expect(answer).toMatchObject({ kind: 'granted', durationMs: 1200 });
-  expect(minterOf(answer?.term ?? 0)).toBe('kernel');
+  expect(granteeOf(answer?.term ?? 0)).toEqual({ instance: answer?.holder, by: 'kernel' });
   // There and back.
   expect(atMs - sentMs).toBeGreaterThanOrEqual(100);
   expect(atMs - sentMs).toBeLessThan(110);
@@ -145,10 +145,10 @@ it('refuses terms that jump, on both sides', async () => {
   const { clock, kernel, start } = await makePair();
   const one = await start(1);
   await clock.advance(2000);
-  one.side.said = { ...one.side.said, highestTerm: termOf(2_000_000, 'kernel') };
+  one.side.said = { ...one.side.said, highestTerm: termOf(2_000_000, { instance: 1, by: 'kernel' }) };
   await clock.advance(1000);
   expect(one.side.sessions.includes(false)).toBe(true);
-  expect(kernel.leases.status(PROCESS)?.term).toBeLessThan(termOf(100, 'kernel'));
+  expect(kernel.leases.status(PROCESS)?.term).toBeLessThan(termOf(100, { instance: 1, by: 'kernel' }));
 });
 
 it('asks nothing of an agent without leases, which works as ever', async () => {

@@ -100,7 +100,7 @@ it('another Kernel is told that the agent has a session, and gets it when that i
   const second = dialFrom(world, 'other');
   await world.live(10_000, 5);
   expect(world.uplink.status.sinceUs, 'nothing disturbed the session').toBe(sinceUs);
-  expect(second.dialler.status.addresses[0]?.lastError).toContain('has the session');
+  expect(second.dialler.status.addresses[0]?.lastError).toContain('has a session already');
   first.stop();
   world.network.killHost('kernel');
   await untilSo(world, () => /^other:/.test(world.uplink.status.kernel ?? ''));
@@ -117,6 +117,37 @@ it('whoever is not allowed gets nothing, not even a Hello', async () => {
   dialFrom(world, '10.1.2.3');
   await untilSo(world, () => world.state() === 'online');
   expect(world.uplink.status.kernel).toMatch(/^10\.1\.2\.3:/);
+});
+
+it('a Kernel that is not allowed any more is left in order, one that is allowed now is taken', async () => {
+  const world = await makeReverse({ allowFrom: ['10.1.2.0/24'] });
+  dialFrom(world, '10.1.2.3');
+  await world.live(12_000, 5);
+  const allow = (...allowFrom: string[]) =>
+    world.uplink.change({ kernels: [], allowFrom, siteHash: 'b'.repeat(32) });
+  const { sinceUs } = world.uplink.status;
+  allow('10.1.2.3', '10.9.0.0/16');
+  await world.live(2000, 5);
+  expect(world.uplink.status.sinceUs).toBe(sinceUs);
+  world.produce(50);
+  allow('10.9.0.0/16');
+  dialFrom(world, '10.9.9.9');
+  expect(await untilSo(world, () => /^10\.9/.test(world.uplink.status.kernel ?? ''))).toBeLessThan(1000);
+  expect(world.uplink.status).toMatchObject({ lastError: null, shortSessions: 0 });
+  await world.live(12_000, 5);
+  await world.clock.advance(1000);
+  expect(await isDelivered(world)).toBe(true);
+});
+
+it('a Kernel that is not allowed any more does not get a session that it is about to have', async () => {
+  const world = await makeReverse({ allowFrom: ['10.1.2.0/24'] });
+  // Its second connection never comes.
+  const connecting = world.network.host('10.1.2.3').connect(ADDRESS, { timeoutMs: 1000 });
+  void connecting.then((connection) => world.kernel.accept(connection));
+  await world.clock.advance(100);
+  world.uplink.change({ kernels: [], allowFrom: ['10.9.0.0/16'], siteHash: 'b'.repeat(32) });
+  dialFrom(world, '10.9.9.9');
+  expect(await untilSo(world, () => /^10\.9/.test(world.uplink.status.kernel ?? ''))).toBeLessThan(1000);
 });
 
 it('the Kernel takes only the agent that it expects at an address', async () => {

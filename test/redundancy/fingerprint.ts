@@ -5,7 +5,7 @@ import type { World } from './pair-model.ts';
 const HORIZON_MS = 1200;
 /** Beyond so many a difference of counters matters no more. */
 const COUNTER_GAP = 3;
-const TERM_RANKS = 16;
+const TERM_RANKS = 32;
 
 /** What says nothing of the future, and what never changes. */
 const SKIPPED = new Set([
@@ -16,6 +16,7 @@ const SKIPPED = new Set([
   'preferHoldOffMs',
   'leaseMs',
   'durationMs',
+  'allowanceMs',
   'startedMs',
   'calmMs',
 ]);

@@ -28,10 +28,10 @@ export const SETTINGS: RoleSettings = {
   tickMs: 50,
 };
 
-export const OWN = termOf(5, 'kernel');
-export const LOWER = termOf(4, 'kernel');
-export const HIGHER = termOf(7, 'kernel');
-const PENDING = termOf(6, { instance: 1 });
+export const OWN = termOf(5, { instance: 1, by: 'kernel' });
+export const LOWER = termOf(4, { instance: 1, by: 'kernel' });
+export const HIGHER = termOf(7, { instance: 1, by: 'kernel' });
+const PENDING = termOf(6, { instance: 1, by: 'itself' });
 
 interface Circumstance {
   readonly name: string;

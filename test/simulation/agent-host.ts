@@ -105,6 +105,11 @@ export class AgentHost {
     return this.#setup.name;
   }
 
+  /** Of the process. */
+  get instance(): number {
+    return this.#setup.server.instance;
+  }
+
   get run(): AgentRun | undefined {
     const run = this.runs.at(-1);
     return run?.end === 'running' ? run : undefined;

@@ -36,13 +36,23 @@ export function checkCoverage(streamId: string, stream: StreamEvidence, find: Fi
   if (outside !== undefined) find(`stream ${name}: number ${outside} has a row and no coverage`);
 }
 
-/** Every number of a stream that is over is data or in a gap. */
-export function checkResolved(run: PartRun, stream: StreamEvidence, find: Find): void {
+/**
+ * Every number of a stream that is over is data or in a gap. `heardThrough`: no Kernel that lives heard of a
+ * higher number. Where that one is not beyond the end that its store tells, nobody can know of it.
+ */
+export function checkResolved(
+  run: PartRun,
+  stream: StreamEvidence & { readonly heardThrough: number },
+  find: Find,
+): void {
   const end = contiguousEnd(stream.coverage);
   const last = stream.coverage.at(-1)?.last ?? 0;
   if (end < last) find(`run ${nameOf(run)}: numbers from ${end + 1} on are neither data nor in a gap`);
   const wasCut = (run.end === 'killed' || run.end === 'power-cut') && !run.wasStopping && run.wasInCharge;
-  if (wasCut && end !== OPEN_END) find(`run ${nameOf(run)}: it was cut off, and nothing says so`);
+  const { toldEnd, heardThrough } = stream;
+  const isUnheard = toldEnd !== null && Math.max(heardThrough, end) <= toldEnd;
+  if (wasCut && end !== OPEN_END && !isUnheard)
+    find(`run ${nameOf(run)}: it was cut off, and nothing says so`);
 }
 
 export interface RunContext {

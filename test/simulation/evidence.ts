@@ -36,6 +36,8 @@ export interface TimeGapRow {
 /** What the archive holds of one stream. */
 export interface StreamEvidence {
   readonly coverage: Coverage;
+  /** Where its successor says that it ended cleanly; `null`: none does. */
+  readonly toldEnd: number | null;
   /** By sequence; a number that is in twice is here twice. */
   readonly rows: readonly Row[];
 }
@@ -144,13 +146,18 @@ export async function readEvidence(
     gapsOfTag.push(gaps);
     for (const gap of gaps) if (gap.kind === 'time') timeGaps.set(`${gap.streamId}/${gap.sequence}`, gap);
   }
-  for (const { streamId, sequence } of archive.clockFixNumbers)
-    add(streamId, { kind: 'clock-fix', sequence });
+  for (const { streamId, sequence } of archive.clockFixes) add(streamId, { kind: 'clock-fix', sequence });
   for (const gap of timeGaps.values()) add(gap.streamId, { kind: 'time-gap', sequence: gap.sequence, gap });
   const streams = new Map<string, StreamEvidence>();
-  for (const { streamId, coverage } of await archive.streams(SITE, PROCESS)) {
+  const known = await archive.streams(SITE, PROCESS);
+  const ends = new Map(
+    known.flatMap(({ previous }) =>
+      previous?.endedCleanly === true ? [[previous.streamId, previous.lastDurableSequence] as const] : [],
+    ),
+  );
+  for (const { streamId, coverage } of known) {
     const sorted = (rows.get(streamId) ?? []).sort((a, b) => a.sequence - b.sequence);
-    streams.set(streamId, { coverage, rows: sorted });
+    streams.set(streamId, { coverage, toldEnd: ends.get(streamId) ?? null, rows: sorted });
   }
   return { streams, gapsOfTag, samplesOfTag };
 }

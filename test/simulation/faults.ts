@@ -3,15 +3,22 @@ import type { SimulatedNetwork } from '../../src/world/simulated/network.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { StoreWrite } from '../../src/world/store.ts';
 import { AGENT_HOST, type AgentHost, type AgentImage } from './agent-host.ts';
+import { giveCommand, isCommandFault } from './command-faults.ts';
 import type { History } from './history.ts';
 import type { KernelHost } from './kernel-host.ts';
 import { isKernelsFault, KernelsFaults } from './kernels-faults.ts';
+import { LinkFaults } from './link-faults.ts';
 import type { MirrorWatch } from './mirror-watch.ts';
 import { DISK_FAULTS, type Fault, PAIR_FAULTS, type PairFault, type Swarm } from './options.ts';
 import type { Plant } from './plant.ts';
-import { KERNEL_HOST, KERNEL_PORT, peerHost } from './site.ts';
+import type { SharedDatabase } from './shared-database.ts';
+import { isSharedFault, SharedFaults } from './shared-faults.ts';
+import { peerHost } from './site.ts';
+import { isSiteFault, SiteFaults } from './site-faults.ts';
 
 const AGENT_DOWN = 'agent down';
+/** Of the faults so many last long. */
+const LONG_SHARE = 0.15;
 
 export interface FaultSetup {
   readonly clock: SimulatedClock;
@@ -21,8 +28,10 @@ export interface FaultSetup {
   readonly agents: readonly AgentHost[];
   /** A second machine whose disk is this copy. */
   readonly makeClone: (image: AgentImage) => AgentHost;
-  /** One, or two. */
+  /** One, or those of a group. */
   readonly kernels: readonly KernelHost[];
+  /** `null`: each has an archive of its own. */
+  readonly shared: SharedDatabase | null;
   readonly plant: Plant;
   readonly swarm: Swarm;
   readonly history: History;
@@ -44,13 +53,22 @@ export class Faults {
   /** The comm server that the present fault is for, and the Kernel. */
   #agent: AgentHost;
   #kernel: KernelHost;
+  readonly #link: LinkFaults;
   readonly #kernels: KernelsFaults;
+  readonly #site: SiteFaults;
+  readonly #shared: SharedFaults;
 
   constructor(setup: FaultSetup) {
     this.#setup = setup;
     this.#agent = this.#first;
     this.#kernel = this.#firstKernel;
+    this.#link = new LinkFaults(setup, {
+      until: (...until) => this.#until(...until),
+      isOver: () => this.#isOver,
+    });
     this.#kernels = new KernelsFaults(setup, (what, end) => this.#until(what, end));
+    this.#site = new SiteFaults(setup, (...until) => this.#until(...until));
+    this.#shared = new SharedFaults(setup, (...until) => this.#until(...until));
     if (setup.swarm.faults.size > 0) this.#scheduleNext();
   }
 
@@ -96,8 +114,10 @@ export class Faults {
     const { network, swarm } = this.#setup;
     if (swarm.cloneInstance === 1) {
       if (clone.run !== undefined) clone.cutPower();
-      network.cut(AGENT_HOST, KERNEL_HOST, 'reset');
-      network.heal(AGENT_HOST, KERNEL_HOST);
+      for (const { host } of this.#setup.kernels) {
+        network.cut(AGENT_HOST, host, 'reset');
+        network.heal(AGENT_HOST, host);
+      }
     } else clone.startWhenStopped();
   }
 
@@ -122,62 +142,18 @@ export class Faults {
     this.#setup.history.note(`fault: ${kind}${agents.length > 1 ? ` (${this.#agent.name})` : ''}`);
     if (isPairFault(kind)) this.#makePairFault(kind);
     else if (isKernelsFault(kind)) this.#kernels.make(kind, this.#kernel);
-    else if (kind.startsWith('link-')) this.#makeLinkFault(kind);
+    else if (isSiteFault(kind)) this.#site.make(kind);
+    else if (isCommandFault(kind)) giveCommand(kind, this.#agent, this.#setup);
+    else if (isSharedFault(kind)) this.#shared.make(kind, this.#kernel);
+    else if (kind.startsWith('link-')) this.#link.make(kind, [this.#agent.name, this.#kernel.host]);
     else if (kind.startsWith('kernel-') || kind === 'archive-unavailable') this.#makeKernelFault(kind);
     else if (['station-unplugged', 'line-lost', 'device-clock'].includes(kind)) this.#makePlantFault(kind);
     else if (DISK_FAULTS.includes(kind)) this.#makeDiskFault(kind);
     else this.#makeAgentFault(kind);
   }
 
-  #makeLinkFault(kind: Fault): void {
-    const { network, random, swarm } = this.#setup;
-    const host = this.#agent.name;
-    const kernel = this.#kernel.host;
-    switch (kind) {
-      case 'link-hang':
-      case 'link-reset':
-        network.cut(host, kernel, kind === 'link-hang' ? 'hang' : 'reset');
-        this.#until('link', () => network.heal(host, kernel));
-        break;
-      case 'link-refuse':
-        network.refuse(kernel, KERNEL_PORT, true);
-        this.#until('refusing', () => network.refuse(kernel, KERNEL_PORT, false));
-        break;
-      case 'link-half-open': {
-        const [from, to] = random.chance(0.5) ? [host, kernel] : [kernel, host];
-        network.cutOneWay(from, to);
-        this.#until('half-open link', () => network.heal(host, kernel));
-        break;
-      }
-      case 'link-flapping':
-        this.#flap(host, 2 + random.below(12));
-        break;
-      case 'link-lane-lost':
-        network.breakOne(host, kernel, random.below(2));
-        break;
-      case 'link-break':
-        network.breakNext(host, kernel, 1 + random.below(20_000));
-        break;
-      default: {
-        const { latencyMs, bytesPerSecond } = swarm;
-        network.setLink(host, kernel, { latencyMs: 400, bytesPerSecond: 3000 });
-        this.#until('slowness', () => network.setLink(host, kernel, { latencyMs, bytesPerSecond }));
-      }
-    }
-  }
-
-  /** The link comes back and breaks again, each time after it had just begun to carry something. */
-  #flap(host: string, times: number): void {
-    const { network, clock, random } = this.#setup;
-    const kernel = this.#kernel.host;
-    if (this.#isOver || times === 0) return;
-    network.cut(host, kernel, 'reset');
-    network.heal(host, kernel);
-    clock.schedule('flap', 50 + random.fraction() * 700, () => this.#flap(host, times - 1));
-  }
-
   #makePairFault(kind: PairFault): void {
-    const { network, random, agents, swarm } = this.#setup;
+    const { network, random, agents, kernels, swarm } = this.#setup;
     const cutKind = random.chance(0.5) ? 'hang' : 'reset';
     const networks = Array.from({ length: swarm.pair?.networks ?? 0 }, (_, at) => at);
     const between = (at: number) => [peerHost(1, at), peerHost(2, at)] as const;
@@ -186,9 +162,10 @@ export class Faults {
     } else if (kind === 'server-destroyed') {
       this.#destroy();
     } else if (kind === 'uplinks-cut') {
-      for (const { name } of agents) network.cut(name, KERNEL_HOST, cutKind);
+      const ways = agents.flatMap(({ name }) => kernels.map(({ host }) => [name, host] as const));
+      for (const way of ways) network.cut(...way, cutKind);
       this.#until('uplinks', () => {
-        for (const { name } of agents) network.heal(name, KERNEL_HOST);
+        for (const way of ways) network.heal(...way);
       });
     } else {
       const cut = kind === 'peer-cut' ? networks : [random.below(networks.length)];
@@ -361,9 +338,9 @@ export class Faults {
   }
 
   /** Ends a fault after a while that is sometimes short and sometimes long, or when all is healed. */
-  #until(what: string, end: () => void): void {
+  #until(what: string, end: () => void, longShare = LONG_SHARE): void {
     const { clock, random, history } = this.#setup;
-    const longMs = random.chance(0.15) ? 20_000 : 2500;
+    const longMs = random.chance(longShare) ? 20_000 : 2500;
     const weight = what === AGENT_DOWN ? 0 : 1;
     this.#inForce += weight;
     const timer = clock.schedule('end of fault', 10 + random.fraction() * longMs, () => heal());

@@ -74,6 +74,7 @@ const SWARM: Swarm = {
     hasRealTimeClock: true,
     pair: null,
     kernels: null,
+    shared: null,
   },
   lines: [
     {

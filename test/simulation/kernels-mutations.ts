@@ -1,11 +1,9 @@
-import { decodeMessage, encodeMessage } from '../../src/uplink/codec.ts';
-import { FrameSplitter } from '../../src/uplink/frame.ts';
-import type { Message } from '../../src/uplink/messages.ts';
-import type { Connection, Transport } from '../../src/world/transport.ts';
+import { type Coverage, coverWithData } from '../../src/domain/coverage.ts';
+import { type RangeSet, rangesOf } from '../../src/domain/range-set.ts';
+import type { ForwardedStream, Message } from '../../src/uplink/messages.ts';
 import { delegated } from './delegate.ts';
 import type { Mutation } from './mutations.ts';
-
-const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+import { type Saying, saying } from './saying.ts';
 
 /** Defects of two Kernels, by name, each made anew for each seed. */
 export const KERNELS_MUTATIONS = {
@@ -14,9 +12,9 @@ export const KERNELS_MUTATIONS = {
     isOfKernels: true,
     shownBy: {
       faults: ['kernel-replaced', 'kernels-cut'],
-      ...{ runMs: 40_000, faultEveryMs: 3000, policy: 'on-outage', commitMs: 100, blockAgeMs: 50 },
+      ...{ runMs: 40_000, faultEveryMs: 2000, policy: 'on-outage', commitMs: 100, blockAgeMs: 50 },
       ...{ latencyMs: 5, bytesPerSecond: 1_000_000 },
-      kernels: { ackPolicy: 'in-sync', ringBytes: 256_000_000 },
+      kernels: { count: 2, ackPolicy: 'in-sync', ringBytes: 256_000_000 },
     },
     group: (group) =>
       Object.defineProperty(group, 'acknowledgeable', { value: (_: string, all: unknown) => all }),
@@ -45,6 +43,12 @@ export const KERNELS_MUTATIONS = {
         },
       }),
   }),
+  'refused-settled': () => ({
+    defect: 'what a standby refuses counts as there, and no gap tells of it',
+    isOfKernels: true,
+    shownBy: { faults: ['kernel-refusing', 'kernels-flapping'], runMs: 40_000, faultEveryMs: 2000 },
+    transport: (transport) => saying(transport, hasRefused()),
+  }),
 } as const satisfies Record<string, () => Mutation>;
 
 function hadAll(message: Message): Message | null {
@@ -53,26 +57,23 @@ function hadAll(message: Message): Message | null {
   return { ...message, streams: message.streams.map(({ streamId }) => ({ streamId, coverage: all })) };
 }
 
-function withoutGaps(message: Message): Message | null {
-  return message.type === 'gap' ? null : message;
+/** No Nack is said; what it was about is covered in what is said from then on. */
+function hasRefused(): Saying {
+  const refused = new Map<string, RangeSet>();
+  const asHad = ({ streamId, coverage }: ForwardedStream): ForwardedStream => {
+    const ranges = refused.get(streamId)?.ranges ?? [];
+    const had = ranges.reduce((all: Coverage, range) => coverWithData(all, range).coverage, coverage);
+    return { streamId, coverage: had };
+  };
+  return (message) => {
+    if (message.type === 'forwardCoverage') return { ...message, streams: message.streams.map(asHad) };
+    if (message.type !== 'nack') return message;
+    const { streamId, firstSequence: first, lastSequence: last } = message.nack;
+    rangesOf(refused, streamId).add({ first, last });
+    return null;
+  };
 }
 
-/** What this side dials or takes says something else; `null`: nothing. */
-function saying(transport: Transport, other: (message: Message) => Message | null): Transport {
-  const changed = (connection: Connection): Connection =>
-    delegated(connection, {
-      [Symbol.asyncIterator]: () => connection[Symbol.asyncIterator](),
-      send: async (bytes) => {
-        const [payload] = new FrameSplitter(FRAME_BYTES_MAX).push(bytes);
-        const message = payload === undefined ? null : decodeMessage(payload);
-        const said = message === null ? null : other(message);
-        if (said !== null) await connection.send(said === message ? bytes : encodeMessage(said));
-      },
-    });
-  return {
-    ...transport,
-    connect: async (...args) => changed(await transport.connect(...args)),
-    listen: (address, accept, options) =>
-      transport.listen(address, (connection) => accept(changed(connection)), options),
-  };
+function withoutGaps(message: Message): Message | null {
+  return message.type === 'gap' ? null : message;
 }

@@ -1,92 +1,42 @@
-import { parseArgs } from 'node:util';
-import { KERNELS_MUTATIONS } from './kernels-mutations.ts';
-import { MUTATIONS, type Mutation, NO_MUTATION } from './mutations.ts';
+import { runCommand } from '../command/run.ts';
+import type { Values } from '../command/usage.ts';
+import { ALL_MUTATIONS, SIM } from './command.ts';
+import { NO_MUTATION } from './mutations.ts';
 import { FAULTS, type Fault } from './options.ts';
-import { PAIR_MUTATIONS } from './pair-mutations.ts';
-import { KINDS, type Kind, runSeed, type SeedResult } from './run.ts';
+import { runSeed, type SeedResult } from './run.ts';
 
-/*
- * npm run sim -- --seeds N [--first S]     seeds S to S + N - 1; by default from a seed of the day
- * npm run sim -- --seed S                  one seed, with its history if it fails
- * --kind single|pair|kernels: one comm server, two of them, or two Kernels, whatever the seed says
- * --faults a,b: only these faults, for narrowing down
- * --mutate NAME: with a planted defect of mutations.ts and the faults that show it; it has to fail
- * --json: nothing but the JSON line on standard output
- */
+const SEEDS_OF_A_DAY = 1_000_000_000;
 
-const SEEDS_DEFAULT = 200;
-const SEED_MAX = 2 ** 31;
-
-interface Order {
-  readonly seeds: number[];
-  readonly json: boolean;
-  readonly isVerbose: boolean;
-  readonly faults: readonly Fault[];
-  readonly mutation: () => Mutation;
-  readonly kind: Kind | undefined;
+function seedsOf({ seed, seeds, first }: Values<typeof SIM.options>): number[] {
+  if (seed !== undefined) return [seed];
+  const from = first ?? Math.floor(Date.now() / 1000) % SEEDS_OF_A_DAY;
+  return Array.from({ length: seeds }, (_, at) => from + at);
 }
 
-function mutationOf(name: string | undefined): () => Mutation {
-  if (name === undefined) return () => NO_MUTATION;
-  const all = { ...MUTATIONS, ...PAIR_MUTATIONS, ...KERNELS_MUTATIONS };
-  const [found] = Object.entries(all).filter(([each]) => each === name);
-  if (found !== undefined) return found[1];
-  console.error(`--mutate takes one of ${Object.keys(all).join(', ')}`);
-  process.exit(2);
+/** What runs a seed again as it was run. */
+function replayOf({ seed, kind }: SeedResult, { faults, mutate }: Values<typeof SIM.options>): string {
+  const drawn = faults.length === 0 ? [] : ['--faults', faults.join(',')];
+  const planted = mutate === undefined ? [] : ['--mutate', mutate];
+  return ['npm run sim -- --seed', seed, '--kind', kind, ...drawn, ...planted].join(' ');
 }
 
-function seedsToRun(): Order {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string' },
-      seed: { type: 'string' },
-      first: { type: 'string' },
-      faults: { type: 'string' },
-      mutate: { type: 'string' },
-      kind: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const whole = (text: string, option: string): number => {
-    const number = Number(text);
-    if (!Number.isSafeInteger(number) || number < 0 || number > SEED_MAX) {
-      console.error(`${option} takes a whole number from 0 to ${SEED_MAX}, not ${text}`);
-      process.exit(2);
-    }
-    return number;
-  };
-  const { json } = values;
-  const mutation = mutationOf(values.mutate);
-  const kind = KINDS.find((each) => each === values.kind);
-  if (values.kind !== undefined && kind === undefined) {
-    console.error(`--kind takes one of ${KINDS.join(', ')}`);
-    process.exit(2);
-  }
-  const names: readonly string[] = values.faults?.split(',') ?? FAULTS;
-  const faults = FAULTS.filter((fault) => names.includes(fault));
-  if (values.seed !== undefined)
-    return { seeds: [whole(values.seed, '--seed')], json, isVerbose: true, faults, mutation, kind };
-  const count = whole(values.seeds ?? String(SEEDS_DEFAULT), '--seeds');
-  const first = whole(values.first ?? String(Math.floor(Date.now() / 1000) % 1_000_000_000), '--first');
-  const fresh = Array.from({ length: count }, (_, at) => first + at);
-  return { seeds: fresh, json, isVerbose: false, faults, mutation, kind };
-}
-
-function tell(result: SeedResult, lines: number): void {
+function tell(result: SeedResult, lines: number, replay: string): void {
   console.error(`seed ${result.seed} FAILED`);
   for (const finding of result.findings) console.error(`  ${finding}`);
   console.error(`  options: ${JSON.stringify({ ...result.swarm, faults: [...result.swarm.faults] })}`);
   console.error('  last events:');
   for (const line of result.history.slice(-lines)) console.error(`    ${line.slice(0, 300)}`);
-  const { pair, kernels } = result.swarm;
-  const kind = pair !== null ? 'pair' : kernels !== null ? 'kernels' : 'single';
-  console.error(`replay with: npm run sim -- --seed ${result.seed} --kind ${kind}\n`);
+  console.error(`replay with: ${replay}\n`);
 }
 
-async function main(): Promise<void> {
-  const { seeds, json, isVerbose, faults: allowed, mutation, kind } = seedsToRun();
+await runCommand(SIM, async (values) => {
+  const { json, kind } = values;
+  const seeds = seedsOf(values);
+  const allowed = values.faults.length === 0 ? FAULTS : values.faults;
+  const mutation = ALL_MUTATIONS[values.mutate ?? ''] ?? (() => NO_MUTATION);
+  const isVerbose = values.seed !== undefined;
   const startMs = performance.now();
-  const sum = { failures: 0, samples: 0, virtualMs: 0 };
+  const sum = { samples: 0, virtualMs: 0 };
   const failed: number[] = [];
   const faults: Partial<Record<Fault, number>> = {};
   for (const seed of seeds) {
@@ -97,12 +47,12 @@ async function main(): Promise<void> {
     });
     sum.samples += result.samples;
     sum.virtualMs += result.virtualMs;
-    for (const [kind, count] of Object.entries(result.faults) as [Fault, number][]) {
-      faults[kind] = (faults[kind] ?? 0) + count;
+    for (const [fault, count] of Object.entries(result.faults) as [Fault, number][]) {
+      faults[fault] = (faults[fault] ?? 0) + count;
     }
     if (result.findings.length > 0) {
       failed.push(seed);
-      tell(result, isVerbose ? 2000 : 50);
+      tell(result, isVerbose ? 2000 : 50, replayOf(result, values));
     } else if (isVerbose && !json) console.log(`seed ${seed} passes; history ${result.digest.slice(0, 16)}`);
   }
   const line = {
@@ -116,7 +66,5 @@ async function main(): Promise<void> {
     seconds: Math.round((performance.now() - startMs) / 10) / 100,
   };
   console.log(JSON.stringify(line));
-  if (failed.length > 0) process.exitCode = 1;
-}
-
-await main();
+  return failed.length > 0 ? 1 : 0;
+});

@@ -1,7 +1,9 @@
 import type { Ring, RingStream } from '../../src/buffer/ring.ts';
 import type { Driver, LinkBatch } from '../../src/drivers/driver.ts';
 import type { KernelGroup } from '../../src/kernel/group/group.ts';
+import type { SharedArchive } from '../../src/world/shared-archive.ts';
 import type { SimulatedArchive } from '../../src/world/simulated/archive.ts';
+import type { SimulatedSharedArchive } from '../../src/world/simulated/shared-archive.ts';
 import type { Disk } from '../../src/world/store.ts';
 import type { Transport } from '../../src/world/transport.ts';
 import { delegated } from './delegate.ts';
@@ -18,6 +20,8 @@ export interface Mutation {
   readonly isOfPair?: true;
   /** It is one of two Kernels. */
   readonly isOfKernels?: true;
+  /** It is one of Kernels that share an archive. */
+  readonly isOfSharing?: true;
   /** Faults, and other options, that show it soon. */
   readonly shownBy: { readonly faults: readonly Fault[] } & Partial<Omit<Swarm, 'faults'>>;
   readonly disk?: (disk: Disk) => Disk;
@@ -26,6 +30,10 @@ export interface Mutation {
   readonly ring?: (ring: Ring) => Ring;
   readonly driver?: (driver: Driver) => Driver;
   readonly archive?: (archive: SimulatedArchive) => SimulatedArchive;
+  /** Of Kernels that share an archive: as one of them has it. */
+  readonly shared?: (shared: SharedArchive) => SharedArchive;
+  /** And what is theirs. */
+  readonly database?: (database: SimulatedSharedArchive) => void;
   /** Of each of two Kernels. */
   readonly group?: (group: KernelGroup) => void;
   /** The Kernel's. */

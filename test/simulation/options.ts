@@ -3,6 +3,7 @@ import type { ClockMode } from '../../src/domain/clock-discipline.ts';
 import type { SimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { KernelsOptions } from './kernels-options.ts';
 import type { PairOptions } from './pair-options.ts';
+import type { SharedOptions } from './shared-options.ts';
 
 /** Every fault the simulation can make. Each seed turns some of them on. */
 const FIRST_FAULTS = [
@@ -48,8 +49,36 @@ export const KERNELS_FAULTS = [
   'kernel-force',
   'kernel-replaced',
 ] as const;
-export const FAULTS = [...FIRST_FAULTS, ...LATER_FAULTS, ...PAIR_FAULTS, ...KERNELS_FAULTS] as const;
-export type KernelsFault = (typeof KERNELS_FAULTS)[number];
+/** Drawn behind all else of Kernels, so that seeds without it stay what they were. */
+export const LATER_KERNELS_FAULTS = ['kernel-refusing'] as const;
+/** Of Kernels that share a database: what becomes of it, and of the way of one of them to it. */
+export const SHARED_FAULTS = [
+  'database-away',
+  'database-restart',
+  'database-read-only',
+  'database-slow',
+  'database-cut',
+  'session-lost',
+  'kernel-power-cut',
+] as const;
+/** What an operator asks of an agent, at whichever of several Kernels is hot. */
+export const COMMAND_FAULTS = ['backlog-dropped', 'backlog-replayed', 'archive-repaired'] as const;
+/** Of both together: what is in one house. */
+export const SITE_FAULTS = ['site-parted', 'house-lost'] as const;
+export const FAULTS = [
+  ...FIRST_FAULTS,
+  ...LATER_FAULTS,
+  ...PAIR_FAULTS,
+  ...KERNELS_FAULTS,
+  ...LATER_KERNELS_FAULTS,
+  ...SITE_FAULTS,
+  ...SHARED_FAULTS,
+  ...COMMAND_FAULTS,
+] as const;
+export type CommandFault = (typeof COMMAND_FAULTS)[number];
+export type SharedFault = (typeof SHARED_FAULTS)[number];
+export type SiteFault = (typeof SITE_FAULTS)[number];
+export type KernelsFault = (typeof KERNELS_FAULTS | typeof LATER_KERNELS_FAULTS)[number];
 export type PairFault = (typeof PAIR_FAULTS)[number];
 export type Fault = (typeof FAULTS)[number];
 
@@ -119,6 +148,8 @@ export interface Swarm {
   readonly pair: PairOptions | null;
   /** `null`: one Kernel alone. */
   readonly kernels: KernelsOptions | null;
+  /** `null`: no archive has several Kernels. */
+  readonly shared: SharedOptions | null;
 }
 
 /** Of the seeds so many have each of the later faults. */
@@ -177,6 +208,7 @@ export function drawSwarm(
     hasRealTimeClock: !later.chance(0.15),
     pair: null,
     kernels: null,
+    shared: null,
   };
   return later.chance(CROWDED_SHARE) ? crowded(swarm) : swarm;
 }

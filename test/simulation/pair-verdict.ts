@@ -5,11 +5,11 @@ import { segmentsOf } from '../../src/kernel/archive/segments.ts';
 import type { ArchivedGap, ArchivedSample } from '../../src/world/archive.ts';
 import type { AgentRun } from './agent-host.ts';
 import { type Find, STARTED_US } from './checkers.ts';
-import { touchesDisk } from './options.ts';
+import { type Fault, type LineOptions, touchesDisk } from './options.ts';
 import { partOfTag, partsOf } from './parts.ts';
 import { type Seen, TAGS } from './plant.ts';
 import { PROCESS, SITE } from './site.ts';
-import { type World, waitFor } from './world.ts';
+import { keepersOf, type World, waitFor } from './world.ts';
 
 /*
  * What two instances of a process owe together, beyond what each of them owes alone: by the record of the
@@ -24,6 +24,8 @@ const PREFERRED_MS = 16_000;
 const HELD_MS = 3000;
 /** Clocks and scheduling between the plant's record and the agent's. */
 const TOLERANCE_US = 1_000_000;
+/** Kernels tell each other how far streams were observed at least so often, and a look later. */
+const TOLD_ON_MS = 11_000;
 /** What the view may miss at the edge of what somebody observed. */
 const EDGE_US = 300_000;
 /** From a kill to the next active one, with fast disks and links: DESIGN asks for 1 s. */
@@ -31,9 +33,10 @@ const TAKEOVER_MAX_MS = 1000;
 
 /** Waits until the roles are as they have to be when all is well, and sees that they stay so. */
 export async function settleRoles(world: World, find: Find): Promise<void> {
-  const { clock, instances, kernel, roles } = world;
+  const { clock, instances, kernels, roles } = world;
   await waitFor(world, 'two instances that are awake', () => {
-    return !kernel.isStalled && instances.every(({ run, phase }) => phase !== null && !run?.life.isStalled);
+    const isAwake = instances.every(({ run, phase }) => phase !== null && !run?.life.isStalled);
+    return isAwake && !kernels.some((kernel) => kernel.isStalled);
   });
   const fromMs = clock.monotonicMs();
   await waitFor(world, 'one that is active', () => isSettled(world));
@@ -53,14 +56,34 @@ function isSettled({ instances, roles }: World): boolean {
 }
 
 export async function checkPair(world: World, find: Find): Promise<void> {
+  const { clock, swarm } = world;
+  const kernels = keepersOf(world);
   checkRoles(world, find);
-  await world.mirrors.check(world.archive, find);
   checkTakeovers(world, find);
-  // A heartbeat of each lane.
-  await world.clock.advance(2000);
-  const stored = world.kernel.storeObserved();
-  await world.clock.advance(2000);
-  await stored;
+  // A heartbeat of each lane; what the hot Kernel hands on is as old as an alive mark.
+  await clock.advance(2000 + (kernels.length > 1 ? swarm.aliveMarkMs : 0));
+  await storeObserved(world);
+  if (kernels.length > 1) {
+    await clock.advance(TOLD_ON_MS);
+    await storeObserved(world);
+  }
+  for (const kernel of kernels) {
+    const { archive, host } = kernel;
+    const findAt: Find = (text) => find(swarm.kernels === null ? text : `${host}: ${text}`);
+    await world.mirrors.check(archive, findAt);
+    await checkShared({ ...world, archive, kernel }, findAt);
+  }
+}
+
+async function storeObserved(world: World): Promise<void> {
+  const { clock } = world;
+  const stored = keepersOf(world).map((kernel) => kernel.storeObserved());
+  await clock.advance(2000);
+  await Promise.all(stored);
+}
+
+/** What the archive of one Kernel has to say of the two. */
+async function checkShared(world: World, find: Find): Promise<void> {
   const runs = world.instances.flatMap((agent) => agent.runs);
   const streams = await world.archive.streams(SITE, PROCESS);
   const instanceOf = new Map(streams.map(({ streamId, instance }) => [streamId, instance]));
@@ -86,10 +109,16 @@ export async function checkPair(world: World, find: Find): Promise<void> {
 
 const ALWAYS = { fromUs: 0, toUs: Number.MAX_SAFE_INTEGER };
 
-/** Each term has one holder; where nothing goes wrong, no role moves, and never are two active. */
+/** Of two Kernels that are hot, cut from each other, each may grant a lease. */
+const FORCING: readonly Fault[] = ['kernel-force', 'kernel-replaced', 'site-parted'];
+
+/**
+ * Each term has one holder, and never are two leases valid; where nothing goes wrong, no role moves, and
+ * never are two active.
+ */
 function checkRoles({ roles, swarm, instances }: World, find: Find): void {
   const holders = new Map<number, string>();
-  for (const { host, run, phase, term, atMs } of roles.seen) {
+  for (const { host, run, phase, term, atMs, isForgettable } of roles.seen) {
     if (phase !== 'active' || term === NO_TERM) continue;
     // A machine that took the place of a destroyed one knows nothing of the terms of that one.
     const machine = instances.find(({ name }) => name === host);
@@ -100,13 +129,19 @@ function checkRoles({ roles, swarm, instances }: World, find: Find): void {
     const before = roles.seen.filter(
       (each) => each.host === host && each.run < run && each.phase === 'active' && each.atMs > anewMs,
     );
-    const highest = Math.max(NO_TERM, ...before.map((each) => each.term));
-    if (term <= highest)
+    // What its disk refused the next run does not know.
+    const known = before.filter((each) => !each.isForgettable);
+    const highest = Math.max(NO_TERM, ...known.map((each) => each.term));
+    // Whose disk gives it no term, and takes none either, is granted again what its Kernel holds for it.
+    if (term < highest || (term === highest && !isForgettable))
       find(`at ${atMs / 1000} s ${host} acts under ${formatTerm(term)}; an earlier run did under ${highest}`);
     const holder = holders.get(term) ?? host;
     if (holder !== host) find(`at ${atMs / 1000} s ${host} acts under ${formatTerm(term)}, as ${holder} did`);
     holders.set(term, holder);
   }
+  const [twoMs] = roles.twoLeasesMs;
+  const mayRuleTwice = FORCING.some((fault) => swarm.faults.has(fault));
+  if (twoMs !== undefined && !mayRuleTwice) find(`at ${twoMs / 1000} s both had a lease`);
   if (swarm.faults.size > 0) return;
   const first = roles.seen.find(({ phase }) => phase === 'active');
   const moved = roles.seen.find(
@@ -293,6 +328,7 @@ function checkShown(
   const isCut = run?.end === 'killed' || run?.end === 'power-cut';
   const certainMs = isCut ? run.endedMs - cutMs : Number.POSITIVE_INFINITY;
   const lost = gaps.filter((gap) => own.has(gap.streamId) && gap.kind === 'sequence');
+  const slowestMs = Math.max(...swarm.lines.flatMap(pacesMs));
   for (const [at, from] of seen.entries()) {
     const to = seen[at + 1];
     if (to === undefined || from.isOptional || to.isOptional || to.trueMs - from.trueMs > pauseMaxMs)
@@ -300,6 +336,9 @@ function checkShown(
     if (to.trueMs > certainMs) return;
     // What a device keeps from here on it keeps for the next turn, of which it begins a little later.
     if (run?.charge.turns.some(({ untilMs }) => from.trueMs <= untilMs && untilMs <= to.trueMs)) continue;
+    // A stream is observed as far as its slowest line, until its run stands by.
+    if (run?.charge.turns.some(({ untilMs }) => to.trueMs <= untilMs && untilMs - to.trueMs < slowestMs))
+      continue;
     // Behind lost numbers the view doubts until the next sample.
     if (lost.some(({ fromUs }) => fromUs <= to.wallUs)) continue;
     const isHole = ({ state, reason }: TimelineSegment) =>
@@ -314,6 +353,11 @@ function checkShown(
     );
     return;
   }
+}
+
+/** How often a line tells of its stations. */
+function pacesMs({ kind, publishMs, stations }: LineOptions): number[] {
+  return stations.map(({ scanMs, periodMs }) => (kind === 'poll' ? scanMs : Math.max(publishMs, periodMs)));
 }
 
 /** For a person: the segments within, in seconds since the start. */

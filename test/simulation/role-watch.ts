@@ -14,6 +14,8 @@ export interface SeenRole {
   /** `null`: its process does not run. */
   readonly phase: Phase | null;
   readonly term: number;
+  /** Its disk refused the term, so that a restart forgets it. */
+  readonly isForgettable: boolean;
   /** What was so at this moment. */
   readonly active: readonly string[];
 }
@@ -24,6 +26,8 @@ export class RoleWatch {
   readonly #timer: Timer | null;
   readonly #last = new Map<string, string>();
   readonly seen: SeenRole[] = [];
+  /** When more than one had a lease, true times. */
+  readonly twoLeasesMs: number[] = [];
   /** Times in which a fault was in force, true times. */
   readonly troubles: { readonly fromMs: number; untilMs: number }[] = [];
 
@@ -45,15 +49,18 @@ export class RoleWatch {
     const atMs = clock.monotonicMs();
     const active = this.active;
     this.#lookForTrouble(atMs);
+    const holders = agents.filter(({ status }) => status?.member?.leaseMs != null);
+    if (holders.length > 1) this.twoLeasesMs.push(atMs);
     for (const agent of agents) {
       const { name, phase } = agent;
       agent.run?.charge.look(phase);
-      const term = agent.status?.member?.term ?? 0;
+      const { term = 0, conditions = [] } = agent.status?.member ?? {};
+      const isForgettable = conditions.some(({ code }) => code === 'term-not-durable');
       const run = agent.runs.length;
-      const known = `${run} ${phase} ${term}`;
+      const known = `${run} ${phase} ${term} ${isForgettable}`;
       if (this.#last.get(name) === known) continue;
       this.#last.set(name, known);
-      this.seen.push({ atMs, host: name, run, phase, term, active });
+      this.seen.push({ atMs, host: name, run, phase, term, isForgettable, active });
     }
   }
 

@@ -1,6 +1,7 @@
 import { GREETINGS_PER_ADDRESS_MAX } from '../../src/uplink/limits.ts';
 import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import type { Find } from './checkers.ts';
+import { withCommands } from './command-faults.ts';
 import { drawKernels } from './kernels-options.ts';
 import { checkKernels, settleKernels } from './kernels-verdict.ts';
 import { type Mutation, NO_MUTATION } from './mutations.ts';
@@ -8,11 +9,15 @@ import { drawSwarm, FAULTS, type Fault, type Swarm } from './options.ts';
 import { drawPair } from './pair-options.ts';
 import { checkPair, settleRoles } from './pair-verdict.ts';
 import { shareOf } from './parts.ts';
+import { drawShared } from './shared-options.ts';
+import { checkSharing, settleSharing } from './shared-verdict.ts';
+import { drawSite } from './site-options.ts';
 import { check } from './verdict.ts';
-import { makeWorld, settle, sourceOf, type World } from './world.ts';
+import { keepersOf, makeWorld, settle, sourceOf, type World } from './world.ts';
 
 export interface SeedResult {
   readonly seed: number;
+  readonly kind: Kind;
   /** What is wrong; empty for a seed that passes. */
   readonly findings: readonly string[];
   readonly samples: number;
@@ -27,12 +32,15 @@ const FINDINGS_MAX = 20;
 const BOUNDS_CHECK_MS = 500;
 /** The window closes before a block and not within: the last one may reach beyond the bound. */
 const WINDOW_EXCESS_BYTES = 64 * 1024;
-/** What a standby held is numbered at once. */
-const TAKEOVER_EXCESS_BYTES = 256 * 1024;
+/** What a standby held is numbered at once, as is what waited in a device while the process stood still. */
+const AT_ONCE_EXCESS_BYTES = 256 * 1024;
 const TIMERS_MAX = 100;
 
-/** One comm server and one Kernel, two comm servers, or two Kernels. */
-export const KINDS = ['single', 'pair', 'kernels'] as const;
+/**
+ * One comm server and one Kernel, two comm servers, two Kernels, both with two or three Kernels, or Kernels
+ * that share an archive.
+ */
+export const KINDS = ['single', 'pair', 'kernels', 'site', 'shared'] as const;
 export type Kind = (typeof KINDS)[number];
 const PAIR_SHARE = 0.25;
 
@@ -43,7 +51,8 @@ export function kindOf(seed: number): Kind {
 
 function kindWith(mutation: Mutation, seed: number): Kind {
   if (mutation === NO_MUTATION) return kindOf(seed);
-  if (mutation.isOfKernels) return 'kernels';
+  if (mutation.isOfSharing) return 'shared';
+  if (mutation.isOfKernels) return mutation.isOfPair ? 'site' : 'kernels';
   return mutation.isOfPair ? 'pair' : 'single';
 }
 
@@ -51,8 +60,22 @@ function drawOf(
   kind: Kind,
   { seed, single, allowed }: { seed: number; single: Swarm; allowed: readonly Fault[] },
 ): Swarm {
-  if (kind === 'pair') return drawPair(single, sourceOf(seed, 11), allowed);
-  return kind === 'kernels' ? drawKernels(single, sourceOf(seed, 12), allowed) : single;
+  switch (kind) {
+    case 'single':
+      return single;
+    case 'pair':
+      return drawPair(single, sourceOf(seed, 11), allowed);
+    case 'kernels':
+      return withCommands(drawKernels(single, sourceOf(seed, 12), allowed), sourceOf(seed, 22), allowed);
+    case 'site':
+      return drawSite(single, { pair: sourceOf(seed, 15), kernels: sourceOf(seed, 16) }, allowed);
+    case 'shared':
+      return withCommands(
+        drawShared(single, { pair: sourceOf(seed, 20), shared: sourceOf(seed, 21) }, allowed),
+        sourceOf(seed, 22),
+        allowed,
+      );
+  }
 }
 
 export interface SeedOptions {
@@ -80,7 +103,7 @@ export async function runSeed(
   const world = makeWorld({ seed, swarm, mutation, failed: stray });
   try {
     await live(world, find);
-    for (const { archive, host } of world.kernels) {
+    for (const { archive, host } of keepersOf(world)) {
       await check({ ...world, archive }, (text) => find(swarm.kernels === null ? text : `${host}: ${text}`));
     }
     if (swarm.pair !== null) await checkPair(world, find);
@@ -91,7 +114,7 @@ export async function runSeed(
   }
   const { clock, history, kernel } = world;
   return {
-    seed,
+    ...{ seed, kind },
     findings,
     samples: (await kernel.archive.stat()).samples,
     virtualMs: clock.monotonicMs(),
@@ -115,12 +138,16 @@ async function live(world: World, find: Find): Promise<void> {
     disk.syncMs = { min: Math.min(1, swarm.syncMs.min), max: Math.min(20, swarm.syncMs.max) };
   }
   for (const kernel of kernels) kernel.commitMs = Math.min(6, swarm.commitMs);
+  if (world.shared !== null) world.shared.database.commitMs = Math.min(6, swarm.commitMs);
   await clock.advance(5000);
   if (swarm.kernels !== null) await settleKernels(world);
+  if (swarm.shared !== null) await settleSharing(world);
   if (swarm.pair !== null) await settleRoles(world, find);
   await settle(world);
   if (swarm.kernels !== null) await checkKernels(world, find);
+  if (swarm.shared !== null) checkSharing(world, find);
   world.roles.end();
+  world.heard.end();
   bounds.cancel();
 }
 
@@ -128,7 +155,8 @@ async function live(world: World, find: Find): Promise<void> {
 function checkBounds(world: World, find: Find): void {
   const { agents, swarm, clock } = world;
   const at = `at ${(clock.monotonicMs() / 1000).toFixed(1)} s`;
-  const excessBytes = swarm.pair === null ? WINDOW_EXCESS_BYTES : TAKEOVER_EXCESS_BYTES;
+  const isAtOnce = swarm.pair !== null || swarm.faults.has('agent-stall');
+  const excessBytes = isAtOnce ? AT_ONCE_EXCESS_BYTES : WINDOW_EXCESS_BYTES;
   for (const { part, status } of agents.flatMap((agent) => agent.stores())) {
     const share = shareOf(part, swarm.alarmShare);
     const { windowBytes, ring } = status.backlog;

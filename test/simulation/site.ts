@@ -9,6 +9,7 @@ import type {
   Site,
 } from '../../src/config/model.ts';
 import { COLD, UNSAID } from '../../src/config/redundancy.fixture.ts';
+import { COMMAND_NAMES } from '../../src/domain/commands.ts';
 import type { ValueType } from '../../src/domain/dictionary.ts';
 import type { LineOptions, Swarm } from './options.ts';
 import type { PairOptions } from './pair-options.ts';
@@ -18,8 +19,8 @@ import { TAGS } from './plant.ts';
 export const SITE = 'Simulated';
 export const PROCESS = 'KomA';
 export const KERNEL_HOST = 'kernel';
-/** The other one, where there are two. */
-export const SECOND_KERNEL_HOST = 'kernel2';
+/** Where the Kernels run, those that a seed has. */
+const KERNEL_HOSTS = [KERNEL_HOST, 'kernel2', 'kernel3'] as const;
 export const KERNEL_PORT = 3119;
 export const SERVER: Server = {
   name: 'ServerKom1',
@@ -37,6 +38,11 @@ const PEER_PORT = 3120;
 /** The address of a server in a network between the servers. */
 export function peerHost(instance: number, network: number): string {
   return `peer${instance}.${network + 1}`;
+}
+
+/** The machines of the Kernels of a seed. */
+export function kernelHostsOf({ kernels, shared }: Swarm): readonly string[] {
+  return KERNEL_HOSTS.slice(0, kernels?.count ?? shared?.count ?? 1);
 }
 
 /** The comm servers of a seed, by instance. */
@@ -100,12 +106,14 @@ export function siteOf(swarm: Swarm): { readonly site: Site; readonly process: P
       return pair === null ? modbus : sharedLine(line, modbus, { ...COLD, ...pair.lines[at] });
     }),
   };
-  const hosts = swarm.kernels === null ? [KERNEL_HOST] : [KERNEL_HOST, SECOND_KERNEL_HOST];
-  const kernels = hosts.map((host) => ({ host, port: KERNEL_PORT, insecure: true, localAddresses: {} }));
+  const kernels = kernelHostsOf(swarm).map((host) => {
+    return { host, port: KERNEL_PORT, insecure: true, localAddresses: {} };
+  });
   const site = {
     name: SITE,
     hash: '5'.repeat(32),
     clock: swarm.clockMode,
+    commandsAllowed: COMMAND_NAMES,
     kernels,
     servers,
     processes: [process],

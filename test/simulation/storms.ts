@@ -74,7 +74,9 @@ function* counted(
   const starts = agents.reduce((sum, { runs }) => sum + runs.length, 0) + run.charge.turns.length;
   for (const [reason, all] of byReason) {
     const eventMax = pieces + faults.momentsMs.length + starts;
-    yield [reason, all.length, STEADY_REASONS.includes(reason) ? steadyMax : eventMax];
+    // Of each block that a Kernel refuses of another one there is a record.
+    const isRefused = reason === 'rejected' && swarm.faults.has('kernel-refusing');
+    yield [reason, all.length, isRefused || STEADY_REASONS.includes(reason) ? steadyMax : eventMax];
   }
 }
 

@@ -1,3 +1,4 @@
+import { OPEN_END } from '../../src/domain/gap.ts';
 import { powerCutBoundMs } from '../../src/domain/power-cut.ts';
 import type { AgentRun } from './agent-host.ts';
 import { checkCoverage, checkObserved, checkResolved, checkRun, type Find } from './checkers.ts';
@@ -47,7 +48,7 @@ interface PartCheck {
 }
 
 function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
-  const { agent, agents, swarm, untilMs } = world;
+  const { agent, agents, heard, swarm, untilMs } = world;
   const all = agents.flatMap((each) => each.runs);
   const gapsOfTag = ownGaps(evidence, all, part);
   const isHeardBefore = (ms: number) => isHeard({ runs: agent.runs, evidence, part }, ms);
@@ -58,9 +59,12 @@ function checkRuns(world: World, { evidence, part, find }: PartCheck): void {
     if (stream === undefined && !agent.runs.includes(each)) continue;
     // Of this one nobody knows: no Kernel heard of it or of one before it, and then its store forgot.
     if (run.isForgotten && stream === undefined && !isHeardBefore(run.startedMs)) continue;
-    if (stream !== undefined) checkResolved(run, stream, find);
+    // Of a disk that took no mark of it only a Kernel can tell that the run did not stand by to its end.
+    const isMarked = swarm.pair === null || !touchesDisk(swarm.faults);
+    const heardThrough = isMarked ? OPEN_END : heard.through(run.streamId ?? '');
+    if (stream !== undefined) checkResolved(run, { ...stream, heardThrough }, find);
     checkRun({
-      ...{ run, stream: stream ?? { coverage: [], rows: [] }, gapsOfTag, untilMs, find },
+      ...{ run, stream: stream ?? { coverage: [], toldEnd: null, rows: [] }, gapsOfTag, untilMs, find },
       lossBoundMs: lossBoundMs(world, run),
       mayStartAnew: swarm.faults.has('wall-step') || !swarm.hasRealTimeClock,
     });

@@ -14,6 +14,7 @@ import {
   SECOND_HOST,
 } from './agent-host.ts';
 import { Faults } from './faults.ts';
+import { HeardWatch } from './heard-watch.ts';
 import { History } from './history.ts';
 import { KernelHost } from './kernel-host.ts';
 import { MirrorWatch } from './mirror-watch.ts';
@@ -21,13 +22,20 @@ import { type Mutation, NO_MUTATION } from './mutations.ts';
 import type { Swarm } from './options.ts';
 import { type Part, partsOf } from './parts.ts';
 import { Plant } from './plant.ts';
+import { RefusedNumbers } from './refusing.ts';
 import { RoleWatch } from './role-watch.ts';
-import { KERNEL_HOST, SECOND_KERNEL_HOST, serversOf, siteOf } from './site.ts';
+import { SharedDatabase } from './shared-database.ts';
+import { SharingWatch } from './sharing-watch.ts';
+import { KERNEL_HOST, kernelHostsOf, serversOf, siteOf } from './site.ts';
 
 /** With everything well the backlog must be gone within this time. */
 const DRAIN_MAX_MS = 240_000;
 /** Which source of chance each disk has. */
 const DISK_SALTS: Readonly<Record<Part, number>> = { main: 2, alarms: 7 };
+/** And the Kernels, and the disks of their rings, by place. */
+const KERNEL_SALTS = [4, 13, 18];
+const KERNEL_DISK_SALTS = [14, 14, 19];
+const REFUSED_SALT = 23;
 
 export interface WorldSetup {
   readonly seed: number;
@@ -65,22 +73,31 @@ export function makeWorld(setup: WorldSetup) {
   const isShared = swarm.pair !== null;
   const plant = new Plant({ clock, random: source(3), lines: swarm.lines, isShared });
   const mutated = (transport: Transport) => mutation.transport?.(transport) ?? transport;
-  const makeKernel = (host: string, salt: number) => {
-    const other = host === KERNEL_HOST ? SECOND_KERNEL_HOST : KERNEL_HOST;
+  const hosts = kernelHostsOf(swarm);
+  const shared = swarm.shared === null ? null : new SharedDatabase(clock);
+  if (shared !== null) {
+    shared.database.commitMs = swarm.commitMs;
+    mutation.database?.(shared.database);
+  }
+  const refused = new RefusedNumbers(source(REFUSED_SALT));
+  const makeKernel = (host: string, at: number): KernelHost => {
+    const others = hosts.filter((each) => each !== host);
     const firstRole = host === KERNEL_HOST ? 'hot' : 'standby';
-    const newDisk = () => new SimulatedDisk(clock, source(14));
+    const newDisk = () => new SimulatedDisk(clock, source(KERNEL_DISK_SALTS[at] ?? 14));
     return new KernelHost({
-      ...{ clock, network, random: source(salt), commitMs: swarm.commitMs },
-      ...{ seed, history, mutation, failed, host },
-      group: swarm.kernels === null ? null : { ...swarm.kernels, other, firstRole, newDisk },
+      ...{ clock, network, random: source(KERNEL_SALTS[at] ?? 4), commitMs: swarm.commitMs },
+      ...{ seed, history, mutation, failed, host, salt: at * 1_000_003 },
+      refusedBy: (to) => refused.by(kernels.find((each) => each.host === to)?.refusedShare ?? 0),
+      shared,
+      group: swarm.kernels === null ? null : { ...swarm.kernels, others, firstRole, newDisk },
       transport: between('kernel', mutated(network.host(host))),
     });
   };
-  const kernel = makeKernel(KERNEL_HOST, 4);
-  const kernels = [kernel];
-  if (swarm.kernels !== null) {
-    kernels.push(makeKernel(SECOND_KERNEL_HOST, 13));
-  }
+  const kernel = makeKernel(KERNEL_HOST, 0);
+  const kernels: readonly KernelHost[] = [
+    kernel,
+    ...hosts.slice(1).map((host, at) => makeKernel(host, at + 1)),
+  ];
   const agents: AgentHost[] = [];
   const mirrors = new MirrorWatch();
   const mirrorDisksOf = (salt: number): AgentDisks | null => {
@@ -146,12 +163,15 @@ export function makeWorld(setup: WorldSetup) {
     agents: instances,
     makeClone,
     kernels,
+    shared,
     plant,
     swarm,
     history,
     mirrors,
   });
   const roles = new RoleWatch({ clock, agents: instances, isQuiet: () => faults.isQuiet });
+  const sharing = new SharingWatch({ clock, kernels, isShared: shared !== null });
+  const heard = new HeardWatch({ clock, kernels, isShared });
   return {
     seed,
     swarm,
@@ -162,11 +182,15 @@ export function makeWorld(setup: WorldSetup) {
     plant,
     kernel,
     kernels,
+    refused,
     agent,
     instances,
     agents,
     faults,
     roles,
+    heard,
+    shared,
+    sharing,
     mirrors,
     untilMs: 0,
   };
@@ -188,6 +212,11 @@ function transportOf(network: SimulatedNetwork, host: string, { peers }: Server)
       return (from ?? own).connect(address, options);
     },
   };
+}
+
+/** The Kernels at whose archives is looked: each, or, where they share one, whoever is hot. */
+export function keepersOf({ kernels, shared }: Pick<World, 'kernels' | 'shared'>): readonly KernelHost[] {
+  return shared === null ? kernels : kernels.filter(({ takesSessions }) => takesSessions);
 }
 
 /** Lets time pass until something is so. @throws Error when it never is, though all is well */
