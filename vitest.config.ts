@@ -1,7 +1,39 @@
+import { basename } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Files that take minutes, the longest first: begun last, each would keep everybody waiting. */
+const LONG = [
+  ...['starved', 'redundancy', 'topologies', 'simulation', 'kernel-kill', 'kernels', 'interruptions'],
+  ...[
+    'simulation-kernels',
+    'long-absence',
+    'demo',
+    'hostile-proxy',
+    'kernels-shared',
+    'kernels-hot',
+    'disk-faults',
+    'postgres-kernel',
+  ],
+];
+
+class LongOnesFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = LONG.indexOf(basename(moduleId, '.test.ts'));
+      return place < 0 ? LONG.length : place;
+    };
+    const order = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
+    const sorted = await super.sort(files);
+    return sorted.sort((one, other) => order(one) - order(other) || rank(one) - rank(other));
+  }
+}
 
 /** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that. */
-const VIRTUAL = ['simulation', 'planted-defects', 'interruptions', 'redundancy'];
+const VIRTUAL = [
+  ...['simulation', 'simulation-kernels', 'planted-defects', 'interruptions', 'redundancy'],
+  'long-absence',
+];
 /** Times of real processes and devices are what these are about: nothing else runs beside them. */
 const TIMED = [
   'failover',
@@ -29,6 +61,7 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     hookTimeout: 20_000,
+    sequence: { sequencer: LongOnesFirst },
     projects: [
       {
         extends: true,

@@ -177,6 +177,10 @@ describe.each(UNITS)('%s', (name) => {
     expect(command).toMatch(/^\/usr\/bin\/node \/opt\/kom\/bin\/kom\.cjs (run|kernel) \/etc\/kom\/\w+\.json/);
   });
 
+  it('has it read its file anew by the signal that it understands', () => {
+    expect(unit.get('Service.ExecReload')).toEqual(['/bin/kill -HUP $MAINPID']);
+  });
+
   it('passes systemd’s own check, where there is one', (context) => {
     if (spawnSync('systemd-analyze', ['--version']).status !== 0) {
       console.warn(`${name}: not verified by systemd-analyze, which is not installed`);

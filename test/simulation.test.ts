@@ -32,6 +32,16 @@ describe('simulation', () => {
     }
   });
 
+  it('holds for a fixed seed of a whole site', { timeout: 120_000 }, async () => {
+    const { findings } = await runSeed(14, { kind: 'site' });
+    expect(findings, 'npm run sim -- --seed 14 --kind site').toEqual([]);
+  });
+
+  it('holds for a fixed seed with Kernels that share a database', { timeout: 120_000 }, async () => {
+    const { findings } = await runSeed(3, { kind: 'shared' });
+    expect(findings, 'npm run sim -- --seed 3 --kind shared').toEqual([]);
+  });
+
   it('has the same history each time that a seed runs', { timeout: 60_000 }, async () => {
     for (const seed of [3, 5, 8]) {
       const [first, second] = [await runSeed(seed), await runSeed(seed)];

@@ -5,11 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeEach, expect, test } from 'vitest';
-import { blocksOf, drained, openTestRing, sequencesOf } from '../../src/buffer/ring.fixture.ts';
+import { ForwardRing } from '../../src/buffer/forward-ring.ts';
+import { MirrorStore } from '../../src/buffer/mirror-store.ts';
+import { forgottenStream } from '../../src/buffer/mirrored-stream.ts';
+import { blockOf, blocksOf, drained, openTestRing, sequencesOf } from '../../src/buffer/ring.fixture.ts';
 import type { Ring } from '../../src/buffer/ring.ts';
+import { silentLog } from '../../src/world/log.ts';
 import { createClock } from '../../src/world/real/clock.ts';
 import { openLevelDisk } from '../../src/world/real/level-disk.ts';
 import { createRandom } from '../../src/world/real/random.ts';
+import { SideStore } from '../../src/world/side-store.ts';
 import { Judge } from '../crash/judge.ts';
 import { sayings, sharedMonotonicMs } from '../crash/settings.ts';
 
@@ -131,6 +136,80 @@ test('a disk that is full while the ring runs: nothing durable is lost, and it h
   const again = await open();
   expect(sequencesOf(await drained(again)).get(ring.stream.streamId)).toEqual(whole);
   await again.close();
+});
+
+/** Stores that keep blocks of others: nothing declares what they lose, so they must not lose it. */
+const KEEPERS = {
+  'a forwarding ring': async (directory: string) => {
+    const disk = await openLevelDisk(directory);
+    const bounds = { capacityBytes: 1_000_000, segmentBytes: 60_000 };
+    const ring = await ForwardRing.open({ disk, ...bounds, clock: createClock(), log: silentLog });
+    return { store: ring, append: (from: number, to: number) => ring.append(foreign(from, to)) };
+  },
+  'a mirror': async (directory: string) => {
+    const disk = await openLevelDisk(directory);
+    const bounds = { boundBytes: () => 1_000_000, segmentBytes: 60_000, ownerInstance: 1 };
+    const store = await MirrorStore.open({ disk, ...bounds, clock: createClock(), log: silentLog });
+    const stream = forgottenStream(FOREIGN, 0, 1);
+    const append = (from: number, to: number) =>
+      store.append(foreign(from, to).map((block) => ({ block, stream })));
+    return { store, append };
+  },
+};
+const FOREIGN = 'f'.repeat(32);
+const foreign = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, at) => blockOf(FOREIGN, (from + at - 1) * 10 + 1));
+
+test.each(Object.entries(KEEPERS))('%s is filled up three times and loses nothing', async (_, openKeeper) => {
+  const directory = join(mountPoint, 'keeper');
+  const { store, append } = await openKeeper(directory);
+  let next = 1;
+  for (; next <= 500; next += 10) await append(next, next + 9);
+  for (let times = 0; times < 3; times++) {
+    await fill();
+    let isRefused = false;
+    for (let tries = 0; tries < 200 && !isRefused; tries++) {
+      isRefused = await append(next, next + 9).then(
+        () => false,
+        () => true,
+      );
+      if (!isRefused) next += 10;
+    }
+    expect(isRefused).toBe(true);
+    for (let tries = 0; tries < 4; tries++) {
+      await wait();
+      await append(next, next + 9).catch(() => undefined);
+      await store.read(FOREIGN, { first: 1, last: 10_000 }, 1);
+    }
+    expect(store.lastError).not.toBeNull();
+    await makeRoom();
+    await wait();
+    await append(next, next + 9);
+    next += 10;
+    expect(store.held(FOREIGN)).toEqual([{ first: 1, last: (next - 1) * 10 }]);
+  }
+  await fill();
+  await store.close();
+  await (await openKeeper(directory)).store.close();
+  await makeRoom();
+  const { store: again } = await openKeeper(directory);
+  expect(again.held(FOREIGN)).toEqual([{ first: 1, last: (next - 1) * 10 }]);
+  for (let at = 1; at < (next - 1) * 10; at += 10) {
+    const [block] = await again.read(FOREIGN, { first: at, last: at }, 1);
+    expect(block?.header.firstSequence).toBe(at);
+  }
+  await again.close();
+});
+
+test('notes that a full disk does not open are left as they are', async () => {
+  const notes = new SideStore(await openLevelDisk(join(mountPoint, 'notes')), 'notes');
+  const key = Uint8Array.of(1);
+  const value = () => notes.use((store) => store.get(key));
+  await notes.use((store) => store.batch([{ type: 'put', key, value: key }], { sync: true }));
+  await fill();
+  await expect(value()).rejects.toMatchObject({ code: 'KOM_STORE_OPEN' });
+  await makeRoom();
+  expect([...((await value()) ?? [])]).toEqual([...key]);
 });
 
 test.each(['always', 'on-outage'] as const)(

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { GREEN } from '../integration/support/setup.ts';
-import { sleep } from '../integration/support/until.ts';
+import { sleep, until } from '../integration/support/until.ts';
+import { toldOfPast } from '../kernels/past.ts';
 import { RealKernels, type RealOptions } from '../kernels/real-kernels.ts';
 
 /** Real Kernels that fail and are switched under load; both archives are proved, each by itself. */
@@ -19,18 +21,17 @@ async function started(options: RealOptions = {}): Promise<RealKernels> {
 }
 
 async function expectBothGreen(kernels: RealKernels): Promise<void> {
-  const { KernelA, KernelB } = await kernels.prove();
-  expect(KernelA).toMatchObject(GREEN);
-  expect(KernelB).toMatchObject(GREEN);
+  const proofs = await kernels.prove();
+  expect(proofs.get('KernelA')).toMatchObject(GREEN);
   // The same run of the same plant is in both.
-  expect(KernelB.archived).toBe(KernelA.archived);
+  expect(proofs.get('KernelB')).toMatchObject({ ...GREEN, archived: proofs.get('KernelA')?.archived });
 }
 
 test('kill -9 of the hot one under load, the other one forced, and the first back as standby', async () => {
   const kernels = await started();
   await kernels.kill('KernelA');
   const refused = await kernels.switch('KernelB', 'KernelB');
-  expect(refused.code).toBe(2);
+  expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('--force');
   const forced = await kernels.switch('KernelB', 'KernelB', '--force');
   expect(forced.code).toBe(0);
@@ -58,6 +59,20 @@ test('switch and switch back under load: agents follow within 2 s', async () => 
   await expectBothGreen(kernels);
 }, 120_000);
 
+test('Ctrl-C cancels a switch that waits for the other one', async () => {
+  const kernels = await started();
+  kernels.signal('KernelB', 'SIGSTOP');
+  await sleep(1500);
+  const command = kernels.switching('KernelA', 'KernelB');
+  await sleep(1500);
+  const { code, stderr } = await command.kill('SIGINT');
+  kernels.signal('KernelB', 'SIGCONT');
+  expect(stderr).toContain('the operator cancelled it');
+  expect(code).toBe(1);
+  await sleep(3000);
+  expect((await kernels.kernelStatus('KernelA')).group).toMatchObject({ hot: 'KernelA', epoch: 1 });
+}, 60_000);
+
 test('a standby is killed, away for a while, and catches up by itself', async () => {
   const kernels = await started();
   await kernels.kill('KernelB');
@@ -83,6 +98,33 @@ test('a standby is replaced by a machine with an empty disk, then becomes hot', 
   await kernels.untilAt('KernelB');
   await sleep(2000);
   await expectBothGreen(kernels);
+}, 120_000);
+
+test('a standby is replaced by an empty machine, and gets what no ring holds any more', async () => {
+  const past = 60_000;
+  const kernels = await started({ ringCapacity: '10MB', past });
+  await kernels.kill('KernelB');
+  kernels.emptyDisk('KernelB');
+  await kernels.kill('KernelA');
+  kernels.outgrowRing('KernelA');
+  await kernels.startKernel('KernelA');
+  await kernels.startKernel('KernelB');
+  const isHalfWay = async () => (await kernels.samplesAt('KernelB')) > past / 10;
+  await until('some of the past', isHalfWay, 30_000);
+  for (const name of ['KernelB', 'KernelA'] as const) {
+    await kernels.kill(name);
+    await kernels.startKernel(name);
+  }
+  expect((await kernels.kernelStatus('KernelA')).group?.inSync).toEqual(['KernelA']);
+  await kernels.untilInSync('KernelA');
+  await expectBothGreen(kernels);
+  const told = [];
+  for (const name of ['KernelA', 'KernelB'] as const) {
+    await kernels.kill(name, 'SIGTERM');
+    told.push(await kernels.withArchive(name, toldOfPast));
+  }
+  expect(isDeepStrictEqual(told[0], told[1])).toBe(true);
+  expect(told[1]?.ofTags.map(({ samples }) => samples.length > past / 5)).toEqual([true, true, true]);
 }, 120_000);
 
 test('the hot one is replaced by a machine with an empty disk: it comes back as standby', async () => {

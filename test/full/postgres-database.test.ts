@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -22,23 +22,15 @@ import {
 } from '../../src/world/archive.fixture.ts';
 import type { Archive } from '../../src/world/archive.ts';
 import { silentLog } from '../../src/world/log.ts';
-import { kernel, TestAuthority } from '../integration/support/certificates.ts';
 import { keptLog } from '../integration/support/log.ts';
 import { until } from '../integration/support/until.ts';
+import { manualSql } from '../postgres/manual.ts';
 import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
 
 if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
 
 const { clock } = realWorld({ level: 'silent', name: 'test' });
-const MANUAL = readFileSync(join(import.meta.dirname, '../../docs/POSTGRESQL.md'), 'utf8');
 const DAY_US = 86_400_000_000;
-
-/** The statements behind a mark of the manual. */
-function manualSql(mark: string): string {
-  const found = new RegExp(`<!-- ${mark} -->\\n\`\`\`sql\\n([^\`]+)\`\`\``).exec(MANUAL);
-  if (found?.[1] === undefined) throw new Error(`the manual has no ${mark}`);
-  return found[1];
-}
 
 describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
   let server: PostgresServer;
@@ -91,8 +83,19 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     // Who may only write rows cannot make the tables, and says so.
     await expect(open()).rejects.toMatchObject({
       code: 'KOM_ARCHIVE_UNAVAILABLE',
-      message: expect.stringContaining('permission denied'),
+      message: expect.stringMatching(
+        /kom_writer has no right USAGE in schema kom.*name the owner of the schema/,
+      ),
     });
+    // Nor can its owner make another schema: who may is told what to run.
+    const second = open({ owner, schema: 'kom_b' });
+    await expect(second).rejects.toMatchObject({
+      code: 'KOM_ARCHIVE_UNAVAILABLE',
+      message: expect.stringContaining('there is no schema kom_b, and kom_owner may not make it'),
+      detail: { hint: expect.stringContaining('CREATE SCHEMA "kom_b" AUTHORIZATION "kom_owner"') },
+    });
+    server.sql(manualSql('second schema'), 'kom');
+    await (await open({ owner, schema: 'kom_b' })).close();
     await (await open({ owner })).close();
     const archive = await open({ retentionMs: 86_400_000 });
     await fill(archive);
@@ -131,6 +134,22 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     ]) {
       expect(() => asRole('kom_reader', sql), sql).toThrow(/permission denied|cannot delete from view/);
     }
+    // A slip of the file: nobody who reads is given rights to write by it.
+    const reader = { user: 'kom_reader', password: 'change me 3' };
+    await expect(open({ owner, login: reader })).rejects.toMatchObject({
+      code: 'KOM_ARCHIVE_UNAVAILABLE',
+      message: expect.stringMatching(/kom_reader is a role that reads.*name the role that writes as archive/),
+    });
+    expect(() => asRole('kom_reader', 'SELECT * FROM kom.sample_rows')).toThrow('permission denied');
+    const { log, lines } = keptLog('kom-kernel');
+    server.sql('CREATE ROLE kom_new LOGIN PASSWORD $$x$$; GRANT CONNECT ON DATABASE kom TO kom_new');
+    for (const password of ['wrong', 'x', 'x']) {
+      const config = { ...manual, owner, login: { user: 'kom_new', password } };
+      const opened = openPostgresArchive({ config, clock, log }).then((each) => each.close());
+      await (password === 'wrong' ? expect(opened).rejects.toThrow('authentication failed') : opened);
+    }
+    const given = lines.filter(({ msg }) => msg === 'this role may write to the archive from now on');
+    expect(given).toEqual([expect.objectContaining({ level: 'warn', role: 'kom_new' })]);
     const wrong = open({ login: { ...login, password: 'wrong' } });
     await expect(wrong).rejects.toThrow('password authentication failed');
     const none = open({ login: { ...login, password: null } });
@@ -199,63 +218,6 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     await archive.close();
   });
 
-  test('months that are wholly older than the retention are dropped, by the younger clock', async () => {
-    const nowUs = clock.wallUs();
-    const monthUs = 31 * DAY_US;
-    const retentionMs = (2 * monthUs) / 1000;
-    const bound = {
-      monotonicMs: () => clock.monotonicMs(),
-      sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms, signal),
-      schedule: (name: string, ms: number, run: () => void) => clock.schedule(name, ms, run),
-      repeat: (name: string, ms: number, run: () => void) => clock.repeat(name, ms, run),
-    };
-    const open = (ahead: number) => {
-      const wallUs = (): number => clock.wallUs() + ahead;
-      return openPostgresArchive({
-        config: { ...config, retentionMs },
-        clock: { ...bound, wallUs },
-        log: silentLog,
-      });
-    };
-    let archive = await openPostgresArchive({ config, clock, log: silentLog });
-    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
-    const ages = [5, 4, 3, 0];
-    const at = (age: number): number => nowUs - age * monthUs;
-    await archive.commit(
-      transactionOf({
-        streams: [streamOf()],
-        blocks: [
-          blockOf(
-            1,
-            ages.map((age) => sampleOf(at(age) - T0, age)),
-          ),
-        ],
-        gaps: [gapOf(50, 50, { fromUs: at(5), toUs: at(5) }), gapOf(60, 60, { fromUs: at(0), toUs: at(0) })],
-      }),
-    );
-    await archive.close();
-    const left = async () =>
-      (await archive.samples(allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 }))).map(({ value }) => value);
-    archive = await open(-4 * monthUs);
-    expect(await left(), 'the Kernel is behind').toEqual([5, 4, 3, 0]);
-    await archive.close();
-    archive = await open(1000 * monthUs);
-    expect(await left(), 'the Kernel is ahead').toEqual([0]);
-    expect(await archive.gaps(allOf('P1.a', { toUs: nowUs * 2 }))).toHaveLength(1);
-    const tables = server.sql(`SELECT count(*) FROM pg_inherits
-      WHERE inhparent = '${config.schema}.sample_rows'::regclass`);
-    expect(tables).toEqual(['1']);
-    // What was dropped is not asked for again, and its month can be made anew.
-    expect((await archive.coverage(streamOf().streamId))[0]).toMatchObject({
-      first: 1,
-      last: 4,
-      state: 'data',
-    });
-    await archive.commit(transactionOf({ blocks: [blockOf(5, [sampleOf(at(5) - T0, 55)])] }));
-    expect(await left()).toEqual([55, 0]);
-    await archive.close();
-  });
-
   test('exports are those of the embedded archive, but for how a number is written', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'kom-pg-export-'));
     const archive = await openPostgresArchive({ config, clock, log: silentLog });
@@ -283,6 +245,22 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
       },
     );
     for (const each of [archive, embedded]) await each.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test('a database that takes backslashes in texts for more is asked as any other', async () => {
+    server.sql('ALTER ROLE postgres SET standard_conforming_strings = off');
+    const directory = mkdtempSync(join(tmpdir(), 'kom-pg-export-'));
+    const path = join(directory, 'all.csv');
+    const dictionary: Dictionary = { ...DICTIONARY, tags: [tagOf('P1\\n'), tagOf('P1\\')] };
+    const archive = await openPostgresArchive({ config, clock, log: silentLog });
+    await archive.putDictionary(HASH, new Uint8Array([1]), dictionary);
+    const block = blockOf(1, [sampleOf(0, 1), sampleOf(1, 2, { tagIndex: 1 })], { hash: HASH, dictionary });
+    await archive.commit(transactionOf({ streams: [streamOf()], blocks: [block] }));
+    const asked = { fromUs: 0, toUs: T0 * 2, tags: ['P1\\n', 'P1\\'], format: 'csv', path } as const;
+    expect(await archive.exportSamples(asked)).toBe(2);
+    await archive.close();
+    server.sql('ALTER ROLE postgres RESET standard_conforming_strings');
     rmSync(directory, { recursive: true });
   });
 
@@ -341,51 +319,6 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     expect(await archive.samples(allOf('P1.a'))).toHaveLength(6);
     expect((await archive.stat()).samples).toBe(16);
     await archive.close();
-  });
-
-  test('TLS: the certificate must be of a known authority and of the host that was dialled', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'kom-pg-tls-'));
-    const [authority, other] = [await TestAuthority.make(), await TestAuthority.make('Other')];
-    const { certificate, key } = await authority.material([kernel()]);
-    const file = (name: string, text: string): string => {
-      writeFileSync(join(directory, name), text);
-      return join(directory, name);
-    };
-    const ca = file('ca.pem', authority.certificate);
-    server.install('server.key', key);
-    server.install('server.crt', certificate);
-    const rules = [
-      'local all all trust',
-      'hostssl all all 127.0.0.1/32 trust',
-      'hostssl all all ::1/128 trust',
-    ];
-    server.install('pg_hba.conf', `${rules.join('\n')}\n`);
-    server.sql('ALTER SYSTEM SET ssl = on');
-    server.sql('SELECT pg_reload_conf()');
-    await until('TLS', () => server.sql('SHOW ssl')[0] === 'on');
-    const open = (tls: PostgresArchiveConfig['tls'], host = '127.0.0.1') =>
-      openPostgresArchive({
-        ...{ clock, log: silentLog },
-        config: { ...config, hosts: [{ host, port: server.port }], tls },
-      });
-    const none = { certificate: null, key: null };
-    const archive = await open({ ca, ...none });
-    await fill(archive);
-    const isEncrypted = `SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-      WHERE application_name = 'kom-archive'`;
-    expect(server.sql(isEncrypted)).toEqual(['t']);
-    await archive.close();
-    await expect(open(null)).rejects.toThrow('no encryption');
-    for (const [tls, host] of [
-      [{ ca: file('other.pem', other.certificate), ...none }, '127.0.0.1'],
-      [{ ca, ...none }, 'localhost'],
-    ] as const) {
-      // Not a wrong password: such a thing may be put right at the server, so a Kernel starts and waits.
-      const waiting = await open(tls, host);
-      await expect(waiting.kernelEpoch()).rejects.toThrow(/certificate|altnames/);
-      await waiting.close();
-    }
-    rmSync(directory, { recursive: true });
   });
 
   test('what the settings of a server are worth is said at the start', async () => {

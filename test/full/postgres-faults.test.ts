@@ -16,6 +16,7 @@ import {
 } from '../../src/world/archive.fixture.ts';
 import type { Archive, ArchiveTransaction } from '../../src/world/archive.ts';
 import { silentLog } from '../../src/world/log.ts';
+import { keptLog } from '../integration/support/log.ts';
 import { until } from '../integration/support/until.ts';
 import { CommitCutter, type Cut } from '../postgres/cutter.ts';
 import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
@@ -23,6 +24,8 @@ import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
 if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
 
 const { clock } = realWorld({ level: 'silent', name: 'test' });
+/** At ten a second: longer than a server takes to start. */
+const REFUSALS_MAX = 600;
 const UNAVAILABLE = { code: 'KOM_ARCHIVE_UNAVAILABLE' };
 
 describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
@@ -59,6 +62,7 @@ describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
   /** As the Kernel does: the same transaction again until it is taken. */
   const persist = async (archive: Archive, transaction: ArchiveTransaction): Promise<number> => {
     for (let refused = 0; ; refused++) {
+      expect(refused, 'refused again and again').toBeLessThan(REFUSALS_MAX);
       try {
         await archive.commit(transaction);
         return refused;
@@ -170,9 +174,151 @@ describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
     await archive.close();
   });
 
+  test.each(['while it runs', 'and a restart'])(
+    'a month that somebody dropped is made anew: %s',
+    async (when) => {
+      let archive = await open();
+      await archive.commit(samples(1, 10));
+      server.sql(`DROP TABLE ${config.schema}.sample_rows_2026_11`);
+      if (when === 'and a restart') {
+        await archive.close();
+        archive = await open();
+      }
+      await persist(archive, samples(11, 10));
+      expect(await everything(archive)).toEqual(numbers(20).slice(10));
+      expect((await archive.coverage(STREAM))[0]).toMatchObject({ first: 1, last: 20, state: 'data' });
+      await archive.close();
+    },
+  );
+
+  test.each(['while it runs', 'and a restart'])(
+    'a month that somebody detached stays as it is: %s',
+    async (when) => {
+      const rows = (table: string) => server.sql(`SELECT count(*) FROM ${config.schema}.${table}`);
+      let archive = await open();
+      await archive.commit(samples(1, 10));
+      const detach = (month: string) =>
+        server.sql(`SET search_path = ${config.schema}; ALTER TABLE sample_rows DETACH PARTITION ${month}`);
+      detach('sample_rows_2026_11');
+      if (when === 'and a restart') {
+        await archive.close();
+        archive = await open();
+      }
+      await persist(archive, samples(11, 10));
+      detach('sample_rows_2026_11_2');
+      await persist(archive, samples(21, 10));
+      expect(await everything(archive)).toEqual(numbers(30).slice(20));
+      expect([...rows('sample_rows_2026_11'), ...rows('sample_rows_2026_11_2')]).toEqual(['10', '10']);
+      // As the manual says: its rows come back into the month that took its place.
+      server.sql(
+        `INSERT INTO ${config.schema}.sample_rows SELECT * FROM ${config.schema}.sample_rows_2026_11`,
+      );
+      expect(await everything(archive)).toEqual([...numbers(10), ...numbers(30).slice(20)]);
+      await archive.close();
+    },
+  );
+
+  test('partitions that somebody made take what is theirs, and the others are made', async () => {
+    const archive = await open();
+    server.sql(`SET search_path = ${config.schema};
+      CREATE TABLE whole_winter PARTITION OF sample_rows FOR VALUES FROM ('2026-10-01Z') TO ('2027-03-01Z')`);
+    await archive.commit(samples(1, 10));
+    const late = transactionOf({ blocks: [blockOf(11, [sampleOf(86_400_000_000 * 120, 11)])] });
+    await archive.commit(late);
+    const partitions = () =>
+      server.sql(`SELECT inhrelid::regclass FROM pg_inherits
+        WHERE inhparent = '${config.schema}.sample_rows'::regclass ORDER BY 1`);
+    expect(partitions()).toEqual(
+      ['whole_winter', 'sample_rows_2027_03'].map((name) => `${config.schema}.${name}`),
+    );
+    server.sql(`SET search_path = ${config.schema};
+      CREATE TABLE all_else PARTITION OF sample_rows DEFAULT`);
+    await archive.commit(transactionOf({ blocks: [blockOf(12, [sampleOf(86_400_000_000 * 160, 12)])] }));
+    expect(server.sql(`SELECT count(*) FROM ${config.schema}.all_else`)).toEqual(['1']);
+    await archive.close();
+  });
+
+  test.each(['with nothing written meanwhile', 'while the Kernel writes'])(
+    'an older backup is restored under a running Kernel, %s: what it lacks is missing, and comes again',
+    async (when) => {
+      const archive = await open();
+      let told = 0;
+      archive.whenRegressed?.(() => {
+        told++;
+      });
+      await persist(archive, samples(1, 10));
+      const backup = server.dump(config.schema);
+      await persist(archive, samples(11, 10));
+      server.sql(`DROP SCHEMA ${config.schema} CASCADE`);
+      if (when === 'while the Kernel writes') {
+        await expect(archive.commit(samples(21, 10))).rejects.toMatchObject(UNAVAILABLE);
+      }
+      server.sql(backup);
+      await persist(archive, samples(21, 10));
+      expect(told).toBe(1);
+      const data = (first: number, last: number) => ({ first, last, state: 'data' });
+      expect(await archive.coverage(STREAM)).toEqual([data(1, 10), data(21, 30)]);
+      await persist(archive, samples(11, 10));
+      expect(await everything(archive)).toEqual(numbers(30));
+      await archive.close();
+    },
+  );
+
+  test('older rows are put into the same tables under a running Kernel: it is noticed', async () => {
+    const archive = await open();
+    let told = 0;
+    archive.whenRegressed?.(() => {
+      told++;
+    });
+    await persist(archive, samples(1, 10));
+    const tables = ['coverage', 'sample_rows', 'sequence_gaps'];
+    const each = (sql: (table: string) => string): void => {
+      server.sql(`BEGIN; SET search_path = ${config.schema}; ${tables.map(sql).join(';')}; COMMIT`);
+    };
+    each((table) => `CREATE TABLE saved_${table} AS SELECT * FROM ${table}`);
+    await persist(archive, { ...samples(11, 10), gaps: [gapOf(50, 55)] });
+    each((table) => `DELETE FROM ${table}; INSERT INTO ${table} SELECT * FROM saved_${table}`);
+    await expect(archive.commit(samples(21, 10))).rejects.toMatchObject({
+      ...UNAVAILABLE,
+      message: expect.stringContaining('somebody has put other rows into them'),
+    });
+    expect(told).toBe(0);
+    await persist(archive, samples(21, 10));
+    expect(told).toBe(1);
+    const data = (first: number, last: number) => ({ first, last, state: 'data' });
+    expect(await archive.coverage(STREAM)).toEqual([data(1, 10), data(21, 30)]);
+    await persist(archive, samples(11, 10));
+    expect(await everything(archive)).toEqual(numbers(30));
+    await archive.close();
+  });
+
+  test.each([
+    ['dropped', 'DROP device_time CASCADE', 'device_time is not there, or has another name'],
+    ['of another type', 'ALTER quality TYPE integer', 'quality is integer in place of bigint'],
+  ])(
+    'a column of the samples that somebody made %s: it says what to run, and goes on behind that',
+    async (_, change, what) => {
+      const archive = await open();
+      await archive.commit(samples(1, 10));
+      server.sql(`SET search_path = ${config.schema}; DROP VIEW samples, samples_with_marked, latest_values;
+      ALTER TABLE sample_rows ${change}`);
+      await expect(archive.commit(samples(11, 10))).rejects.toMatchObject(UNAVAILABLE);
+      // Behind the first refusal it looks what the matter is.
+      await expect(archive.commit(samples(11, 10))).rejects.toThrow(what);
+      const refused = open();
+      await expect(refused).rejects.toMatchObject({ ...UNAVAILABLE, message: expect.stringContaining(what) });
+      const statement = /run (ALTER TABLE .*) as its owner/.exec(archive.lastError ?? '')?.[1];
+      server.sql(`SET search_path = ${config.schema}; ${statement}`);
+      await persist(archive, samples(11, 10));
+      expect(await everything(archive)).toEqual(numbers(20));
+      await archive.close();
+    },
+  );
+
   test('a Kernel starts before its database does', async () => {
     await server.kill('SIGINT');
-    const archive = await openPostgresArchive({ config, clock, log: silentLog });
+    const { log, lines } = keptLog('kom-kernel');
+    const archive = await openPostgresArchive({ config, clock, log });
     await expect(archive.kernelEpoch()).rejects.toMatchObject(UNAVAILABLE);
     await expect(archive.coverage(STREAM)).rejects.toMatchObject(UNAVAILABLE);
     expect(archive.lastError).toContain('.s.PGSQL');
@@ -181,6 +327,12 @@ describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
     await archive.commit(samples(1, 5));
     expect(await everything(archive)).toEqual(numbers(5));
     expect(archive.lastError).toBeNull();
+    const said = lines.filter(({ msg }) => msg.startsWith('the archive '));
+    expect(said.map(({ msg }) => msg.slice('the archive '.length))).toEqual([
+      'takes nothing; agents wait and keep their backlog',
+      'takes what comes again',
+    ]);
+    expect(said[0]).toMatchObject({ error: expect.not.stringContaining('does not take a transaction') });
     await archive.close();
   });
 });

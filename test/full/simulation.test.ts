@@ -35,12 +35,3 @@ it('seeds with two instances hold', { timeout: 300_000 }, async () => {
   }
   expect(failed).toEqual([]);
 });
-
-it('seeds with two Kernels hold', { timeout: 600_000 }, async () => {
-  const failed: string[] = [];
-  for (let seed = 1; seed <= 200 && failed.length < 5; seed++) {
-    const { findings } = await runSeed(seed, { kind: 'kernels' });
-    if (findings.length > 0) failed.push(`npm run sim -- --kind kernels --seed ${seed}: ${findings[0]}`);
-  }
-  expect(failed).toEqual([]);
-});

@@ -1,5 +1,3 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
 import { noNamespaces } from '../integration/support/namespaces.ts';
 import { defaultPlace, FIGURES, reasonAgainst, runFigure } from '../topologies/run.ts';
@@ -20,9 +18,3 @@ test.for(FIGURES.map((figure) => [figure.number, figure.title, figure] as const)
     for (const kernel of figure.complete) expect(proofs[kernel]?.produced).toBeGreaterThan(20);
   },
 );
-
-test('npm run topologies names a figure that is not there', () => {
-  const main = join(import.meta.dirname, '../topologies/main.ts');
-  const { status, stderr } = spawnSync(process.execPath, [main, '--figure', '11'], { encoding: 'utf8' });
-  expect({ status, stderr }).toEqual({ status: 2, stderr: 'there is no figure 11\n' });
-});

@@ -124,7 +124,7 @@ export async function floodOfSilence(stage: Stage, server: KernelServer): Promis
   if (atOnce < GREETINGS_PER_ADDRESS_MAX || late > 0) {
     throw new Error(`of ${silent.length} silent connections ${atOnce} ended at once, ${late} very late`);
   }
-  if (server.archiveError !== null) throw new Error('a flood reached the archive');
+  if (server.archiveTrouble !== null) throw new Error('a flood reached the archive');
 }
 
 function connect(stage: Stage): Promise<Connection> {

@@ -101,12 +101,15 @@ test('foreign talk on the Kernel port ends that connection with a reason, and no
     names.map((name) => talk(setup.kernelAddress, FOREIGN[name]?.bytes ?? new Uint8Array())),
   );
   const closings = () => setup.kernelLog.lines.filter(({ msg }) => msg === 'connection closed');
-  await until('the log of each', () => closings().length >= names.length);
+  // What is wrong with several of one machine in the same way is said once.
+  const saidOf = (name: string) =>
+    closings().filter(({ error }) => FOREIGN[name]?.reason.test(String(error)) === true);
+  await until('the log of each', () => names.every((name) => saidOf(name).length > 0));
   for (const [at, name] of names.entries()) {
     const { local, tookMs } = talks[at] as (typeof talks)[number];
-    const said = setup.kernelLog.lines.filter(({ remote }) => remote === local);
-    expect(said, name).toMatchObject([{ level: 'warn', msg: 'connection closed' }]);
-    expect(said[0]?.['error'], name).toMatch(FOREIGN[name]?.reason ?? /never/);
+    for (const { level } of saidOf(name)) expect(level, name).toBe('warn');
+    const own = setup.kernelLog.lines.filter(({ level, remote }) => level === 'warn' && remote === local);
+    expect(own.length, name).toBeLessThanOrEqual(1);
     const isLate = FOREIGN[name]?.isLate === true;
     expect(tookMs, name).toBeGreaterThan(isLate ? HELLO_TIMEOUT_MS - 500 : 0);
     expect(tookMs, name).toBeLessThan(isLate ? HELLO_TIMEOUT_MS + 3000 : 2500);

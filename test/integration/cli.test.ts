@@ -2,9 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { holdDirectory } from '../../src/cli/held-directory.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
 import type { QueryLine } from '../../src/kernel/archive/query.ts';
-import { type Kom, kom } from './support/kom.ts';
+import { createLog } from '../../src/world/real/log.ts';
+import { Kom, kom } from './support/kom.ts';
 import { Setup } from './support/setup.ts';
 import { sleep } from './support/until.ts';
 
@@ -28,13 +30,24 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 }
 
 describe('help and usage', () => {
-  const SUBCOMMANDS = ['check', 'init', 'run', 'kernel', 'status', 'archive', 'sim', 'demo', 'schema'];
+  const SUBCOMMANDS = [
+    'check',
+    'init',
+    'run',
+    'reload',
+    'kernel',
+    'status',
+    'archive',
+    'sim',
+    'demo',
+    'schema',
+  ];
 
   test('kom --help lists every subcommand and the exit codes', async () => {
     const { code, out, err } = await run('--help');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     for (const name of SUBCOMMANDS) expect(out).toMatch(new RegExp(`^ {2}${name}\\b`, 'm'));
-    expect(out).toMatch(/Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}69 .*\n {2}70 /);
+    expect(out).toMatch(/Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}69 .*\n {2}70 /);
   });
 
   test.each(SUBCOMMANDS)('kom %s --help', async (name) => {
@@ -179,6 +192,22 @@ describe('with a running agent and Kernel', () => {
       new RegExp(`cannot be listened on: 127\\.0\\.0\\.1:${port}.*another program`),
     );
     expect(taken.stderr).not.toContain('    at ');
+  });
+
+  test('kom kernel on a forwarding ring that another one holds', async () => {
+    const file = setup.file('other-kernel.json');
+    const redundancy = {
+      ...{ name: 'KA', firstRole: 'hot', ring: { directory: './ring' } },
+      kernels: [{ name: 'KB', addresses: ['127.0.0.1:1'] }],
+    };
+    writeFileSync(
+      file,
+      JSON.stringify({ listen: '127.0.0.1:0', archive: { directory: './other' }, redundancy }),
+    );
+    await using _held = await holdDirectory(setup.file('ring'), createLog({ level: 'silent', name: 'kom' }));
+    await using second = new Kom(['kernel', file]);
+    await expect(second.untilLog('Kernel listens')).rejects.toThrow(/ring \[KOM_ALREADY_RUNNING\]/);
+    expect((await second.finished).code).toBe(69);
   });
 
   test('stopped with Ctrl-C: exit code 0, all JSON, and the archive answers by itself', async () => {

@@ -1,10 +1,14 @@
 import { expect, test } from 'vitest';
-import { singleNode } from '../topologies/figures/single-node.ts';
-import { runFigure } from '../topologies/run.ts';
+import { FIGURES, runFigure } from '../topologies/run.ts';
 
-// The others, in networks of their own, are among the full tests.
-test('figure 1, a single node, holds on the loopback', async () => {
-  const { proofs, holds } = await runFigure(singleNode, 'loopback');
-  expect(holds, JSON.stringify(proofs)).toBe(true);
-  expect(proofs['ServerApp1']?.produced).toBeGreaterThan(20);
-});
+// The others, and these in networks of their own, are among the full tests.
+const QUICK = FIGURES.filter(({ isQuick }) => isQuick === true);
+
+test.for(QUICK.map((figure) => [figure.number, figure.title, figure] as const))(
+  'figure %i holds on the loopback: %s',
+  async ([_number, _title, figure]) => {
+    const { proofs, holds } = await runFigure(figure, 'loopback');
+    expect(holds, JSON.stringify(proofs)).toBe(true);
+    for (const kernel of figure.complete) expect(proofs[kernel]?.produced).toBeGreaterThan(20);
+  },
+);

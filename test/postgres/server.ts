@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -110,7 +111,11 @@ export class PostgresServer implements AsyncDisposable {
       join(server.#data, 'postgresql.auto.conf'),
       lines.map(([name, value]) => `${name} = '${value}'\n`).join(''),
     );
-    if (place !== undefined) appendFileSync(join(server.#data, 'pg_hba.conf'), OPEN_HBA);
+    if (place !== undefined) {
+      const rules = join(server.#data, 'pg_hba.conf');
+      // In front: the first one that fits counts, and those that are there are about the loopback.
+      writeFileSync(rules, `${OPEN_HBA}${readFileSync(rules, 'utf8')}`);
+    }
     await server.restart();
     return server;
   }
@@ -215,6 +220,22 @@ export class PostgresServer implements AsyncDisposable {
     );
     if (done.status !== 0) throw new Error(done.stderr);
     return done.stdout.split('\n').filter((line) => line !== '');
+  }
+
+  /** Runs commands as an operator beside the server would who may do everything; they say where it fails. */
+  run(commands: string, cwd: string): void {
+    const env = {
+      ...process.env,
+      ...{ PATH: `${this.#bin}:${process.env['PATH']}`, PGHOST: this.directory, PGPORT: String(this.port) },
+      PGUSER: 'postgres',
+    };
+    execFileSync('sh', ['-ec', commands], { cwd, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  }
+
+  /** A schema with what is in it, as `sql` takes it again. */
+  dump(schema: string): string {
+    const args = [...this.#place, '-U', 'postgres', '-d', 'postgres', '-n', schema];
+    return execFileSync(join(this.#bin, 'pg_dump'), args, { encoding: 'utf8' });
   }
 
   /** What a Kernel needs to work here as a superuser, over the socket. */

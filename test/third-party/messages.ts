@@ -10,7 +10,7 @@ export const FRAME = {
   ...{ leaseRenewal: 13, lease: 14, peerState: 15, handover: 16, mirrorBlock: 17, mirrorStreams: 18 },
   ...{ spilled: 19, mirrorAck: 20, deliveryRight: 21 },
   // Of version 3.
-  ...{ kernelWord: 22, forwardStreams: 23, forwardCoverage: 24 },
+  ...{ kernelWord: 22, forwardStreams: 23, forwardCoverage: 24, forwardTerms: 25 },
 } as const;
 
 export const LANE = { control: 0, data: 1, probe: 2 } as const;

@@ -91,6 +91,8 @@ export const HOMES: Readonly<Record<string, readonly string[]>> = {
   'node:timers': ['src/world/real/'],
   'node:tls': ['src/world/real/'],
   'node:tty': ['src/cli/'],
+  'node:v8': ['src/cli/'],
+  'node:worker_threads': ['src/cli/'],
 };
 
 /** Modules of Node that only compute; everything but `domain` may use them. */

@@ -1,9 +1,25 @@
+import type { KeyedCertificate } from '../../src/pki/issue.ts';
+import { until } from '../integration/support/until.ts';
+import { manualSql } from '../postgres/manual.ts';
 import { PostgresServer, type ServerPlace } from '../postgres/server.ts';
 import type { Network } from './network.ts';
 
-/** Password of the role `kom`, as it stands in the file that the examples name. */
-export const DATABASE_PASSWORD = 'figure';
 const PORT = 5432;
+
+/** Files of a Kernel that the examples name, and what is in them. */
+export const DATABASE_SECRETS = {
+  // Those that the statements of the manual set.
+  'secrets/kom-owner': 'change me 1',
+  'secrets/kom-writer': 'change me 2',
+} as const;
+/** The certificate of who vouches for the database, where the examples name it. */
+export const DATABASE_CA = 'tls/database-ca.pem';
+
+/** Whoever has a password comes with TLS or not at all; servers that follow this one come as they like. */
+const SECURED_HBA = `local all,replication all trust
+hostssl all all all scram-sha-256
+host replication postgres all trust
+`;
 
 /** Where the database of a host listens: in a namespace at all of its addresses, which may move. */
 export function databasePlace(network: Network, host: string, address: string): ServerPlace {
@@ -11,11 +27,20 @@ export function databasePlace(network: Network, host: string, address: string): 
   return { listen: network.isReal ? '*' : network.placed(address), port: PORT, namespace };
 }
 
-/** A server with an empty database `kom`, which its role may fill. */
-export async function startDatabase(place: ServerPlace): Promise<PostgresServer> {
+/** A server as docs/POSTGRESQL.md wants it: its roles, its empty schema, and no client without TLS. */
+export async function startSecuredDatabase(
+  place: ServerPlace,
+  { certificate, key }: KeyedCertificate,
+): Promise<PostgresServer> {
   const server = await PostgresServer.start({ place });
-  server.sql(`CREATE ROLE kom LOGIN PASSWORD '${DATABASE_PASSWORD}'`);
-  server.sql('CREATE DATABASE kom OWNER kom');
+  server.install('server.crt', certificate);
+  server.install('server.key', key);
+  server.install('pg_hba.conf', SECURED_HBA);
+  server.sql('ALTER SYSTEM SET ssl = on');
+  server.sql('SELECT pg_reload_conf()');
+  await until('TLS of the database', () => server.sql('SHOW ssl')[0] === 'on');
+  server.sql(manualSql('roles'));
+  server.sql(manualSql('schema'), 'kom');
   return server;
 }
 

@@ -19,6 +19,8 @@ export interface Figure {
   readonly story: (stage: Stage) => Promise<string>;
   /** Its archives are in PostgreSQL. */
   readonly needsDatabase?: true;
+  /** It tells enough on the loopback, in seconds. */
+  readonly isQuick?: true;
   /** Hosts of Kernels whose archives have to be complete, each by itself. */
   readonly complete: readonly string[];
 }

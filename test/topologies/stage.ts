@@ -7,13 +7,16 @@ import { proveSite } from '../../src/cli/demo/prove.ts';
 import { realWorld } from '../../src/cli/world.ts';
 import { loadKernelConfig, loadSite } from '../../src/config/load.ts';
 import type { Site } from '../../src/config/model.ts';
+import type { KernelAlarm } from '../../src/kernel/alarms.ts';
 import type { KernelStatus } from '../../src/kernel/kernel.ts';
 import { remoteQueries } from '../../src/kernel/queries.ts';
 import { callControl } from '../../src/ops/control.ts';
+import type { KeyedCertificate } from '../../src/pki/issue.ts';
 import type { Proof } from '../../src/sim/proof.ts';
+import { TestAuthority } from '../integration/support/certificates.ts';
 import { Kom, kom } from '../integration/support/kom.ts';
 import { sleep, until } from '../integration/support/until.ts';
-import { DATABASE_PASSWORD } from './database.ts';
+import { DATABASE_CA, DATABASE_SECRETS } from './database.ts';
 import { type Figure, PLANT } from './figure.ts';
 import type { Network } from './network.ts';
 import { readServed } from './served.ts';
@@ -33,15 +36,21 @@ export class Stage implements AsyncDisposable {
   readonly network: Network;
   readonly site: Site;
   readonly #directory: string;
+  /** Who vouches for the databases: somebody else than the authority of the site. */
+  readonly #databases: TestAuthority;
   readonly #world = realWorld({ level: 'silent', name: 'topology' });
   readonly #processes = new Map<string, Kom>();
   readonly #others = new AsyncDisposableStack();
 
-  private constructor(figure: Figure, parts: { network: Network; directory: string; site: Site }) {
+  private constructor(
+    figure: Figure,
+    parts: { network: Network; directory: string; site: Site; databases: TestAuthority },
+  ) {
     this.figure = figure;
     this.network = parts.network;
     this.site = parts.site;
     this.#directory = parts.directory;
+    this.#databases = parts.databases;
   }
 
   static async make(figure: Figure, network: Network): Promise<Stage> {
@@ -51,8 +60,10 @@ export class Stage implements AsyncDisposable {
       placeExample(join(EXAMPLES, figure.folder), office, network);
       await certify(office, figure, network);
       for (const host of Object.keys(figure.network.hosts)) equip(host, { office, directory });
+      const databases = await TestAuthority.make('databases');
+      for (const host of Object.keys(figure.kernels)) trustDatabases(join(directory, host), databases);
       const { site } = await loadSite(join(office, 'site.json'));
-      return new Stage(figure, { network, directory, site });
+      return new Stage(figure, { network, directory, site, databases });
     } catch (error) {
       rmSync(directory, { recursive: true, force: true });
       throw error;
@@ -62,6 +73,11 @@ export class Stage implements AsyncDisposable {
   /** Something that ends with the stage. */
   use<Thing extends AsyncDisposable>(thing: Thing): Thing {
     return this.#others.use(thing);
+  }
+
+  /** The certificate of a database server that Kernels reach by these addresses of the figure. */
+  databaseCertificate(...addresses: readonly string[]): Promise<KeyedCertificate> {
+    return this.#databases.serverAt(addresses.map((each) => this.network.placed(each)));
   }
 
   /** A file of a host. */
@@ -111,6 +127,30 @@ export class Stage implements AsyncDisposable {
       },
       CATCH_UP_MAX_MS,
     );
+  }
+
+  /** The Kernel of a host raises an alarm whose text has this in it. */
+  async untilAlarm(host: string, code: KernelAlarm['code'], has: string): Promise<void> {
+    const isRaised = async () => {
+      const { alarms } = await this.#kernelStatus(host);
+      return alarms.some((alarm) => alarm.code === code && alarm.text.includes(has));
+    };
+    await until(`${host} to raise ${code}`, isRaised, START_MAX_MS);
+  }
+
+  /** The Kernel of a host shares its archive, and is hot. */
+  async untilHot(host: string): Promise<void> {
+    const isHot = async () => (await this.#kernelStatus(host)).sharing?.takesSessions === true;
+    await until(`${host} to be hot`, isHot, CATCH_UP_MAX_MS);
+  }
+
+  /** The Kernel of a host shares its archive, and knows that another one is hot. */
+  async untilStandby(host: string): Promise<void> {
+    const isFollowing = async () => {
+      const { sharing } = await this.#kernelStatus(host);
+      return sharing !== null && sharing.role === 'standby' && !['', host].includes(sharing.hot);
+    };
+    await until(`${host} to stand by`, isFollowing, CATCH_UP_MAX_MS);
   }
 
   async #kernelStatus(host: string): Promise<KernelStatus> {
@@ -215,7 +255,14 @@ function equip(host: string, { office, directory }: { office: string; directory:
   if (folders.includes(`kernel.${host}`))
     copyFolder(join(office, 'pki', `kernel.${host}`), join(own, 'tls/kernel'));
   mkdirSync(join(own, 'secrets'));
-  writeFileSync(join(own, 'secrets/database'), `${DATABASE_PASSWORD}\n`, { mode: 0o600 });
+  for (const [name, password] of Object.entries(DATABASE_SECRETS)) {
+    writeFileSync(join(own, name), `${password}\n`, { mode: 0o600 });
+  }
+}
+
+function trustDatabases(own: string, authority: TestAuthority): void {
+  mkdirSync(join(own, 'tls'), { recursive: true });
+  writeFileSync(join(own, DATABASE_CA), authority.certificate);
 }
 
 function copyFolder(from: string, to: string): void {

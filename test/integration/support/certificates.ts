@@ -42,13 +42,22 @@ export class TestAuthority {
 
   /** Material of a machine with these identities, for 127.0.0.1. */
   async material(identities: readonly CertificateIdentity[], days: Days = {}): Promise<TlsMaterial> {
-    const { certificate, key } = await issueCertificate(this.#keyed, {
-      commonName: 'machine',
-      identities,
-      hosts: ['127.0.0.1'],
-      validity: validity(days),
-    });
+    const { certificate, key } = await this.#issue(identities, ['127.0.0.1'], days);
     return { ca: this.certificate, certificate, key, crl: await this.revocationList() };
+  }
+
+  /** The certificate of a machine that is nobody of a site, for its addresses. */
+  serverAt(hosts: readonly string[]): Promise<KeyedCertificate> {
+    return this.#issue([], hosts, {});
+  }
+
+  #issue(
+    identities: readonly CertificateIdentity[],
+    hosts: readonly string[],
+    days: Days,
+  ): Promise<KeyedCertificate> {
+    const request = { commonName: 'machine', identities, hosts, validity: validity(days) };
+    return issueCertificate(this.#keyed, request);
   }
 
   revocationList(): Promise<string> {

@@ -1,5 +1,5 @@
 import { sleep } from '../../integration/support/until.ts';
-import { databasePlace, startDatabase } from '../database.ts';
+import { databasePlace, startSecuredDatabase } from '../database.ts';
 import { type Figure, PLANT } from '../figure.ts';
 
 const KERNELS = {
@@ -29,27 +29,38 @@ export const combination: Figure = {
   needsDatabase: true,
   async story(stage) {
     const { network } = stage;
-    const database = stage.use(await startDatabase(databasePlace(network, 'ServerDb1', '10.20.3.31')));
-    stage.use(await startDatabase(databasePlace(network, 'ServerDb2', '10.20.3.32')));
+    const startDatabase = async (host: string, address: string) => {
+      const certificate = await stage.databaseCertificate(address);
+      return stage.use(await startSecuredDatabase(databasePlace(network, host, address), certificate));
+    };
+    const database = await startDatabase('ServerDb1', '10.20.3.31');
+    await startDatabase('ServerDb2', '10.20.3.32');
     await stage.startPlant();
     await Promise.all(Object.keys(KERNELS).map((host) => stage.startKernel(host)));
-    await Promise.all(['ServerKom1', 'ServerKom2'].map((server) => stage.startAgent(server)));
+    await stage.startAgent('ServerKom1');
     await stage.untilRole('ServerKom1', 'KomA', 'active');
+    // Only now: one that is active before it and after it gives numbers of one stream before and after its.
+    await stage.startAgent('ServerKom2');
     await stage.untilInSync('ServerApp1');
     await sleep(2000);
-    // The hot Kernel has no database any more: agents wait, and somebody moves them to the other one.
+    // Only the database of the hot Kernel is gone: agents wait, and the other one is made hot, orderly.
     await database.kill('SIGKILL');
-    await sleep(3000);
-    await stage.kill('ServerApp1', 'kernel');
-    await stage.switchKernel('ServerApp2', 'ServerApp2', '--force');
+    await stage.untilAlarm('ServerApp1', 'kernel-archive', '--to ServerApp2');
+    await stage.switchKernel('ServerApp1', 'ServerApp2');
     await sleep(2000);
     await stage.kill('ServerKom1', 'agent');
     await stage.untilRole('ServerKom2', 'KomA', 'active');
     await sleep(2000);
     await database.restart();
-    await stage.startKernel('ServerApp1');
     await stage.startAgent('ServerKom1');
     await stage.untilInSync('ServerApp2');
-    return 'database, then its Kernel, then a comm server killed, and all back';
+    // Now a hot Kernel itself: the other one has everything, and somebody has to say that it is hot.
+    await stage.kill('ServerApp2', 'kernel');
+    await sleep(2000);
+    await stage.switchKernel('ServerApp1', 'ServerApp1', '--force');
+    await sleep(2000);
+    await stage.startKernel('ServerApp2');
+    await stage.untilInSync('ServerApp1');
+    return 'database, then a comm server, then the Kernel that is hot killed, and all back';
   },
 };

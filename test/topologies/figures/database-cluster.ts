@@ -1,5 +1,5 @@
 import { sleep } from '../../integration/support/until.ts';
-import { databasePlace, startDatabase, startReplica } from '../database.ts';
+import { databasePlace, startReplica, startSecuredDatabase } from '../database.ts';
 import { type Figure, PLANT } from '../figure.ts';
 
 /** The archive is in a cluster behind one address, which moves to the server that takes writes. */
@@ -25,7 +25,8 @@ export const databaseCluster: Figure = {
     const shared = 30;
     network.address('ServerDb1', 'database', shared, 'add');
     const place = databasePlace(network, 'ServerDb1', '10.18.3.30');
-    const primary = stage.use(await startDatabase(place));
+    const certificate = await stage.databaseCertificate('10.18.3.30', '10.18.3.31', '10.18.3.32');
+    const primary = stage.use(await startSecuredDatabase(place, certificate));
     const follower = databasePlace(network, 'ServerDb2', '10.18.3.32');
     const address = network.isReal ? '10.18.3.31' : place.listen;
     const standby = stage.use(await startReplica(primary, follower, address));

@@ -16,6 +16,7 @@ export const dmz: Figure = {
   },
   kernels: { ServerApp1: { file: 'kernel.json', addresses: ['10.14.1.11'] } },
   complete: ['ServerApp1'],
+  isQuick: true,
   async story(stage) {
     await stage.startPlant();
     await stage.startAgent('ServerKom1');

@@ -12,6 +12,7 @@ export const singleNode: Figure = {
   },
   kernels: { ServerApp1: { file: 'kernel.json', addresses: ['127.0.0.1'] } },
   complete: ['ServerApp1'],
+  isQuick: true,
   async story(stage) {
     await stage.startPlant();
     await stage.startKernel('ServerApp1');

@@ -16,6 +16,7 @@ export const technologyNetwork: Figure = {
   },
   kernels: { ServerApp1: { file: 'kernel.json', addresses: ['10.15.1.11'] } },
   complete: ['ServerApp1'],
+  isQuick: true,
   async story(stage) {
     await stage.startPlant();
     // No Kernel was ever seen.

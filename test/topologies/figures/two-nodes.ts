@@ -21,6 +21,7 @@ export const twoNodes: Figure = {
   },
   kernels: KERNELS,
   complete: ['ServerApp1', 'ServerApp2'],
+  isQuick: true,
   async story(stage) {
     await stage.startPlant();
     await Promise.all(Object.keys(KERNELS).map((host) => stage.startKernel(host)));

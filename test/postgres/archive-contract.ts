@@ -1,0 +1,26 @@
+import { realWorld } from '../../src/cli/world.ts';
+import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';
+import { archiveContract } from '../../src/world/archive.contract.ts';
+import { silentLog } from '../../src/world/log.ts';
+import type { PostgresServer } from './server.ts';
+
+const { clock } = realWorld({ level: 'silent', name: 'test' });
+let schemas = 0;
+
+/** The contract of archives, each in a schema of its own of a server that is there once tests run. */
+export function postgresArchiveContract(name: string, server: () => PostgresServer): void {
+  archiveContract(name, async () => {
+    const config = server().config({ schema: `contract_${++schemas}` });
+    const options = { config, clock, log: silentLog };
+    let archive = await openPostgresArchive(options);
+    return {
+      archive,
+      reopen: async () => {
+        await archive.close();
+        archive = await openPostgresArchive(options);
+        return archive;
+      },
+      dispose: () => archive.close(),
+    };
+  });
+}
