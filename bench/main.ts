@@ -1,43 +1,17 @@
-/**
- * `npm run bench -- <name> [--json] [--quick] [--samples N]`: figures of one part, as ratios within one run.
- * Exit code 1 where a floor is missed.
- */
 import { cpus } from 'node:os';
-import type { Bench, Figure } from './support/bench.ts';
+import { runCommand } from '../test/command/run.ts';
+import { BENCH, BENCHES } from './command.ts';
+import type { Figure } from './support/bench.ts';
 import { isMissed } from './support/bench.ts';
 
-const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
-  archive: async () => (await import('./archive.ts')).archiveBench,
-  drain: async () => (await import('./drain.ts')).drainBench,
-  failover: async () => (await import('./failover.ts')).failoverBench,
-  line: async () => (await import('./line.ts')).lineBench,
-  memory: async () => (await import('./memory.ts')).memoryBench,
-  postgres: async () => (await import('./postgres.ts')).postgresBench,
-  ring: async () => (await import('./ring.ts')).ringBench,
-};
-
-const args = process.argv.slice(2);
-const name = args.find((arg) => !arg.startsWith('-')) ?? '';
-const load = BENCHES[name];
-if (load === undefined) {
-  for (const [each, of] of Object.entries(BENCHES)) process.stdout.write(`${each}: ${(await of()).about}\n`);
-  process.stdout.write('usage: npm run bench -- <name> [--json] [--quick] [--samples N]\n');
-  process.exitCode = 2;
-} else {
-  const bench = await load();
-  const figures = await bench.run({ quick: args.includes('--quick'), ...samplesOf(args) });
-  if (args.includes('--json')) process.stdout.write(`${JSON.stringify(asJson(figures))}\n`);
+await runCommand(BENCH, async ({ json, quick, samples }, name) => {
+  const bench = await BENCHES[name]?.();
+  if (bench === undefined) throw new Error(`${name} is no bench`);
+  const figures = await bench.run({ quick, ...(samples === undefined ? {} : { samples }) });
+  if (json) process.stdout.write(`${JSON.stringify(asJson(figures))}\n`);
   else for (const line of asTable(figures)) process.stdout.write(`${line}\n`);
-  if (figures.some(isMissed)) process.exitCode = 1;
-}
-
-function samplesOf(all: readonly string[]): { samples?: number } {
-  const at = all.indexOf('--samples');
-  if (at < 0) return {};
-  const samples = Number(all[at + 1]);
-  if (!Number.isSafeInteger(samples) || samples < 1) throw new Error('--samples takes a number');
-  return { samples };
-}
+  return figures.some(isMissed) ? 1 : 0;
+});
 
 function asJson(figures: readonly Figure[]): Record<string, unknown> {
   const result: Record<string, unknown> = {};
