@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { GroupStatus, OtherStatus } from '../kernel/group/group-status.ts';
 import { NOTHING_REFUSED } from '../kernel/group/refused-blocks.ts';
 import type { KernelStatus } from '../kernel/kernel.ts';
@@ -29,6 +29,8 @@ const KERNEL = {
   controlSocket: './kernel.sock',
 };
 
+const SOON = { timeout: 10_000 };
+
 const ALONE: KernelStatus = {
   ...{ version: '1', archiveError: null, group: null, sharing: null, alarms: [] },
   ...{ certificate: null, agents: [], processes: [] },
@@ -55,10 +57,12 @@ describe("a Kernel's commands from a shell that has none of its secrets", () => 
   let directory = '';
   let listener: Listener;
   let status: KernelStatus = ALONE;
+  let switched = Promise.resolve();
   let asked: { readonly method: string; readonly params: unknown }[] = [];
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), 'kom-kernel-'));
     asked = [];
+    switched = Promise.resolve();
     status = ALONE;
     writeFileSync(path('kernel.json'), JSON.stringify(KERNEL));
     const take = (method: string, item: unknown) =>
@@ -75,7 +79,14 @@ describe("a Kernel's commands from a shell that has none of its secrets", () => 
           asked.push({ method: 'status', params: {} });
           yield status;
         },
-        'kernel-switch': take('kernel-switch', { lacks: [] }),
+        async *'kernel-switch'(params: unknown) {
+          asked.push({ method: 'kernel-switch', params });
+          await switched;
+          yield { lacks: [] };
+        },
+        async *'kernel-switch-cancel'() {
+          yield { isCancelled: false };
+        },
         command: take('command', { process: 'KomA', outcome: 'done', text: 'as told', items: [] }),
         audit: take('audit', AUDITED),
         'kernel-reload': take('kernel-reload', { kernels: ['KB'] }),
@@ -88,13 +99,15 @@ describe("a Kernel's commands from a shell that has none of its secrets", () => 
   });
 
   const path = (name: string): string => join(directory, name);
+  let lines: string[] = [];
+  const told = (): string => lines.join('\n');
   async function run(...args: string[]) {
-    const lines: string[] = [];
+    lines = [];
     const output = {
       ...{ line: (text: string) => void lines.push(text), note: (text: string) => void lines.push(text) },
       ...{ isTerminal: false, columns: 100 },
     };
-    return { code: await runCommandLine(args, output), text: lines.join('\n') };
+    return { code: await runCommandLine(args, output), text: told() };
   }
 
   it.each([
@@ -109,6 +122,19 @@ describe("a Kernel's commands from a shell that has none of its secrets", () => 
       expect(code).toBe(ExitCode.ok);
     }
     expect(asked.map((each) => each.method)).toEqual([method, method]);
+  });
+
+  it('a switch that waits says so, and that Ctrl-C came too late', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    switched = promise;
+    const before = process.listeners('SIGINT');
+    const running = run('kernel', 'switch', path('kernel.json'), '--to', 'KB');
+    await vi.waitFor(() => expect(told()).toContain('KB gets what it lacks first; Ctrl-C cancels'), SOON);
+    for (const heard of process.listeners('SIGINT')) if (!before.includes(heard)) heard('SIGINT');
+    await vi.waitFor(() => expect(told()).toContain('cannot be cancelled any more'), SOON);
+    resolve();
+    expect((await running).code).toBe(ExitCode.ok);
+    expect(told()).toContain('KB is hot');
   });
 
   it.each(['kernel.json', 'kernel.sock'])('an operator finds it by %s', async (name) => {

@@ -12,6 +12,9 @@ import { type KernelPlace, kernelSocket, withKernelPlace } from './kernel-socket
 import { who } from './operator.ts';
 import type { CommandContext } from './program.ts';
 
+/** A switch that takes longer than that says what it waits for. */
+const QUIET_MS = 2000;
+
 interface StatusOptions {
   readonly socket?: string;
   readonly json?: true;
@@ -40,12 +43,12 @@ export function kernelSwitchCommand({ output }: CommandContext): Command {
       const params = { to, force: force === true, ...who() };
       const place = { file, socket };
       process.once('SIGINT', () => void cancelSwitch(place, output));
-      const answer = (await callKernel(place, 'kernel-switch', params)) as {
-        readonly lacks: readonly string[];
-      };
+      const waits = setTimeout(() => output.note(waitsText(to)), QUIET_MS);
+      const answer = await callKernel(place, 'kernel-switch', params).finally(() => clearTimeout(waits));
+      const { lacks } = answer as { readonly lacks: readonly string[] };
       if (json === true) return output.line(JSON.stringify(answer));
       output.line(`${to} is hot`);
-      for (const text of answer.lacks) output.line(`  ${text}`);
+      for (const text of lacks) output.line(`  ${text}`);
     });
 }
 
@@ -157,6 +160,9 @@ export function otherText(
     ...(leftMs === null || lacking === 0 ? [] : [`about ${formatDuration(leftMs)} left`]),
   ].join(', ');
 }
+
+const waitsText = (to: string): string =>
+  `${to} gets what it lacks first; Ctrl-C cancels the switch as long as nothing has changed`;
 
 /** A second SIGINT ends the command. */
 async function cancelSwitch(place: KernelPlace, output: CommandContext['output']): Promise<void> {

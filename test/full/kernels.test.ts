@@ -61,11 +61,15 @@ test('switch and switch back under load: agents follow within 2 s', async () => 
 
 test('Ctrl-C cancels a switch that waits for the other one', async () => {
   const kernels = await started();
+  const { command, socket } = await kernels.switching('KernelA', 'KernelB');
+  await using held = socket;
+  await using switching = command;
+  // Before the Kernel notices who is away, however long a process takes to start.
+  await held.reached;
   kernels.signal('KernelB', 'SIGSTOP');
-  await sleep(1500);
-  const command = kernels.switching('KernelA', 'KernelB');
-  await sleep(1500);
-  const { code, stderr } = await command.kill('SIGINT');
+  held.letThrough();
+  await switching.untilTold('Ctrl-C cancels the switch');
+  const { code, stderr } = await switching.kill('SIGINT');
   kernels.signal('KernelB', 'SIGCONT');
   expect(stderr).toContain('the operator cancelled it');
   expect(code).toBe(1);

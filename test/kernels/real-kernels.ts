@@ -20,6 +20,7 @@ import { formatAddress } from '../../src/world/transport.ts';
 import { type Finished, Kom, kom } from '../integration/support/kom.ts';
 import { writeSiteFile } from '../integration/support/site.ts';
 import { freePort, sleep, until } from '../integration/support/until.ts';
+import { HeldSocket } from './held-socket.ts';
 import { putPast } from './past.ts';
 
 /** Blocks are sealed at 250 ms, committed at the hot Kernel, given, and committed once more. */
@@ -242,9 +243,11 @@ export class RealKernels implements AsyncDisposable {
     return kom(['kernel', 'switch', this.#file(at), '--to', to, ...options]);
   }
 
-  /** The same, as a process that can be interrupted. */
-  switching(at: KernelName, to: KernelName): Kom {
-    return new Kom(['kernel', 'switch', this.#file(at), '--to', to]);
+  /** The same, as a process that can be interrupted, and that has not reached the Kernel before it may. */
+  async switching(at: KernelName, to: KernelName): Promise<{ command: Kom; socket: HeldSocket }> {
+    const socket = await HeldSocket.listen(`${this.#socket(at)}.held`, this.#socket(at));
+    const command = new Kom(['kernel', 'switch', '--socket', socket.path, '--to', to]);
+    return { command, socket };
   }
 
   async kernelStatus(name: KernelName): Promise<KernelStatus> {
