@@ -51,6 +51,9 @@ const TIMED = [
  */
 const SECOND_TRY = 1;
 
+/** Not said, it would be all but one: of two cores the other one would do nothing. */
+const ALL_CORES = '100%';
+
 const fullTests = (names: readonly string[]): string[] => names.map((name) => `test/full/${name}.test.ts`);
 
 /**
@@ -68,8 +71,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts', 'test/link/*.test.ts'],
-          // One project after the other: what keeps both cores busy would spoil the times of real devices.
-          sequence: { groupOrder: 0 },
+          // One project after the other: what keeps all cores busy would spoil the times of real devices.
+          sequence: { groupOrder: 1 },
+          maxWorkers: ALL_CORES,
         },
       },
       {
@@ -77,7 +81,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           // Most of the time each of them waits for its processes.
           maxWorkers: 2,
           retry: SECOND_TRY,
@@ -90,8 +94,8 @@ export default defineConfig({
         test: {
           name: 'full-virtual',
           include: fullTests(VIRTUAL),
-          sequence: { groupOrder: 2 },
-          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
+          maxWorkers: ALL_CORES,
           testTimeout: 600_000,
         },
       },
@@ -101,7 +105,7 @@ export default defineConfig({
           name: 'full',
           include: ['test/full/**/*.test.ts'],
           exclude: fullTests([...VIRTUAL, ...TIMED]),
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           maxWorkers: 3,
           retry: SECOND_TRY,
           testTimeout: 600_000,
@@ -113,7 +117,7 @@ export default defineConfig({
         test: {
           name: 'full-timed',
           include: fullTests(TIMED),
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
           fileParallelism: false,
           retry: SECOND_TRY,
           testTimeout: 600_000,
