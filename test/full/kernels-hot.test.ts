@@ -12,8 +12,9 @@ import { RealKernels } from '../kernels/real-kernels.ts';
  */
 
 const STOPPED_MS = 12_000;
-/** Nobody hears of a standby that is stopped for longer than this. */
-const CONNECTED_MS = 2000;
+/** A Kernel that is stopped for so long is taken for connected still, though nothing comes. */
+const BEHIND_MS = 1000;
+const LOOK_MS = 100;
 
 test('what the standby lagged behind is a gap of that size until the lost hot one is back', async () => {
   await using kernels = await RealKernels.start({ ackPolicy: 'hot', store: 'on-outage' });
@@ -25,18 +26,23 @@ test('what the standby lagged behind is a gap of that size until the lost hot on
   await sleep(3000);
   const before = await kernels.samplesAt('KernelB');
   kernels.signal('KernelB', 'SIGSTOP');
-  await sleep(CONNECTED_MS);
-  const early = await told();
-  expect(early.isConnected).toBe(true);
-  expect(early.behindMs).toBeGreaterThan(CONNECTED_MS / 2);
-  expect(early.lacking).toBeGreaterThan(50);
+  const stoppedMs = performance.now();
+  // The last that was told of it while it was taken for connected, however slow the machine is.
+  let early = await told();
+  for (let next = early; next.isConnected; next = await told()) {
+    early = next;
+    await sleep(LOOK_MS);
+  }
+  expect(early.behindMs).toBeGreaterThan(BEHIND_MS);
+  expect(early.lacking).toBeGreaterThan(0);
   expect(early.lacking).toBeLessThanOrEqual(early.samples - before);
-  await sleep(STOPPED_MS - CONNECTED_MS);
+  await sleep(stoppedMs + STOPPED_MS - performance.now());
   const late = await told();
   await kernels.kill('KernelA');
   expect(late).toMatchObject({ isConnected: false, behindMs: null });
-  expect(late.lacking).toBeGreaterThan(3 * early.lacking);
-  expect(late.silentMs).toBeGreaterThan(STOPPED_MS - CONNECTED_MS);
+  // What has come since is not there either.
+  expect(late.lacking).toBeGreaterThanOrEqual(early.lacking + (late.samples - early.samples) / 2);
+  expect(late.silentMs).toBeGreaterThan(STOPPED_MS - 2 * BEHIND_MS);
 
   kernels.signal('KernelB', 'SIGCONT');
   const forced = await kernels.switch('KernelB', 'KernelB', '--force');
