@@ -6,7 +6,7 @@ import { createSimulatedRandom } from '../../src/world/simulated/random.ts';
 import { GREEN, Setup } from '../integration/support/setup.ts';
 import { sleep, until } from '../integration/support/until.ts';
 
-const KILLS = 100;
+const KILLS = 50;
 /** So long after the agent is back the Kernel is killed: within the backlog of meanwhile, or behind it. */
 const LIFE_MAX_MS = 700;
 
