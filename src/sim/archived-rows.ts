@@ -18,11 +18,32 @@ export interface DeclaredGap {
   readonly toUs: number;
 }
 
-export function inStreamOrder(rows: readonly ArchivedRow[], streamOrder: readonly string[]): ArchivedRow[] {
-  const ordinals = new Map(streamOrder.map((streamId, ordinal) => [streamId, ordinal]));
-  const ordinal = (row: ArchivedRow): number => ordinals.get(row.streamId) ?? -1;
-  return [...rows].sort((a, b) => ordinal(a) - ordinal(b) || a.sequence - b.sequence);
+/**
+ * The rows of each stream in the order of its numbers, and those of several streams by time: two instances that
+ * take turns go on with streams that they had begun before.
+ */
+export function inStreamOrder(rows: readonly ArchivedRow[]): ArchivedRow[] {
+  const streams = [...Map.groupBy(rows, ({ streamId }) => streamId).values()]
+    .map((own) => own.toSorted((a, b) => a.sequence - b.sequence))
+    .toSorted((a, b) => timeAt(a, 0) - timeAt(b, 0));
+  const next = streams.map(() => 0);
+  const ordered: ArchivedRow[] = [];
+  while (ordered.length < rows.length) {
+    let first = 0;
+    for (let at = 1; at < streams.length; at++) {
+      if (timeAt(streams[at], next[at]) < timeAt(streams[first], next[first])) first = at;
+    }
+    const row = streams[first]?.[next[first] ?? 0];
+    if (row === undefined) throw new Error('a stream has ended before its rows');
+    ordered.push(row);
+    next[first] = (next[first] ?? 0) + 1;
+  }
+  return ordered;
 }
+
+/** After its end a stream is later than every other. */
+const timeAt = (rows: readonly ArchivedRow[] | undefined, at: number | undefined): number =>
+  rows?.[at ?? 0]?.sourceTimeUs ?? Number.POSITIVE_INFINITY;
 
 /** Usable values, each once for as long as no other comes between, in the archive or in what it lost. */
 export function archivedRuns(rows: readonly ArchivedRow[], gaps: readonly DeclaredGap[]): ArchivedRow[] {
@@ -69,7 +90,7 @@ export function countRepeated(
   return count;
 }
 
-/** Source times must not run backwards along the stream: the simulated devices' clocks do not. */
+/** Source times must not run backwards along a stream: the simulated devices' clocks do not. */
 export function countDisorder(rows: readonly ArchivedRow[], find: (text: string) => void): number {
   let count = 0;
   let latestUs = 0;

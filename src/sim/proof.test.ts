@@ -5,6 +5,7 @@ import { type ProofInput, proveTag, sumProofs } from './proof.ts';
 
 const SECOND_US = 1_000_000;
 const STREAM = 'a'.repeat(32);
+const OTHER = 'b'.repeat(32);
 
 /** A device that served 1 … 10, one a second. */
 function served(values: readonly (number | null)[] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]): ProofInput['served'] {
@@ -36,7 +37,6 @@ function prove(archived: readonly ArchivedRow[], more: Partial<ProofInput> = {})
     tag: 'T',
     served: served(),
     archived,
-    streamOrder: [STREAM],
     gaps: [],
     untilUs: 20 * SECOND_US,
     pauseMaxMs: 15_000,
@@ -71,6 +71,17 @@ describe('proof', () => {
   it('is content with everything once and in order, whatever the order of the rows', () => {
     expect(prove(complete)).toEqual(clean);
     expect(prove([...complete].reverse())).toEqual(clean);
+  });
+
+  it('takes two streams that take turns as one history, and each of them by its own order', () => {
+    const turns = complete.map((each, at) =>
+      at >= 3 && at < 7 ? { ...each, streamId: OTHER, sequence: at - 2 } : each,
+    );
+    expect(prove(turns)).toEqual(clean);
+    const swapped = turns.map((each) =>
+      each.streamId === OTHER && each.sequence < 3 ? { ...each, sequence: 3 - each.sequence } : each,
+    );
+    expect(prove(swapped).outOfOrder).toBe(1);
   });
 
   it('knows a value whose source time is old and which was served after the end of the proof', () => {
@@ -186,7 +197,7 @@ describe('proof', () => {
   it('tells a late answer, whose request was repeated at once, from a loss', () => {
     const late = { tag: 'T', value: 44n, servedAtUs: 3.9 * SECOND_US, sourceTimeUs: null };
     const values = [...served().slice(0, 3), late, ...served().slice(3)];
-    const input = { tag: 'T', served: values, streamOrder: [STREAM], gaps: [], untilUs: 20 * SECOND_US };
+    const input = { tag: 'T', served: values, gaps: [], untilUs: 20 * SECOND_US };
     const polled = proveTag({ ...input, archived: complete, pauseMaxMs: 15_000, scanMs: 1000 });
     expect(polled).toMatchObject({ produced: 11, archived: 10, superseded: 1, lost: 0 });
     const subscribed = proveTag({ ...input, archived: complete, pauseMaxMs: 15_000, scanMs: null });
@@ -199,7 +210,6 @@ describe('proof', () => {
       tag: 'T',
       served: [],
       archived: [],
-      streamOrder: [],
       gaps: [],
       untilUs: 0,
       pauseMaxMs: null,

@@ -21,8 +21,6 @@ export interface ProofInput {
   readonly served: readonly ServedValue[];
   /** Every row of the tag, in any order. */
   readonly archived: readonly ArchivedRow[];
-  /** Streams, oldest first. */
-  readonly streamOrder: readonly string[];
   readonly gaps: readonly DeclaredGap[];
   /** What was served later than this may still be on its way, integer µs. */
   readonly untilUs: number;
@@ -73,7 +71,7 @@ export function proveTag(input: ProofInput): TagProof {
     input.served.filter(({ servedAtUs }) => servedAtUs > untilUs),
     scanMs,
   );
-  const rows = inStreamOrder(input.archived, input.streamOrder);
+  const rows = inStreamOrder(input.archived);
   const findings: string[] = [];
   const find = (text: string): void => {
     if (findings.length < FINDINGS_MAX) findings.push(`${input.tag}: ${text}`);
@@ -300,7 +298,7 @@ function countUndeclared(input: ProofInput, find: (text: string) => void): numbe
 
 /** A quality that says "nobody saw it" declares the time until the next row: an outage that still goes on. */
 function badIntervals(input: ProofInput): DeclaredGap[] {
-  const rows = inStreamOrder(input.archived, input.streamOrder);
+  const rows = inStreamOrder(input.archived);
   return rows.flatMap((row, at) =>
     isUnobserved(row.quality)
       ? [{ fromUs: row.sourceTimeUs, toUs: rows[at + 1]?.sourceTimeUs ?? input.untilUs }]

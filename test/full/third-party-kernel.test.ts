@@ -159,7 +159,6 @@ async function prove(setup: Setup): Promise<{ proof: Proof; archive: ReadArchive
               served: setup.served.filter((each) => each.tag === tag.name),
               archived: archive.rows.filter((row) => row.tag === tag.name),
               gaps: archive.gapsOf(tag.name, station.name),
-              streamOrder: archive.streamOrder,
               untilUs,
               pauseMaxMs: 2 * tag.scanMs + 1000,
               scanMs: tag.scanMs,

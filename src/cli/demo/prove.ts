@@ -46,12 +46,11 @@ export async function proveSite(input: SiteToProve): Promise<Proof> {
     const { name } = proved.tag;
     tags.push({ ...proved, history: await readRows(queries.query({ ...interval, tag: name }), name) });
   }
-  const streamOrder = streamsByFirstTime(tags.flatMap(({ history }) => history.rows));
   return sumProofs(
     tags.map(({ tag, history, ...pace }) => {
       const served: readonly ServedValue[] = servedByTag.get(tag.name) ?? [];
       const { rows: archived, gaps } = history;
-      return proveTag({ tag: tag.name, served, archived, gaps, streamOrder, untilUs, ...pace });
+      return proveTag({ tag: tag.name, served, archived, gaps, untilUs, ...pace });
     }),
   );
 }
@@ -111,12 +110,4 @@ function timeUs(text: string): number {
   const parsed = parseTimeUs(text, 0);
   if (parsed === null) throw new Error(`the archive told a time that is none: ${text}`);
   return parsed;
-}
-
-function streamsByFirstTime(rows: readonly ArchivedRow[]): string[] {
-  const first = new Map<string, number>();
-  for (const { streamId, sourceTimeUs } of rows) {
-    first.set(streamId, Math.min(first.get(streamId) ?? Number.POSITIVE_INFINITY, sourceTimeUs));
-  }
-  return [...first].sort((a, b) => a[1] - b[1]).map(([streamId]) => streamId);
 }
