@@ -29,7 +29,7 @@ class LongOnesFirst extends BaseSequencer {
   }
 }
 
-/** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that. */
+/** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that (test/full/main.ts). */
 const VIRTUAL = [
   ...['simulation', 'simulation-kernels', 'planted-defects', 'interruptions', 'redundancy'],
   'long-absence',

@@ -23,7 +23,7 @@ export async function runCommand<const Given extends Command['options']>(
     process.exitCode = reading.code;
     return;
   }
-  const directory = mkdtempSync(join(tmpdir(), `kom-${of.name}-`));
+  const directory = mkdtempSync(join(tmpdir(), `kom-${of.name.replaceAll(':', '-')}-`));
   chmodSync(directory, MODE_TO_PASS_THROUGH);
   process.env['TMPDIR'] = directory;
   process.on('exit', () => removeLeftovers(directory));

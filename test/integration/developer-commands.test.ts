@@ -15,6 +15,7 @@ const MAIN = {
   fuzz: 'test/fuzz/main.ts',
   topologies: 'test/topologies/main.ts',
   bench: 'bench/main.ts',
+  'test:full': 'test/full/main.ts',
 } as const;
 const NAMES = Object.keys(MAIN) as (keyof typeof MAIN)[];
 
