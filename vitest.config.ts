@@ -4,7 +4,16 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files that take minutes, the longest first: begun last, each would keep everybody waiting. */
 const LONG = [
-  ...['starved', 'redundancy', 'topologies', 'simulation', 'kernel-kill', 'kernels', 'interruptions'],
+  ...[
+    'starved-processes',
+    'starved',
+    'redundancy',
+    'topologies',
+    'simulation',
+    'kernel-kill',
+    'kernels',
+    'interruptions',
+  ],
   ...[
     'simulation-kernels',
     'long-absence',
@@ -32,7 +41,7 @@ class LongOnesFirst extends BaseSequencer {
 /** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that (test/full/main.ts). */
 const VIRTUAL = [
   ...['simulation', 'simulation-kernels', 'planted-defects', 'interruptions', 'redundancy'],
-  'long-absence',
+  ...['long-absence', 'starved'],
 ];
 /** Times of real processes and devices are what these are about: nothing else runs beside them. */
 const TIMED = [
