@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Files that take minutes, the longest first: begun last, each would keep everybody waiting. */
 const LONG = [
   ...[
+    'image',
     'starved-processes',
     'starved',
     'redundancy',
@@ -117,7 +118,7 @@ export default defineConfig({
           include: ['test/full/**/*.test.ts'],
           exclude: fullTests([...VIRTUAL, ...TIMED]),
           sequence: { groupOrder: 4 },
-          maxWorkers: 3,
+          maxWorkers: 4,
           retry: SECOND_TRY,
           testTimeout: 600_000,
           hookTimeout: 600_000,
