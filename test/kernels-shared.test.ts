@@ -210,6 +210,22 @@ describe('Kernels that share a database', () => {
     await world.expectWhole();
   });
 
+  it('a switch that the operator cancels while the archive takes nothing is refused, and agents come back', async () => {
+    const world = await running();
+    expect(world.group('A').cancel(), 'no switch').toBe(false);
+    world.database.stored.failNext(3);
+    await world.agent.produce(500);
+    const switching = world.group('A').handOver('B');
+    expect(world.group('A').cancel()).toBe(true);
+    await expect(world.resolve(switching)).rejects.toThrow('the operator cancelled it');
+    expect(world.hot).toBe('A');
+    const again = world.group('A').handOver('B');
+    await world.resolve(again);
+    expect(world.group('A').cancel(), 'too late').toBe(false);
+    await world.agent.produce(3000);
+    await world.expectWhole();
+  });
+
   it('--force ends the reign of one that works', async () => {
     const world = await running();
     expect(await world.resolve(world.group('A').force())).toEqual([]);

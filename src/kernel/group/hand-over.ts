@@ -91,7 +91,8 @@ const FORCE = (to: string) => ({
     'what was not acknowledged agents send again',
 });
 
-function checkNotCancelled(signal: AbortSignal): void {
+/** @throws KomError KOM_SWITCH_REFUSED */
+export function checkNotCancelled(signal: AbortSignal): void {
   if (signal.aborted) throw new KomError('KOM_SWITCH_REFUSED', 'the operator cancelled it');
 }
 

@@ -8,6 +8,7 @@ import type { Log } from '../../../world/log.ts';
 import type { RoleSession, RoleView, SharedArchive, SharedReign } from '../../../world/shared-archive.ts';
 import type { KernelRole, Switchable } from '../../kernel-role.ts';
 import { standby } from '../group-status.ts';
+import { checkNotCancelled } from '../hand-over.ts';
 import { unconfirmed, waitFor } from '../wait-for.ts';
 import { Watchers } from '../watchers.ts';
 import { type RoleEvent, type RoleState, reaches, startRole, stepRole } from './role.ts';
@@ -58,6 +59,8 @@ export class SharedGroup implements Switchable {
   #reign: AbortController | null = null;
   #beginning: Promise<void> | null = null;
   #isHandingOver = false;
+  /** While what agents brought last is archived; then the lock goes over at once. */
+  #cancelling: AbortController | null = null;
   #databaseError: string | null = null;
   #retryMs = Number.NEGATIVE_INFINITY;
   #said = '';
@@ -137,10 +140,14 @@ export class SharedGroup implements Switchable {
     }
     if (to === this.#name && this.takesSessions) return;
     this.#checkMayHandOver(to);
+    const cancelling = new AbortController();
     try {
       this.#isHandingOver = true;
+      this.#cancelling = cancelling;
       this.#tell();
       await serving.drain(`${to} becomes hot`);
+      checkNotCancelled(cancelling.signal);
+      this.#cancelling = null;
       const session = this.#session;
       if (session === null) throw new KomError('KOM_SWITCH_REFUSED', `${this.#name} is not hot any more`);
       log.warn({ to }, 'an operator hands over to another Kernel');
@@ -148,6 +155,7 @@ export class SharedGroup implements Switchable {
       this.#step({ kind: 'handed', to });
     } finally {
       this.#isHandingOver = false;
+      this.#cancelling = null;
       this.#tell();
     }
     const isHot = (): boolean => this.#state.view?.holder === 'other' && this.#hot === to;
@@ -155,9 +163,10 @@ export class SharedGroup implements Switchable {
     await waitFor({ clock, maxMs: ANSWER_MAX_MS, isThere: isHot, otherwise });
   }
 
-  /** The lock goes over at once. */
+  /** The switch is refused as soon as what agents brought is archived, and they come back. */
   cancel(): boolean {
-    return false;
+    this.#cancelling?.abort();
+    return this.#cancelling !== null;
   }
 
   async force(): Promise<string[]> {
