@@ -129,7 +129,7 @@ describe("a Kernel's commands from a shell that has none of its secrets", () => 
     switched = promise;
     const before = process.listeners('SIGINT');
     const running = run('kernel', 'switch', path('kernel.json'), '--to', 'KB');
-    await vi.waitFor(() => expect(told()).toContain('KB gets what it lacks first; Ctrl-C cancels'), SOON);
+    await vi.waitFor(() => expect(told()).toContain('KB is to have everything first; Ctrl-C cancels'), SOON);
     for (const heard of process.listeners('SIGINT')) if (!before.includes(heard)) heard('SIGINT');
     await vi.waitFor(() => expect(told()).toContain('cannot be cancelled any more'), SOON);
     resolve();

@@ -162,7 +162,7 @@ export function otherText(
 }
 
 const waitsText = (to: string): string =>
-  `${to} gets what it lacks first; Ctrl-C cancels the switch as long as nothing has changed`;
+  `${to} is to have everything first; Ctrl-C cancels the switch as long as nothing has changed`;
 
 /** A second SIGINT ends the command. */
 async function cancelSwitch(place: KernelPlace, output: CommandContext['output']): Promise<void> {
