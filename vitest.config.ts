@@ -108,7 +108,8 @@ export default defineConfig({
           include: fullTests(VIRTUAL),
           sequence: { groupOrder: 3 },
           maxWorkers: ALL_CORES,
-          testTimeout: 600_000,
+          // At the lowest priority, beside what waits: it goes on when there is nothing else to do.
+          testTimeout: 1_200_000,
         },
       },
       {

@@ -22,5 +22,5 @@ it.each([...CASES, ...(process.env['KOM_EXPLORE'] === 'all' ? MORE_CASES : [])])
     expect(explored.isComplete).toBe(true);
     expect(explored.states).toBeGreaterThan(800_000);
   },
-  900_000,
+  1_200_000,
 );

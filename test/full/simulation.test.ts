@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { runSeed } from '../simulation/run.ts';
 
-it('2,000 seeds of the simulation hold', { timeout: 600_000 }, async () => {
+it('600 seeds of the simulation hold', { timeout: 1_200_000 }, async () => {
   const failed: string[] = [];
-  for (let seed = 100_000; seed < 102_000 && failed.length < 5; seed++) {
+  for (let seed = 100_000; seed < 100_600 && failed.length < 5; seed++) {
     const { findings } = await runSeed(seed, { kind: 'single' });
     if (findings.length > 0) failed.push(`npm run sim -- --kind single --seed ${seed}: ${findings[0]}`);
   }
@@ -26,9 +26,9 @@ const PAIR_SEEDS = [
   2080,
 ];
 
-it('seeds with two instances hold', { timeout: 300_000 }, async () => {
+it('seeds with two instances hold', { timeout: 1_200_000 }, async () => {
   const failed: string[] = [];
-  const first = Array.from({ length: 40 }, (_, at) => 1 + at);
+  const first = Array.from({ length: 20 }, (_, at) => 1 + at);
   for (const seed of [...PAIR_SEEDS, ...first]) {
     const { findings } = await runSeed(seed, { kind: 'pair' });
     if (findings.length > 0) failed.push(`npm run sim -- --kind pair --seed ${seed}: ${findings[0]}`);

@@ -8,9 +8,9 @@ const SMALL = { peerTimeoutMs: 3000, syncMaxMs: 2000 };
 /** A tenth of a CPU. */
 const TENTH = { periodMs: 100, withheldMs: 90 };
 
-it.each([1, 2])('an hour with a tenth of a CPU and 2 s in a fsync moves no role (seed %i)', async (seed) => {
+it('an hour with a tenth of a CPU and 2 s in a fsync moves no role', async () => {
   const kernelDownMs = [HOUR_MS / 3, (2 * HOUR_MS) / 3] as const;
-  const starved = await runStarved({ seed, ...SMALL, ...TENTH, runMs: HOUR_MS, kernelDownMs });
+  const starved = await runStarved({ seed: 1, ...SMALL, ...TENTH, runMs: HOUR_MS, kernelDownMs });
   console.info(starved);
   expect(starved.failures).toEqual([]);
   expect(starved.moves).toEqual([]);
