@@ -20,7 +20,7 @@ export class History {
 
   note(text: string): void {
     const line = `${(this.#clock.monotonicMs() / 1000).toFixed(3).padStart(9)} s  ${text}`;
-    this.#hash.update(line).update('\n');
+    this.#hash.update(`${line}\n`);
     this.#lines.push(line);
     if (this.#lines.length > 2 * LINES_KEPT) this.#lines = this.#lines.slice(-LINES_KEPT);
     this.#count += 1;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { KomError } from '../../src/domain/errors.ts';
 import { Quality } from '../../src/domain/quality.ts';
 import type { Reading, SampleValue } from '../../src/domain/sample.ts';
@@ -70,6 +70,8 @@ export class Station {
   /** Each puts the present state into the queue of a client. */
   readonly notifiers = new Set<() => void>();
   #produced = 0;
+  /** The text of a number, which is asked for by each client and at each scan. */
+  #lastNote: { readonly n: number; readonly text: string } | null = null;
 
   constructor(options: StationOptions, firstTag: number) {
     this.options = options;
@@ -92,11 +94,14 @@ export class Station {
 
   /** Text that does not compress, so that a ring fills. */
   #note(n: number): string {
+    if (this.#lastNote?.n === n) return this.#lastNote.text;
     let note = `${n} `;
     for (let part = 0; note.length < this.options.noteBytes; part++) {
-      note += createHash('sha256').update(`${this.options.name} ${n} ${part}`).digest('base64');
+      note += hash('sha256', `${this.options.name} ${n} ${part}`, 'base64');
     }
-    return note.slice(0, Math.max(this.options.noteBytes, HEX_PER_DIGEST / 4));
+    const text = note.slice(0, Math.max(this.options.noteBytes, HEX_PER_DIGEST / 4));
+    this.#lastNote = { n, text };
+    return text;
   }
 }
 
