@@ -230,6 +230,11 @@ export class Instance {
     };
   }
 
+  /** For who looks at the roles all the time, and at nothing else; `null`: no other server runs the process. */
+  get membership(): Pick<Membership, 'phase' | 'status'> | null {
+    return this.#options.membership;
+  }
+
   /** Carries out what an operator asks for at this machine. */
   command(command: Command): Promise<CommandResult> {
     return this.#commands.carryOut(command, 'agent');

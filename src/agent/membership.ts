@@ -7,6 +7,7 @@ import type { MemberStatus } from '../redundancy/member-status.ts';
 import { type Mirror, type MirrorPlace, type MirrorStatus, openMirror } from '../redundancy/mirror.ts';
 import { PeerLink, type PeerNetworkStatus } from '../redundancy/peer-link.ts';
 import type { FieldPort, LeasePort, LeaseSide } from '../redundancy/ports.ts';
+import type { Phase } from '../redundancy/role-state.ts';
 import { StoredTerms } from '../redundancy/stored-terms.ts';
 import type { UplinkMirror } from '../uplink/block-source.ts';
 import type { Clock } from '../world/clock.ts';
@@ -139,6 +140,10 @@ export class Membership {
   /** The term for what is numbered now. */
   get term(): Term {
     return this.#member.term;
+  }
+
+  get phase(): Phase {
+    return this.#member.phase;
   }
 
   get status(): MembershipStatus {

@@ -15,6 +15,7 @@ import {
   holdsLease,
   isPeerGone,
   kernelAnswers,
+  type Phase,
   REASONS,
   type RoleEffect,
   type RoleEvent,
@@ -136,8 +137,12 @@ export class Member {
     return this.#state.ownTerm;
   }
 
+  get phase(): Phase {
+    return this.#state.phase;
+  }
+
   get isActive(): boolean {
-    return this.#state.phase === 'active';
+    return this.phase === 'active';
   }
 
   get status(): MemberStatus {

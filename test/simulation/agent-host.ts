@@ -1,5 +1,6 @@
 import type { ClassStoreStatus } from '../../src/agent/class-store.ts';
 import { Instance, type InstanceStatus } from '../../src/agent/instance.ts';
+import type { MembershipStatus } from '../../src/agent/membership.ts';
 import { openRing } from '../../src/buffer/open-ring.ts';
 import type { PowerCutRisk } from '../../src/buffer/power-cut.ts';
 import type { Process, Server, Site } from '../../src/config/model.ts';
@@ -119,6 +120,11 @@ export class AgentHost {
     return this.#instance?.status ?? null;
   }
 
+  /** What it says of the roles of a pair; `null` for one that is alone or does not run yet. */
+  get member(): MembershipStatus | null {
+    return this.#instance?.membership?.status ?? null;
+  }
+
   /** Its stores, none while it does not run. */
   stores(): { readonly part: Part; readonly status: ClassStoreStatus }[] {
     const { status } = this;
@@ -210,7 +216,7 @@ export class AgentHost {
   }
 
   #phaseOf(run: AgentRun): Phase | null {
-    return this.run === run ? (this.status?.member?.phase ?? null) : null;
+    return this.run === run ? (this.#instance?.membership?.phase ?? null) : null;
   }
 
   #driver(line: string, { run, clock }: { run: AgentRun; clock: Clock }): Driver {

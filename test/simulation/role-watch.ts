@@ -49,12 +49,13 @@ export class RoleWatch {
     const atMs = clock.monotonicMs();
     const active = this.active;
     this.#lookForTrouble(atMs);
-    const holders = agents.filter(({ status }) => status?.member?.leaseMs != null);
+    const looks = agents.map((agent) => ({ agent, member: agent.member }));
+    const holders = looks.filter(({ member }) => member !== null && member.leaseMs !== null);
     if (holders.length > 1) this.twoLeasesMs.push(atMs);
-    for (const agent of agents) {
+    for (const { agent, member } of looks) {
       const { name, phase } = agent;
       agent.run?.charge.look(phase);
-      const { term = 0, conditions = [] } = agent.status?.member ?? {};
+      const { term = 0, conditions = [] } = member ?? {};
       const isForgettable = conditions.some(({ code }) => code === 'term-not-durable');
       const run = agent.runs.length;
       const known = `${run} ${phase} ${term} ${isForgettable}`;
