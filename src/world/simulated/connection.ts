@@ -181,7 +181,10 @@ export class SimulatedConnection implements Connection, PipeEnd {
 
   #takeUnread(): Uint8Array {
     const count = this.#setup.random.chance(MERGE_PROBABILITY) ? this.#inbox.length : 1;
-    return new Uint8Array(Buffer.concat(this.#inbox.splice(0, count)));
+    const [only] = this.#inbox;
+    if (count > 1 || only === undefined) return new Uint8Array(Buffer.concat(this.#inbox.splice(0, count)));
+    this.#inbox.shift();
+    return only;
   }
 
   #lost(): KomError {

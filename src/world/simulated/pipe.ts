@@ -130,6 +130,14 @@ export class Pipe {
   }
 
   #take(size: number): Uint8Array {
+    const [only] = this.#queue;
+    // Mostly a piece is of one message, whose bytes are this pipe's own: nothing is to be joined.
+    if (only !== undefined && size <= only.length) {
+      if (size === only.length) this.#queue.shift();
+      else this.#queue[0] = only.subarray(size);
+      this.#queuedBytes -= size;
+      return only.subarray(0, size);
+    }
     const piece = new Uint8Array(size);
     let filled = 0;
     while (filled < size) {
