@@ -84,13 +84,13 @@ export function withoutForgotten(
 /** Rule 1 of README.md for one stream. */
 export function assertWatermarks(record: StreamRecord, isDurableBeforeSent: boolean): void {
   const { ackedThrough, durableThrough, evictedThrough, nextSequence } = record;
-  invariant(evictedThrough <= durableThrough, `evicted ${evictedThrough} ≤ durable ${durableThrough}`);
-  invariant(durableThrough < nextSequence, `durable ${durableThrough} < next ${nextSequence}`);
+  invariant(evictedThrough <= durableThrough, () => `evicted ${evictedThrough} ≤ durable ${durableThrough}`);
+  invariant(durableThrough < nextSequence, () => `durable ${durableThrough} < next ${nextSequence}`);
   if (record.ended === null) {
-    invariant(ackedThrough < nextSequence, `acked ${ackedThrough} < next ${nextSequence}`);
+    invariant(ackedThrough < nextSequence, () => `acked ${ackedThrough} < next ${nextSequence}`);
     invariant(
       !isDurableBeforeSent || ackedThrough <= durableThrough,
-      `acked ${ackedThrough} ≤ durable ${durableThrough}`,
+      () => `acked ${ackedThrough} ≤ durable ${durableThrough}`,
     );
   }
 }

@@ -110,7 +110,10 @@ export function toldError({
   return new KomError(code, message.startsWith(meaning) ? message.slice(meaning.length) : message);
 }
 
-/** Asserts a rule that only a bug of ours can break; the process must not go on with it broken. */
-export function invariant(condition: unknown, rule: string): asserts condition {
-  if (!condition) throw new Error(`invariant broken: ${rule}`);
+/**
+ * Asserts a rule that only a bug of ours can break; the process must not go on with it broken. Where the rule
+ * is looked at all the time and names figures it is a function, which is called when it is broken.
+ */
+export function invariant(condition: unknown, rule: string | (() => string)): asserts condition {
+  if (!condition) throw new Error(`invariant broken: ${typeof rule === 'string' ? rule : rule()}`);
 }

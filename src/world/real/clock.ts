@@ -66,7 +66,7 @@ class SystemClock implements Clock {
   }
 
   schedule(name: string, ms: number, run: () => void): Timer {
-    invariant(ms >= 0, `timer ${name} is due in the future, not in ${ms} ms`);
+    invariant(ms >= 0, () => `timer ${name} is due in the future, not in ${ms} ms`);
     let handle: NodeJS.Timeout;
     let leftMs = ms;
     const arm = () => {
