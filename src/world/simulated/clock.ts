@@ -39,7 +39,7 @@ export class SimulatedClock implements Clock {
   }
 
   schedule(name: string, ms: number, run: () => void): Timer {
-    invariant(ms >= 0, `timer ${name} is due in the future, not in ${ms} ms`);
+    invariant(ms >= 0, () => `timer ${name} is due in the future, not in ${ms} ms`);
     const timer: PendingTimer = { name, dueMs: this.#nowMs + ms, order: this.#inserted++, run };
     this.#timers.splice(this.#position(timer), 0, timer);
     return { cancel: () => this.#remove(timer) };
@@ -145,9 +145,26 @@ function isBefore(left: PendingTimer, right: PendingTimer): boolean {
   return left.dueMs === right.dueMs ? left.order < right.order : left.dueMs < right.dueMs;
 }
 
+/**
+ * Before a callback of `setImmediate` everything that waits for promises has run to its end, and what is rejected
+ * and handled by nobody was told of. Of several that wait in a row, each does; and a whole turn of the event
+ * loop, which looks for sockets and timers that nothing here has, costs four times as much.
+ */
+const CALLBACKS_IN_A_ROW = 32;
+const waiting: (() => void)[] = [];
+let callbacksDue = 0;
+
 /** Resolves when every promise that can go on without time passing has gone on. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    waiting.push(resolve);
+    if (callbacksDue >= waiting.length) return;
+    for (let at = 0; at < CALLBACKS_IN_A_ROW; at++) setImmediate(settleNext);
+    callbacksDue += CALLBACKS_IN_A_ROW;
   });
+}
+
+function settleNext(): void {
+  callbacksDue -= 1;
+  waiting.shift()?.();
 }
