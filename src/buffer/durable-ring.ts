@@ -25,7 +25,7 @@ import type {
 } from './ring.ts';
 import { isAcknowledged } from './segment.ts';
 import { SerialQueue } from './serial-queue.ts';
-import { hasUnacknowledged, ringStat, ringStreams } from './stat.ts';
+import { hasUnacknowledged, oldestUnacknowledgedUs, ringStat, ringStreams } from './stat.ts';
 
 /**
  * The ring over a core that `openRing` recovered: every call is one job of a queue. Appends go first: how
@@ -153,6 +153,10 @@ export class DurableRing implements Ring {
 
   get isHealthy(): boolean {
     return !this.#core.isDegraded;
+  }
+
+  get oldestUnacknowledgedUs(): number | null {
+    return oldestUnacknowledgedUs(this.#core);
   }
 
   hasUnacknowledged(except?: string): boolean {

@@ -31,7 +31,7 @@ export interface KernelCoverage {
 /** Every stream of a ring and the window before it, oldest first; the last one runs. */
 export function heldStreams(ring: Ring, window: readonly WindowBlock[]): HeldStream[] {
   const current = ring.stream.streamId;
-  const ringFromUs = ring.stat().oldestUnacknowledgedUs;
+  const ringFromUs = ring.oldestUnacknowledgedUs;
   const windowFromUs = window[0]?.block.header.fromUs;
   return ring.streams().map(({ info, held, ackedThrough, durableThrough, ended, isKnown }) => {
     const ranges =

@@ -161,6 +161,10 @@ export class LateRing implements Ring {
     return this.#ring?.isHealthy ?? false;
   }
 
+  get oldestUnacknowledgedUs(): number | null {
+    return this.#ring?.oldestUnacknowledgedUs ?? null;
+  }
+
   hasUnacknowledged(except?: string): boolean {
     return this.#ring?.hasUnacknowledged(except) ?? false;
   }

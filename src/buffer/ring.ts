@@ -219,8 +219,9 @@ export interface Ring {
   /** Clean end: no number above `lastSequence` was given. Only `close`, reads and acks may follow. */
   endStream(lastSequence: number, wallUs: number, clock?: StreamClock): Promise<void>;
   stat(): RingStat;
-  /** What `stat` says of these two, without the work for the rest. */
+  /** What `stat` says of these three, without the work for the rest. */
   readonly isHealthy: boolean;
+  readonly oldestUnacknowledgedUs: number | null;
   /** `except`: a stream that does not count. */
   hasUnacknowledged(except?: string): boolean;
   /** What the ring knows of its streams, segments and losses, acknowledged ones included. */

@@ -35,7 +35,7 @@ export function ringStat(core: RingCore): RingStat {
   const sum = (of: (segment: (typeof segments)[number]) => number) =>
     segments.reduce((total, segment) => total + of(segment), 0);
   const runs = segments.flatMap((segment) => segment.runs);
-  const waiting = segments.filter((segment) => !isAcknowledged(segment, ackedThrough));
+  const waiting = waitingOf(core);
   const least = (of: typeof runs) => (of.length === 0 ? null : Math.min(...of.map((run) => run.fromUs)));
   return {
     capacityBytes: setup.options.capacityBytes,
@@ -48,7 +48,7 @@ export function ringStat(core: RingCore): RingStat {
     unacknowledgedSamples: sum((segment) => unacknowledgedSamples(segment, ackedThrough)),
     oldestUs: least(runs),
     newestUs: runs.length === 0 ? null : Math.max(...runs.map((run) => run.toUs)),
-    oldestUnacknowledgedUs: oldestWaiting(core, waiting),
+    oldestUnacknowledgedUs: oldestOf(core, waiting),
     lostByReason: knownCounts(setup.meta.state.totals.lost),
     slowestSyncMs: setup.syncTimes.slowestMs(),
     writtenBytes: setup.syncTimes.writtenBytes,
@@ -57,8 +57,17 @@ export function ringStat(core: RingCore): RingStat {
   };
 }
 
+/** Oldest source time that is not acknowledged, integer µs. */
+export function oldestUnacknowledgedUs(core: RingCore): number | null {
+  return oldestOf(core, waitingOf(core));
+}
+
+function waitingOf({ segments, ackedThrough }: RingCore): SegmentFacts[] {
+  return segments.filter((segment) => !isAcknowledged(segment, ackedThrough));
+}
+
 /** Of the running stream by its blocks, of former ones by what is left of them in a segment. */
-function oldestWaiting({ current, times, ackedThrough }: RingCore, waiting: readonly SegmentFacts[]) {
+function oldestOf({ current, times, ackedThrough }: RingCore, waiting: readonly SegmentFacts[]) {
   const left = waiting.flatMap(({ runs }) =>
     runs.flatMap((run) => {
       const [next] = rangesAbove(run, ackedThrough(run.streamId));

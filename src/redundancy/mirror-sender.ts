@@ -1,4 +1,5 @@
 import type { Backlog } from '../buffer/backlog.ts';
+import type { HeldStream } from '../buffer/held-streams.ts';
 import type { Ring } from '../buffer/ring.ts';
 import { type Block, lastSequence } from '../domain/block/block.ts';
 import { countOf, type SequenceRange, subtract } from '../domain/coverage.ts';
@@ -113,8 +114,9 @@ export class MirrorSender {
   }
 
   #look(): void {
-    this.#lagBytes = this.#options.stores.reduce((sum, store) => sum + this.#lagOf(store), 0);
-    if (!this.#tellStreams() || !this.#tellProgress() || this.#isPumping) return;
+    const looks = this.#options.stores.map((store) => ({ store, streams: store.backlog.streams() }));
+    this.#lagBytes = looks.reduce((sum, look) => sum + this.#lagOf(look), 0);
+    if (!this.#tellStreams(looks) || !this.#tellProgress() || this.#isPumping) return;
     this.#isPumping = true;
     this.#pump()
       .catch((error: unknown) => {
@@ -127,10 +129,10 @@ export class MirrorSender {
   }
 
   /** False: there is no room, or no network. */
-  #tellStreams(): boolean {
-    const { stores, port } = this.#options;
-    const streams = stores.flatMap(({ backlog, ring }) =>
-      backlog.streams().map((stream): StreamState => {
+  #tellStreams(looks: readonly Look[]): boolean {
+    const { port } = this.#options;
+    const streams = looks.flatMap(({ store: { ring }, streams: own }) =>
+      own.map((stream): StreamState => {
         const { info, endedAtUs, lastSequence: last } = stream;
         const running = info.streamId === ring.stream.streamId;
         return { ...info, held: [], heldFromUs: 0, producedTo: last ?? 0, endedAtUs, running };
@@ -237,9 +239,9 @@ export class MirrorSender {
     return (await backlog.dictionary(header.dictionaryHash)) ?? 'lost';
   }
 
-  #lagOf({ backlog }: OwnStore): number {
+  #lagOf({ store: { backlog }, streams }: Look): number {
     let samples = 0;
-    for (const { info, held } of backlog.streams()) {
+    for (const { info, held } of streams) {
       const reported = this.#reported.get(info.streamId) ?? [];
       samples += countOf(held.flatMap((range) => subtract(range, reported)));
     }
@@ -248,6 +250,12 @@ export class MirrorSender {
     const all = ring.unacknowledgedSamples + windowSamples;
     return all === 0 ? 0 : Math.round((samples * (ring.unacknowledgedBytes + windowBytes)) / all);
   }
+}
+
+/** A store, and what it holds at this moment. */
+interface Look {
+  readonly store: OwnStore;
+  readonly streams: readonly HeldStream[];
 }
 
 /** Blocks of a range that are in memory, if they begin there. */
