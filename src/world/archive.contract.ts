@@ -22,6 +22,7 @@ import { entriesContract } from './archive-entries.contract.ts';
 import { lateContract } from './archive-late.contract.ts';
 import { lossContract } from './archive-loss.contract.ts';
 import { repairContract } from './archive-repair.contract.ts';
+import { type Retained, retentionContract } from './archive-retention.contract.ts';
 import { rivalsContract } from './archive-rivals.contract.ts';
 
 /** An archive under test, and how to open once more what it left behind. */
@@ -29,6 +30,8 @@ export interface ArchiveFixture {
   readonly archive: Archive;
   /** Closes and opens again; `undefined` where an archive does not outlive its process. */
   readonly reopen?: () => Promise<Archive>;
+  /** `undefined` where an archive keeps everything. */
+  readonly retained?: Retained;
   readonly dispose: () => Promise<void>;
 }
 
@@ -295,6 +298,10 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
     entriesContract(() => archive, another);
     lateContract(() => archive);
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
+    retentionContract(
+      () => archive,
+      () => fixture.retained,
+    );
     rivalsContract(
       () => archive,
       async () => (archive = (await fixture.reopen?.()) ?? archive),

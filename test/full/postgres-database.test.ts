@@ -131,6 +131,8 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
       'SELECT * FROM kom.sample_rows',
       'DELETE FROM kom.samples',
       "SELECT kom.drop_samples_before('2100-01-01')",
+      "SELECT kom.index_samples_before('2100-01-01')",
+      'SELECT kom.analyse_samples()',
     ]) {
       expect(() => asRole('kom_reader', sql), sql).toThrow(/permission denied|cannot delete from view/);
     }

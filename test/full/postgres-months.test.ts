@@ -65,6 +65,7 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
           ),
         ],
         gaps: [gapOf(50, 50, { fromUs: at(5), toUs: at(5) }), gapOf(60, 60, { fromUs: at(0), toUs: at(0) })],
+        receivedAtUs: at(5),
       }),
     );
     await archive.close();
@@ -95,7 +96,10 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
     let archive = await openPostgresArchive({ config, clock, log: silentLog });
     await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
     const of = (at: number, age: number) => blockOf(at, [sampleOf(nowUs - age * DAY_US - T0, age)]);
-    await archive.commit(transactionOf({ streams: [streamOf()], blocks: [of(1, 200), of(2, 0)] }));
+    const receivedAtUs = nowUs - 100 * DAY_US;
+    await archive.commit(
+      transactionOf({ streams: [streamOf()], blocks: [of(1, 200), of(2, 0)], receivedAtUs }),
+    );
     server.sql(`SET search_path = ${config.schema};
       CREATE TABLE before_all PARTITION OF sample_rows FOR VALUES FROM ('1970-01-01Z') TO ('2000-01-01Z');
       CREATE TABLE sample_rows_2000_99 PARTITION OF sample_rows

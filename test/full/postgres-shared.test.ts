@@ -19,8 +19,8 @@ import { sharedArchiveContract } from '../../src/world/shared-archive.contract.t
 import { kom } from '../integration/support/kom.ts';
 import { freePort, until } from '../integration/support/until.ts';
 import { manualSql } from '../postgres/manual.ts';
+import { backToVersion1 } from '../postgres/older-versions.ts';
 import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
-import { backToVersion1 } from '../postgres/version-1.ts';
 
 if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
 

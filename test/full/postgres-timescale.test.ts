@@ -45,7 +45,10 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database that says that it h
     const nowUs = clock.wallUs();
     const ages = [400, 300, 200, 0];
     const samples = ages.map((age) => sampleOf(nowUs - age * DAY_US - T0, age));
-    await archive.commit(transactionOf({ streams: [streamOf()], blocks: [blockOf(1, samples)] }));
+    const receivedAtUs = nowUs - 380 * DAY_US;
+    await archive.commit(
+      transactionOf({ streams: [streamOf()], blocks: [blockOf(1, samples)], receivedAtUs }),
+    );
     await archive.close();
     const retentionMs = (250 * DAY_US) / 1000;
     archive = await openPostgresArchive({ config: { ...config, retentionMs }, clock, log: silentLog });

@@ -11,15 +11,19 @@ let schemas = 0;
 export function postgresArchiveContract(name: string, server: () => PostgresServer): void {
   archiveContract(name, async () => {
     const config = server().config({ schema: `contract_${++schemas}` });
-    const options = { config, clock, log: silentLog };
-    let archive = await openPostgresArchive(options);
+    const open = (retentionMs: number | null) =>
+      openPostgresArchive({ config: { ...config, retentionMs }, clock, log: silentLog });
+    let archive = await open(null);
+    const reopen = async (retentionMs: number | null = null) => {
+      await archive.close();
+      archive = await open(retentionMs);
+      return archive;
+    };
     return {
       archive,
-      reopen: async () => {
-        await archive.close();
-        archive = await openPostgresArchive(options);
-        return archive;
-      },
+      reopen,
+      // Its server goes by its own clock too.
+      retained: { nowUs: clock.wallUs(), reopen },
       dispose: () => archive.close(),
     };
   });

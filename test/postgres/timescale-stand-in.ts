@@ -4,7 +4,8 @@ const SCHEMA = 'extension_of_time';
 
 /**
  * What a Kernel uses of TimescaleDB 2, which no package of the tests' machines has: the two functions, with
- * the names of arguments that its documentation gives, in a schema of their own, listed as an extension.
+ * the names of arguments that its documentation gives, in a schema of their own, listed as an extension, and
+ * of its view of chunks the columns that are used.
  * Chunks are not tables here, but two rules of theirs hold: no row is changed into another chunk, and only
  * whole chunks are dropped. It shows that the Kernel takes this path and what it asks for, not what
  * TimescaleDB makes of it.
@@ -54,10 +55,27 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT table_of FROM ${SCHEMA}.hypertables h WHERE h.relation = drop_chunks.relation;
   RETURN QUERY EXECUTE format('WITH gone AS (
-    DELETE FROM %1$s WHERE ${SCHEMA}.chunk_of(%2$I, %3$L) + %3$L::interval <= $1 RETURNING %2$I AS moment)
+    DELETE FROM %1$s WHERE ${SCHEMA}.chunk_of(%2$I, %3$L) + %3$L::interval <= $1
+      AND ${SCHEMA}.chunk_of(%2$I, %3$L) >= coalesce($2, ''-infinity'') RETURNING %2$I AS moment)
     SELECT DISTINCT ${SCHEMA}.chunk_of(moment, %3$L)::text FROM gone',
-    relation, table_of.time_column, table_of.chunk_interval) USING older_than;
+    relation, table_of.time_column, table_of.chunk_interval) USING older_than, newer_than;
 END $$;
+
+CREATE FUNCTION ${SCHEMA}.chunks_of(table_of ${SCHEMA}.hypertables)
+RETURNS SETOF timestamptz LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN QUERY EXECUTE format('SELECT DISTINCT ${SCHEMA}.chunk_of(%I, %L) FROM %s',
+    table_of.time_column, table_of.chunk_interval, table_of.relation);
+END $$;
+CREATE SCHEMA timescaledb_information;
+GRANT USAGE ON SCHEMA timescaledb_information TO PUBLIC;
+CREATE VIEW timescaledb_information.chunks AS
+  SELECT n.nspname AS hypertable_schema, c.relname AS hypertable_name, start AS range_start,
+    start + h.chunk_interval AS range_end
+  FROM ${SCHEMA}.hypertables h JOIN pg_class c ON c.oid = h.relation
+    JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL ${SCHEMA}.chunks_of(h) start
+  WHERE pg_has_role(c.relowner, 'USAGE');
+GRANT SELECT ON timescaledb_information.chunks TO PUBLIC;
 
 SET allow_system_table_mods = on;
 INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)

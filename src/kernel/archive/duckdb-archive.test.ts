@@ -16,6 +16,7 @@ import {
   transactionOf,
 } from '../../world/archive.fixture.ts';
 import { silentLog } from '../../world/log.ts';
+import { SimulatedClock } from '../../world/simulated/clock.ts';
 import { openDuckdbArchive } from './duckdb-archive.ts';
 
 function temporary() {
@@ -26,14 +27,18 @@ function temporary() {
 
 archiveContract('DuckDB', async () => {
   const place = temporary();
+  const clock = new SimulatedClock(T0);
   let archive = await openDuckdbArchive(place.options);
+  const reopen = async (retentionMs?: number) => {
+    await archive.close();
+    const retention = retentionMs === undefined ? {} : { retention: { retentionMs, clock } };
+    archive = await openDuckdbArchive({ ...place.options, ...retention });
+    return archive;
+  };
   return {
     archive,
-    reopen: async () => {
-      await archive.close();
-      archive = await openDuckdbArchive(place.options);
-      return archive;
-    },
+    reopen: () => reopen(),
+    retained: { nowUs: T0, reopen },
     dispose: async () => {
       await archive.close();
       place[Symbol.dispose]();

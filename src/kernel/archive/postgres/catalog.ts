@@ -26,6 +26,8 @@ export interface PostgresCatalog extends Register {
   /** The highest id in `late_ranges`. */
   lateId: number;
   readonly isHypertable: boolean;
+  /** Of the tables. */
+  readonly version: number;
 }
 
 export type Query = (sql: string, values?: readonly Value[]) => Promise<readonly Row[]>;
@@ -36,7 +38,7 @@ export function lateKey({ site, process, station }: LateRange): string {
 
 /** Reads the small tables. */
 export async function loadCatalog(query: Query): Promise<PostgresCatalog> {
-  const [format] = await query('SELECT is_hypertable FROM archive_format');
+  const [format] = await query('SELECT version, is_hypertable FROM archive_format');
   const dictionaries = await query('SELECT id, hash FROM dictionaries ORDER BY id');
   const tags = (await query('SELECT *, array_to_json(formerly) AS former FROM tags')).map(tagRow);
   const { streams, rowSpans } = await loadStreams(query);
@@ -57,6 +59,7 @@ export async function loadCatalog(query: Query): Promise<PostgresCatalog> {
     openLate: new Map(late.map((range) => [lateKey(range), range])),
     lateId: last === undefined ? 0 : integerOf(last, 'id'),
     isHypertable: format?.['is_hypertable'] === 't',
+    version: format === undefined ? 0 : integerOf(format, 'version'),
   };
 }
 

@@ -2,15 +2,16 @@ import { KomError } from '../../../domain/errors.ts';
 import type { Log } from '../../../world/log.ts';
 import { integerOf } from '../columns.ts';
 import { type Connection, DatabaseError, identifier, literal, NO_RIGHT } from './connection.ts';
+import { createFunctions, grantTo } from './functions.ts';
 import {
-  createFunctions,
   createSamples,
   createTables,
   createViews,
-  grantTo,
   SAMPLES,
   SCHEMA_VERSION,
+  USABLE_VERSION_MIN,
   VERSION_2,
+  VERSION_4,
   VIEWS,
 } from './schema.ts';
 
@@ -29,8 +30,9 @@ const PREPARE_MAX_MS = 120_000;
 
 /**
  * Makes the schema and its tables if they are not there, brings older ones up, and gives the writer its
- * rights. Nothing is changed where they are of this version.
- * @throws KomError KOM_ARCHIVE_UNAVAILABLE if the tables are of a newer version; DatabaseError
+ * rights. Nothing is changed where they are of this version. Who may not bring them up works with them as they
+ * are, where they are of use, and says so.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE if the tables are of a newer version, or too old; DatabaseError
  */
 export async function prepareTables(
   connection: Connection,
@@ -43,7 +45,7 @@ export async function prepareTables(
   const rights = await rightsIn(connection, schema);
   if (!rights.isThere && !rights.mayMake) throw noSchema(schema, user);
   if (rights.isThere && !rights.mayUse) throw noRight(schema, { user, right: 'USAGE' });
-  if (isWriter && (await versionOf(connection, schema)) === SCHEMA_VERSION) return;
+  if (isWriter && (await staysAsItIs(connection, { schema, user, log }))) return;
   await run(`BEGIN; SELECT pg_advisory_xact_lock(${PREPARE_LOCK})`);
   const version = await versionOf(connection, schema);
   if (version === null) {
@@ -56,12 +58,7 @@ export async function prepareTables(
       INSERT INTO archive_format VALUES (${SCHEMA_VERSION}, ${isHypertable});`);
     log.info({ schema, version: SCHEMA_VERSION, isHypertable }, 'the tables of the archive are made');
   } else if (version < SCHEMA_VERSION) {
-    // The functions are those of version 3.
-    const isHypertable =
-      (await run('SELECT is_hypertable FROM archive_format'))[0]?.['is_hypertable'] === 't';
-    const timescale = isHypertable ? await schemaOfTimescale(connection) : null;
-    await run(`${version < 2 ? VERSION_2 : ''} ${createFunctions(schema, timescale)}
-      UPDATE archive_format SET version = ${SCHEMA_VERSION};`);
+    await bringUp(connection, { schema, version });
     log.info({ schema, version: SCHEMA_VERSION }, 'the tables of the archive are brought up');
   }
   const givesRights = !isWriter && (await checkWriter(connection, { schema, writer }));
@@ -69,6 +66,48 @@ export async function prepareTables(
   await run('COMMIT');
   if (givesRights) log.warn({ schema, role: writer }, 'this role may write to the archive from now on');
 }
+
+async function bringUp(
+  connection: Connection,
+  { schema, version }: { readonly schema: string; readonly version: number },
+): Promise<void> {
+  const run = (sql: string) => connection.query(sql, [], PREPARE_MAX_MS);
+  const [format] = await run('SELECT is_hypertable FROM archive_format');
+  const isHypertable = format?.['is_hypertable'] === 't';
+  const timescale = isHypertable ? await schemaOfTimescale(connection) : null;
+  // The functions are those of version 4.
+  await run(`${version < 2 ? VERSION_2 : ''} ${isHypertable ? '' : VERSION_4}
+    ${createFunctions(schema, timescale)} UPDATE archive_format SET version = ${SCHEMA_VERSION};`);
+}
+
+/**
+ * Whether who writes has nothing to prepare: the tables are of this version, or another one owns them.
+ * @throws KomError KOM_ARCHIVE_UNAVAILABLE if that one must bring them up before they are of use
+ */
+async function staysAsItIs(
+  connection: Connection,
+  { schema, user, log }: { readonly schema: string; readonly user: string; readonly log: Log },
+): Promise<boolean> {
+  const version = await versionOf(connection, schema);
+  if (version === SCHEMA_VERSION) return true;
+  if (version === null) return false;
+  const [owner] = await connection.query(
+    `SELECT pg_get_userbyid(relowner) AS name, pg_has_role(relowner, 'USAGE') AS is_own
+     FROM pg_class WHERE oid = 'archive_format'::regclass`,
+    [],
+    PREPARE_MAX_MS,
+  );
+  if (owner?.['is_own'] === 't') return false;
+  const hint = `name ${owner?.['name']}, who owns them, as owner in the Kernel file for one start`;
+  const what = `${user} may not bring up the tables of schema ${schema} from version ${version}`;
+  if (version < USABLE_VERSION_MIN) throw refused(what, hint);
+  log.warn({ schema, version, expected: SCHEMA_VERSION, hint }, `${what}: ${LACKING}`);
+  return true;
+}
+
+/** What tables of the oldest version that is of use lack. */
+const LACKING =
+  'until then retention goes by the times of values alone, and months that were filled at once are read slowly';
 
 /**
  * Whether a role is new as one that writes.

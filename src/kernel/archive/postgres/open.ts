@@ -10,7 +10,7 @@ import { type DurabilitySettings, durabilityFindings } from './durability.ts';
 import { prepareTables, versionOf } from './migrate.ts';
 import { checkOneRole, endWriter, HOLDER } from './role-locks.ts';
 import { checkSampleTable } from './sample-table.ts';
-import { SCHEMA_VERSION } from './schema.ts';
+import { USABLE_VERSION_MIN } from './schema.ts';
 import { inSnapshot } from './snapshot.ts';
 
 /** The session that writes, and what is in memory of the database. */
@@ -158,7 +158,7 @@ export async function openForReading(
   { schema, answerMaxMs }: { readonly schema: string; readonly answerMaxMs: number },
 ): Promise<PostgresCatalog> {
   const version = await versionOf(connection, schema);
-  if (version !== SCHEMA_VERSION) {
+  if (version === null || version < USABLE_VERSION_MIN) {
     const what = version === null ? 'there are no tables' : `the tables are of version ${version}`;
     throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `${what} in schema ${schema} yet`, {
       hint: 'a Kernel makes them when it starts',

@@ -41,6 +41,7 @@ import { readGaps, readQualityChanges, readSamples, readStat, readTagStreams } f
 import { closedError, lostError, readOnlyError, unavailable } from './refusals.ts';
 import { dropOldMonths } from './retention.ts';
 import { readKernelEpoch, readTerms, writeKernelEpoch, writeTerm } from './state.ts';
+import { UPKEEP_VERSION_MIN, Upkeep } from './upkeep.ts';
 import { Writing } from './writing.ts';
 
 /** A question may take so long: one over years of a large archive does. */
@@ -85,6 +86,7 @@ class PostgresArchive implements Archive {
   #closed = false;
   readonly #announcer: LateAnnouncer;
   readonly #retention: Retention | null;
+  readonly #upkeep: Upkeep;
 
   constructor(options: PostgresArchiveOptions, registerAgeMaxMs = Number.POSITIVE_INFINITY) {
     this.#options = options;
@@ -94,6 +96,7 @@ class PostgresArchive implements Archive {
     this.#readers = readers;
     this.#writing = new Writing({ ...options, renewReaders: () => readers.renew() });
     this.#announcer = new LateAnnouncer(log);
+    this.#upkeep = new Upkeep(options);
     const { retentionMs } = config;
     const isKept = retentionMs === null || readOnly === true;
     this.#retention = isKept
@@ -138,6 +141,8 @@ class PostgresArchive implements Archive {
     return this.#write(async (parts) => {
       const late = await commitTransaction(transaction, { ...parts, clock, schema: config.schema });
       this.#announcer.took(late, transaction.receivedAtUs);
+      if (parts.catalog.version < UPKEEP_VERSION_MIN) return;
+      this.#upkeep.took(transaction.blocks.reduce((rows, { block }) => rows + block.header.count, 0));
     });
   }
 
@@ -211,6 +216,7 @@ class PostgresArchive implements Archive {
     let dropped = 0;
     await this.#write(async (parts) => {
       dropped = await dropOldMonths(parts, age);
+      if (parts.catalog.version >= UPKEEP_VERSION_MIN) this.#upkeep.prepareDrop(age);
     });
     return dropped;
   }
@@ -219,6 +225,7 @@ class PostgresArchive implements Archive {
     if (this.#closed) return;
     this.#closed = true;
     this.#retention?.stop();
+    await this.#upkeep.close();
     await this.#writing.settled();
     await Promise.allSettled(this.#reads);
     this.#announcer.close();

@@ -5,7 +5,10 @@ import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from '../sample-fla
 import { identifier, literal } from './connection.ts';
 
 /** Version of the tables; those of an older version are brought up to it at the start of a Kernel. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
+
+/** Tables that were not brought up are of use from this version on: they only lack what `VERSION_4` says. */
+export const USABLE_VERSION_MIN = 3;
 
 /** The table of all samples; `samples` is the view that people ask. */
 export const SAMPLES = 'sample_rows';
@@ -51,8 +54,8 @@ export const SAMPLE_TYPES: readonly (readonly [
   ['value_bytes', 'bytea', 'null'],
 ];
 
-/** Tables that a Kernel writes, and those that it only reads. */
-const WRITTEN = [
+/** Tables that a Kernel writes. */
+export const WRITTEN = [
   SAMPLES,
   ...['tags', 'dictionaries', 'dictionary_tags', 'streams', 'stream_dictionaries', 'coverage'],
   ...['time_gaps', 'sequence_gaps', 'sequence_values', 'clock_fixes', 'late_ranges', 'terms'],
@@ -60,7 +63,8 @@ const WRITTEN = [
 ];
 /** What people read. */
 export const VIEWS = ['samples', 'samples_with_marked', 'latest_values'];
-const READ = ['archive_format', ...VIEWS];
+/** What a Kernel only reads. */
+export const READ = ['archive_format', ...VIEWS];
 
 /**
  * What version 2 has more: the entries of clock fixes, which have numbers as samples do, and which of several
@@ -76,6 +80,13 @@ CREATE INDEX ON time_gaps (stream, sequence);
 ALTER TABLE archive_state ADD hot text NOT NULL DEFAULT '', ADD next_hot text NOT NULL DEFAULT '';
 CREATE TABLE kernels (
   name text COLLATE "C" PRIMARY KEY, pid integer NOT NULL, started timestamptz NOT NULL);`;
+
+/**
+ * What version 4 has more, next to its functions: by the index a month shows within a few pages whether
+ * anything in it was received since a time. Months that are there already get theirs once that matters, see
+ * `index_samples_before`: to make all of them reads the whole archive. The chunks of a hypertable go without.
+ */
+export const VERSION_4 = `CREATE INDEX ON ONLY ${SAMPLES} USING brin (received_time);`;
 
 /** Makes everything but the samples, in the schema of the search path. */
 export function createTables(): string {
@@ -131,7 +142,8 @@ CREATE TABLE terms (
  * The samples: one typed column for each type of value, of which at most one is set; without a unique index,
  * because the coverage of the streams already tells what is new. The first index is for questions about a
  * tag. The second one is a few pages and finds rows by their stream and number, which clock fixes, repairs
- * and comparisons of instances need. `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot
+ * and comparisons of instances need; the third one, for retention, finds what was received since a time.
+ * `value_bytes` is the UTF-8 of a text that PostgreSQL's text cannot
  * hold. `timescale`: the schema of TimescaleDB where the database has it.
  */
 export function createSamples(timescale: string | null): string {
@@ -145,82 +157,8 @@ CREATE TABLE ${SAMPLES} (${columns.join(', ')})${partitioned};
 CREATE INDEX ON ${SAMPLES} (tag, source_time);
 CREATE INDEX ON ${SAMPLES} USING brin (stream, source_time, sequence)
   WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX ON ${SAMPLES} USING brin (received_time);
 ${timescale === null ? '' : hypertable}`;
-}
-
-/**
- * What only the owner may do, for whoever may write: months are made and dropped. A month is there where one
- * partition takes all of it, whatever its name: somebody may have made it. A table with the name of a month
- * is none that takes its rows: somebody may have detached it; the new month has another name then.
- */
-export function createFunctions(schema: string, timescale: string | null): string {
-  const setting = `LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${identifier(schema)}, pg_temp`;
-  const month = `${SAMPLES}_`;
-  const bounds = `date_trunc('month', moment AT TIME ZONE 'UTC')`;
-  return `
-CREATE OR REPLACE FUNCTION add_samples_month(moment timestamptz) RETURNS void ${setting} AS $body$
-DECLARE
-  first timestamp := ${bounds};
-  start timestamptz := first AT TIME ZONE 'UTC';
-  behind timestamptz := (first + interval '1 month') AT TIME ZONE 'UTC';
-  name text := '${month}' || to_char(first, 'YYYY_MM');
-  free text := name;
-  again integer := 1;
-  bound text;
-  is_there boolean := ${timescale !== null};
-BEGIN
-  FOR bound IN SELECT pg_get_partition_constraintdef(inhrelid) FROM pg_inherits
-    WHERE inhparent = '${SAMPLES}'::regclass AND NOT inhdetachpending
-  LOOP
-    EXECUTE format('SELECT $3 OR (SELECT bool_and(%s) FROM (VALUES ($1), ($2)) m (source_time))', bound)
-      INTO is_there USING start, behind - interval '1 microsecond', is_there;
-  END LOOP;
-  IF is_there THEN RETURN; END IF;
-  WHILE to_regclass(quote_ident(free)) IS NOT NULL LOOP
-    again := again + 1;
-    free := name || '_' || again;
-  END LOOP;
-  EXECUTE format('CREATE TABLE %I (LIKE ${SAMPLES})', free);
-  EXECUTE format('ALTER TABLE ${SAMPLES} ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-    free, start, behind);
-END $body$;
-CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz) RETURNS integer ${setting} AS $body$
-DECLARE
-  month text;
-  dropped integer := 0;
-BEGIN
-  ${timescale === null ? dropMonths(month, bounds) : dropChunks(timescale)}
-  RETURN dropped;
-END $body$;
-REVOKE ALL ON FUNCTION add_samples_month(timestamptz), drop_samples_before(timestamptz) FROM PUBLIC;`;
-}
-
-/** Only what `add_samples_month` has made, by its name: other partitions are somebody's own. */
-function dropMonths(month: string, bounds: string): string {
-  const named = `^${month}([0-9]{4}_(0[1-9]|1[0-2]))(_[0-9]+)?$`;
-  return `FOR month IN
-    SELECT inhrelid::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = '${SAMPLES}'::regclass
-      AND to_date(substring(c.relname FROM '${named}'), 'YYYY_MM') < ${bounds} ORDER BY c.relname
-  LOOP
-    EXECUTE format('DROP TABLE %s', month);
-    dropped := dropped + 1;
-  END LOOP;`;
-}
-
-function dropChunks(timescale: string): string {
-  return `SELECT count(*) INTO dropped
-    FROM ${identifier(timescale)}.drop_chunks('${SAMPLES}', older_than => moment);`;
-}
-
-/** What a Kernel needs that is not the owner, and no more. */
-export function grantTo(schema: string, user: string): string {
-  const name = identifier(user);
-  return `
-GRANT USAGE ON SCHEMA ${identifier(schema)} TO ${name};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ${WRITTEN.join(', ')} TO ${name};
-GRANT SELECT ON ${READ.join(', ')} TO ${name};
-GRANT EXECUTE ON FUNCTION add_samples_month(timestamptz), drop_samples_before(timestamptz) TO ${name};`;
 }
 
 /**
