@@ -121,6 +121,29 @@ export function rivalsContract(archiveOf: () => Archive, reopen: () => Promise<A
       expect(await shown('P1.a')).toEqual(['1 10', '1 12 overlap', '2 24', '2 25', '1 19 overlap', '2 31']);
     });
 
+    test('also minutes apart, and not what nobody else tells of in between', async () => {
+      await begin();
+      const [low, high] = [
+        { streamId: STREAM, term: LOWER },
+        { streamId: STREAM_2, term: HIGHER },
+      ];
+      await commit(
+        told({
+          ...{ ...low, first: 1 },
+          points: [
+            [0, 10],
+            [1000, 11],
+          ],
+        }),
+      );
+      await commit(
+        told({ ...high, first: 1, points: [[1, 21]] }),
+        told({ ...high, first: 2, points: [[400, 7]] }),
+        told({ ...high, first: 3, points: [[999, 22]] }),
+      );
+      expect(await shown('P1.a')).toEqual([...['1 10 overlap', '2 21', '2 7', '2 22', '1 11 overlap']]);
+    });
+
     test('equal subscribed rows are a duplicate on the lower term; others are kept', async () => {
       await begin();
       await commit(

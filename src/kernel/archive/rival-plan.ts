@@ -71,6 +71,34 @@ export function hasRows({ plan, catalog }: RegisterWork, { streamId }: StreamRow
   return coverage.some(({ state }) => state === 'data');
 }
 
+/** A piece of time with rows: its number from 1970 on. */
+export interface ArchivedPiece {
+  readonly piece: number;
+  readonly rows: number;
+  /** Its rows are to be compared. */
+  readonly isCompared: boolean;
+}
+
+/**
+ * Pieces that are compared together, each run with so many rows from its first to its last piece at most, or of
+ * one piece. `pieces`: all that have rows, ascending.
+ */
+export function comparedRuns(pieces: readonly ArchivedPiece[], rowsMax: number): number[][] {
+  const runs: number[][] = [];
+  let rows = 0;
+  for (const { piece, rows: own, isCompared } of pieces) {
+    rows += own;
+    if (!isCompared) continue;
+    const run = runs.at(-1);
+    if (run !== undefined && rows <= rowsMax) run.push(piece);
+    else {
+      runs.push([piece]);
+      rows = own;
+    }
+  }
+  return runs;
+}
+
 /** What of an archived row matters to the rows of another instance. */
 export interface ArchivedRow {
   readonly tag: number;

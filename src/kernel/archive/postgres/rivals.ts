@@ -1,8 +1,10 @@
 import { integerOf } from '../columns.ts';
 import type { StreamRow } from '../register.ts';
 import {
+  type ArchivedPiece,
   type ArchivedRow,
   changedFlags,
+  comparedRuns,
   hasRows,
   PIECE_US,
   processesOf,
@@ -13,6 +15,12 @@ import { timeText, timeUs } from './columns.ts';
 import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
 import { NOT_MARKED, SAMPLES } from './schema.ts';
 import { type PostgresWriter, rowSpanOf } from './writer.ts';
+
+/**
+ * Rows that are read and compared at once: each time the database may read more than them, up to the whole
+ * month where its rows came just now.
+ */
+const ROWS_MAX = 20_000;
 
 /** What a transaction did to samples, by small id of the stream. */
 export interface Touched {
@@ -65,39 +73,40 @@ async function markAround(
   // Marks are made anew for a whole piece, so whoever has rows there has a say: a former run of the same
   // instance too.
   const all = streams.filter((each) => hasRows(writer, each));
-  const pieces = new Set(await piecesWith(writer, rivals, near, 'true'));
-  // What was marked beside the former times of the rows is not any more.
-  if (isMoved)
-    for (const piece of await piecesWith(writer, all, near, `NOT ${NOT_MARKED}`)) pieces.add(piece);
-  for (const piece of pieces) {
-    const fromUs = piece * PIECE_US - reachUs;
-    await markPiece(writer, {
-      streams: all,
-      span: { fromUs, toUs: fromUs + PIECE_US + 2 * reachUs },
-      reachUs,
-    });
-  }
+  const pieces = await readPieces(writer, { streams: all, rivals, span: near, isMoved });
+  for (const run of comparedRuns(pieces, ROWS_MAX)) await markRun(writer, { streams: all, run, reachUs });
 }
 
-/** Numbers of the pieces of time in which streams have rows. */
-async function piecesWith(
+/** The pieces of time in which streams have rows, ascending. */
+async function readPieces(
   writer: PostgresWriter,
-  streams: readonly StreamRow[],
-  span: Span,
-  filter: string,
-): Promise<number[]> {
+  {
+    streams,
+    rivals,
+    span,
+    isMoved,
+  }: Omit<Surroundings, 'stream' | 'reachUs'> & { rivals: readonly StreamRow[] },
+): Promise<ArchivedPiece[]> {
+  // What was marked beside the former times of rows that were moved is not any more.
+  const compared = `stream = ANY ($4::integer[])${isMoved ? ` OR NOT ${NOT_MARKED}` : ''}`;
   const rows = await writer.session.query(
-    `SELECT DISTINCT floor(extract(epoch FROM source_time) * 1000000 / ${PIECE_US})::bigint AS piece
-     FROM ${SAMPLES} r WHERE ${WITHIN} AND ${filter}`,
-    within(streams, span),
+    `SELECT floor(extract(epoch FROM source_time) * 1000000 / ${PIECE_US})::bigint AS piece, count(*) AS rows,
+       bool_or(${compared}) AS is_compared FROM ${SAMPLES} r WHERE ${WITHIN} GROUP BY 1 ORDER BY 1`,
+    [...within(streams, span), rivals.map(({ id }) => id)],
   );
-  return rows.map((row) => integerOf(row, 'piece'));
+  return rows.map((row) => ({
+    piece: integerOf(row, 'piece'),
+    rows: integerOf(row, 'rows'),
+    isCompared: row['is_compared'] === 't',
+  }));
 }
 
-async function markPiece(
+async function markRun(
   writer: PostgresWriter,
-  { streams, span, reachUs }: Pick<Surroundings, 'streams' | 'span' | 'reachUs'>,
+  { streams, run, reachUs }: Pick<Surroundings, 'streams' | 'reachUs'> & { readonly run: readonly number[] },
 ): Promise<void> {
+  const [first = 0, last = first] = [run[0], run.at(-1)];
+  const span = wider({ fromUs: first * PIECE_US, toUs: (last + 1) * PIECE_US }, reachUs);
   const read = wider(span, reachUs);
   const there = streams.filter(({ id }) => touches(rowSpanOf(writer, id), read));
   const rows = await writer.session.query(
