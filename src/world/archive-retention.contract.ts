@@ -7,16 +7,22 @@ const DAY_US = 86_400_000_000;
 /** By it the two newest months are kept, and the one before. */
 const RETENTION_MS = (60 * DAY_US) / 1000;
 
-/** An archive that can be opened again with a retention; it is then `nowUs`. */
+/** How to open an archive again with a retention; it is then `nowUs`. */
 export interface Retained {
   readonly nowUs: number;
   readonly reopen: (retentionMs: number) => Promise<Archive>;
 }
 
+interface Under {
+  readonly archive: Archive;
+  /** Not given: it keeps everything. */
+  readonly retained?: Retained;
+}
+
 /** What every archive does that drops what is old. Its stream and dictionary are known already. */
-export function retentionContract(archiveOf: () => Archive, retainedOf: () => Retained | undefined): void {
+export function retentionContract(under: () => Under): void {
   test('a month goes when it is old and nothing of it was received within the retention', async (context) => {
-    const retained = retainedOf();
+    const { archive, retained } = under();
     if (retained === undefined) return context.skip('this archive has no retention');
     const { nowUs } = retained;
     const at = (daysAgo: number): number => nowUs - daysAgo * DAY_US;
@@ -25,12 +31,12 @@ export function retentionContract(archiveOf: () => Archive, retainedOf: () => Re
     };
     const sample = (daysAgo: number) => sampleOf(at(daysAgo) - T0, daysAgo);
     const whole = allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 });
-    const told = async (archive: Archive) => ({
-      values: (await archive.samples(whole)).map(({ value }) => value),
-      gaps: (await archive.gaps(whole)).map((gap) => [gap.reason, Math.round((nowUs - gap.fromUs) / DAY_US)]),
+    const told = async (of: Archive) => ({
+      values: (await of.samples(whole)).map(({ value }) => value),
+      gaps: (await of.gaps(whole)).map((gap) => [gap.reason, Math.round((nowUs - gap.fromUs) / DAY_US)]),
     });
     const before = [sample(400), sample(300), sample(200), gapAt(400, 'overload'), gapAt(200, 'overload')];
-    await archiveOf().commit(
+    await archive.commit(
       transactionOf({
         ...{ streams: [streamOf()], blocks: [blockOf(1, before)], receivedAtUs: at(100) },
         gaps: [gapOf(20, 20, { fromUs: at(300), toUs: at(300) + 1000 })],
@@ -38,14 +44,14 @@ export function retentionContract(archiveOf: () => Archive, retainedOf: () => Re
     );
     // A device whose clock is years behind, and one whose clock is right.
     const fresh = [sample(300), gapAt(300, 'station-down'), sample(35), sample(0)];
-    await archiveOf().commit(
+    await archive.commit(
       transactionOf({
         ...{ blocks: [blockOf(6, fresh)], receivedAtUs: nowUs },
         gaps: [gapOf(30, 30, { fromUs: at(200), toUs: at(200) + 1000 })],
         observed: [{ streamId: STREAM, untilUs: nowUs }],
       }),
     );
-    const coverage = await archiveOf().coverage(STREAM);
+    const coverage = await archive.coverage(STREAM);
     const kept = await retained.reopen(RETENTION_MS);
     expect(await told(kept)).toEqual({
       values: [300, 300, 35, 0],

@@ -30,7 +30,6 @@ export interface ArchiveFixture {
   readonly archive: Archive;
   /** Closes and opens again; `undefined` where an archive does not outlive its process. */
   readonly reopen?: () => Promise<Archive>;
-  /** `undefined` where an archive keeps everything. */
   readonly retained?: Retained;
   readonly dispose: () => Promise<void>;
 }
@@ -298,10 +297,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
     entriesContract(() => archive, another);
     lateContract(() => archive);
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
-    retentionContract(
-      () => archive,
-      () => fixture.retained,
-    );
+    retentionContract(() => fixture);
     rivalsContract(
       () => archive,
       async () => (archive = (await fixture.reopen?.()) ?? archive),

@@ -70,7 +70,7 @@ describe.skipIf(NO_POSTGRES !== null)('tables of an older version', () => {
     },
   );
 
-  /** Tables of which `owner` is the owner and that `writer` writes, with an old month that something came to now. */
+  /** Tables of `owner` that `writer` writes, with an old month that something came to now. */
   const filled = async (schema: string) => {
     server.sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema} AUTHORIZATION owner`);
     const own = { user: 'owner', password: null };

@@ -21,14 +21,14 @@ import { NO_POSTGRES, PostgresServer } from '../postgres/server.ts';
 if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
 
 const { clock } = realWorld({ level: 'silent', name: 'test' });
-/** The pause before the database is made to look at its months is a tenth. */
-const quick: Clock = {
+/** The pause before the database is made to look at its months is so many times as long. */
+const paused = (times: number): Clock => ({
   monotonicMs: () => clock.monotonicMs(),
   wallUs: () => clock.wallUs(),
   sleep: (ms, signal) => clock.sleep(ms, signal),
-  schedule: (name, ms, run) => clock.schedule(name, name.startsWith('upkeep') ? ms / 10 : ms, run),
+  schedule: (name, ms, run) => clock.schedule(name, name.startsWith('upkeep') ? ms * times : ms, run),
   repeat: (name, ms, run) => clock.repeat(name, ms, run),
-};
+});
 const MONTH = 'sample_rows_2026_11';
 const PART = 40_000;
 const isTrouble = ({ msg }: { readonly msg?: unknown }) => msg === 'the database does not look at its months';
@@ -44,11 +44,16 @@ describe.skipIf(NO_POSTGRES !== null)('a month of an archive in PostgreSQL that 
   });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
-  const opened = async (schema: string, log: Log): Promise<Archive> => {
-    server.sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema} AUTHORIZATION owner`);
+  const open = (schema: string, log: Log, pause = 0.1): Promise<Archive> => {
     const roles = { login: { user: 'writer', password: null }, owner: { user: 'owner', password: null } };
-    const config = { ...server.config({ schema }), ...roles };
-    const archive = await openPostgresArchive({ config, clock: quick, log });
+    return openPostgresArchive({
+      config: { ...server.config({ schema }), ...roles },
+      ...{ clock: paused(pause), log },
+    });
+  };
+  const opened = async (schema: string, log: Log, pause?: number): Promise<Archive> => {
+    server.sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE; CREATE SCHEMA ${schema} AUTHORIZATION owner`);
+    const archive = await open(schema, log, pause);
     await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
     await archive.commit(transactionOf({ streams: [streamOf()] }));
     return archive;
@@ -87,6 +92,19 @@ describe.skipIf(NO_POSTGRES !== null)('a month of an archive in PostgreSQL that 
     // All others of its rows are on pages that are not read.
     expect(Number(/Heap Blocks: lossy=(\d+)/.exec(plan)?.[1])).toBeLessThan(1000);
     expect(lines.filter(isTrouble)).toEqual([]);
+    await archive.close();
+  });
+
+  test('also what came before a Kernel was started, once it commits anything', async () => {
+    const { log } = keptLog('kom-kernel');
+    const before = await opened('restarted', log, 1000);
+    await fill(before, 3);
+    await before.close();
+    const archive = await open('restarted', log);
+    await sleep(2 * COUNTED_MS);
+    expect(analysed('restarted')).toEqual([]);
+    await archive.commit(transactionOf({ observed: [{ streamId: STREAM, untilUs: 1 }] }));
+    await until('statistics', () => analysed('restarted').includes(MONTH));
     await archive.close();
   });
 

@@ -5,7 +5,7 @@ export function backToVersion1(schema: string): string {
     ALTER TABLE archive_state DROP COLUMN hot, DROP COLUMN next_hot;`;
 }
 
-/** Those of version 3, whose months go by the times of values alone; what version 2 lacked are functions only. */
+/** Those of version 3, whose months go by the times of values alone; version 2 had other functions only. */
 export function backToVersion3(schema: string): string {
   return `SET search_path = ${schema}; UPDATE archive_format SET version = 3;
     DROP INDEX sample_rows_received_time_idx;

@@ -80,8 +80,8 @@ export interface ArchivedPiece {
 }
 
 /**
- * Pieces that are compared together, each run with so many rows from its first to its last piece at most, or of
- * one piece. `pieces`: all that have rows, ascending.
+ * Pieces that are compared together, each run with so many rows from its first to its last piece at most, or
+ * of one piece. `pieces`: all that have rows, ascending.
  */
 export function comparedRuns(pieces: readonly ArchivedPiece[], rowsMax: number): number[][] {
   const runs: number[][] = [];

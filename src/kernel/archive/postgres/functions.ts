@@ -29,8 +29,8 @@ interface Made {
 export function createFunctions(schema: string, timescale: string | null): string {
   const declared = `LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${identifier(schema)}, pg_temp`;
   const made = { declared, timescale };
-  return `${addMonth(made)} ${indexMonth(made)} ${timescale === null ? dropMonths(made) : dropChunks(made, timescale)}
-${analyseMonths(made)}
+  return `${addMonth(made)} ${indexMonth(made)}
+${timescale === null ? dropMonths(made) : dropChunks(made, timescale)} ${analyseMonths(made)}
 REVOKE ALL ON FUNCTION ${FUNCTIONS} FROM PUBLIC;`;
 }
 
@@ -114,7 +114,8 @@ DECLARE
 BEGIN
   FOR month IN SELECT o.month FROM (${OLD_MONTHS}) o WHERE is_indexed ORDER BY name
   LOOP
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE received_time >= $1)', month) INTO is_fresh USING moment;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE received_time >= $1)', month)
+      INTO is_fresh USING moment;
     CONTINUE WHEN is_fresh;
     EXECUTE format('DROP TABLE %s', month);
     dropped := dropped + 1;
@@ -160,7 +161,7 @@ DECLARE
   analysed integer := 0;
 BEGIN
   FOR month IN SELECT s.relid::regclass AS name,
-      s.n_mod_since_analyze * ${ANALYSED_PART} >= greatest(s.n_live_tup, ${LOOKED_AT_ROWS * ANALYSED_PART}) AS is_due
+      s.n_mod_since_analyze >= greatest(s.n_live_tup / ${ANALYSED_PART}, ${LOOKED_AT_ROWS}) AS is_due
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_stat_all_tables s ON s.relid = c.oid
     WHERE i.inhparent = '${SAMPLES}'::regclass AND NOT i.inhdetachpending AND c.relkind = 'r'
       AND pg_has_role(c.relowner, 'USAGE')

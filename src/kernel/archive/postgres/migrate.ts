@@ -30,8 +30,8 @@ const PREPARE_MAX_MS = 120_000;
 
 /**
  * Makes the schema and its tables if they are not there, brings older ones up, and gives the writer its
- * rights. Nothing is changed where they are of this version. Who may not bring them up works with them as they
- * are, where they are of use, and says so.
+ * rights. Nothing is changed where they are of this version. Who may not bring them up works with them as
+ * they are, where they are of use, and says so.
  * @throws KomError KOM_ARCHIVE_UNAVAILABLE if the tables are of a newer version, or too old; DatabaseError
  */
 export async function prepareTables(
@@ -107,7 +107,8 @@ async function staysAsItIs(
 
 /** What tables of the oldest version that is of use lack. */
 const LACKING =
-  'until then retention goes by the times of values alone, and months that were filled at once are read slowly';
+  'until then retention goes by the times of values alone, ' +
+  'and months that were filled at once are read slowly';
 
 /**
  * Whether a role is new as one that writes.

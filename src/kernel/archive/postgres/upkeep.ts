@@ -17,13 +17,14 @@ const WORK_MAX_MS = 3_600_000;
 export const UPKEEP_VERSION_MIN = 4;
 
 /**
- * What keeps the tables quick and is not for the transactions that agents wait for: on a connection of its own,
- * which is there for that only. Nothing depends on it: what does not go now is tried again with the next rows,
- * or the next hour.
+ * What keeps the tables quick and is not for the transactions that agents wait for: on a connection of its
+ * own, which is there for that only. Nothing depends on it: what does not go now is tried again with the next
+ * rows, or the next hour.
  */
 export class Upkeep {
   readonly #options: Pick<PostgresArchiveOptions, 'config' | 'clock' | 'log'>;
-  #rows = 0;
+  /** Since it was last made to look; what came before this archive was opened is not known. */
+  #rows = ROWS;
   #timer: Timer | null = null;
   #isClosed = false;
   #connection: Connection | null = null;
@@ -42,7 +43,7 @@ export class Upkeep {
     this.#timer = this.#options.clock.schedule('upkeep of the archive', PAUSE_MS, () => void this.#analyse());
   }
 
-  /** Makes old months of older tables such that the next time it is quickly told whether they may be dropped. */
+  /** Makes old months of older tables such that the next time it is quickly told whether they may go. */
   prepareDrop(age: { readonly retentionMs: number; readonly nowUs: number }): void {
     void this.#use(async (query) => {
       const moment = await keptFrom(query, age);
