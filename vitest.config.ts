@@ -39,7 +39,7 @@ class LongOnesFirst extends BaseSequencer {
   }
 }
 
-/** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that (test/full/main.ts). */
+/** Virtual time, minutes of it: they keep a core busy each, and nothing is late by that. */
 const VIRTUAL = [
   ...['simulation', 'simulation-kernels', 'planted-defects', 'interruptions', 'redundancy'],
   ...['long-absence', 'starved'],
@@ -74,7 +74,7 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    // Many hundred processes of the program are started, and compiling is more than half of what a start costs.
+    // Many hundred processes of the program are started: compiling is more than half of what that costs.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') },
     sequence: { sequencer: LongOnesFirst },
     projects: [

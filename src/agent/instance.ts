@@ -230,7 +230,7 @@ export class Instance {
     };
   }
 
-  /** For who looks at the roles all the time, and at nothing else; `null`: no other server runs the process. */
+  /** For who looks at the roles all the time, and nothing else; `null`: no other server runs the process. */
   get membership(): Pick<Membership, 'phase' | 'status'> | null {
     return this.#options.membership;
   }

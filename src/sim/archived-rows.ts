@@ -19,8 +19,8 @@ export interface DeclaredGap {
 }
 
 /**
- * The rows of each stream in the order of its numbers, and those of several streams by time: two instances that
- * take turns go on with streams that they had begun before.
+ * The rows of each stream in the order of its numbers, and those of several streams by time: two instances
+ * that take turns go on with streams that they had begun before.
  */
 export function inStreamOrder(rows: readonly ArchivedRow[]): ArchivedRow[] {
   const streams = [...Map.groupBy(rows, ({ streamId }) => streamId).values()]

@@ -53,5 +53,6 @@ function counted(parts: readonly Part[]): string {
   if (broken.length > 0) return `the tests did not come to their end: ${broken.join(', ')}`;
   const reports = parts.map((part) => JSON.parse(readFileSync(reportOf(part), 'utf8')) as Report);
   const sum = (name: keyof Report) => reports.reduce((total, report) => total + report[name], 0);
-  return `${sum('numPassedTests')} passed, ${sum('numFailedTests')} failed, ${sum('numPendingTests')} skipped`;
+  const [passed, failed] = [sum('numPassedTests'), sum('numFailedTests')];
+  return `${passed} passed, ${failed} failed, ${sum('numPendingTests')} skipped`;
 }

@@ -7,7 +7,10 @@ import { slowFsync } from '../failover/slow-fsync.ts';
 import type { Kom } from '../integration/support/kom.ts';
 import { sleep } from '../integration/support/until.ts';
 
-/* Small boxes with `profile: small`, as real processes: little CPU and slow disks are no reason for a takeover. */
+/*
+ * Small boxes with `profile: small`, as real processes:
+ * little CPU and slow disks are no reason for a takeover.
+ */
 
 const RUN_MS = 180_000;
 

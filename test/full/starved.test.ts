@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import { runStarved } from '../simulation/starved.ts';
 
-/* Small boxes with `profile: small`, on virtual time: little CPU and slow disks are no reason for a takeover. */
+/*
+ * Small boxes with `profile: small`, on virtual time:
+ * little CPU and slow disks are no reason for a takeover.
+ */
 
 const HOUR_MS = 3_600_000;
 const SMALL = { peerTimeoutMs: 3000, syncMaxMs: 2000 };

@@ -146,9 +146,9 @@ function isBefore(left: PendingTimer, right: PendingTimer): boolean {
 }
 
 /**
- * Before a callback of `setImmediate` everything that waits for promises has run to its end, and what is rejected
- * and handled by nobody was told of. Of several that wait in a row, each does; and a whole turn of the event
- * loop, which looks for sockets and timers that nothing here has, costs four times as much.
+ * Before a callback of `setImmediate` everything that waits for promises has run to its end, and what is
+ * rejected and handled by nobody was told of. Of several that wait in a row, each does; and a whole turn of
+ * the event loop, which looks for sockets and timers that nothing here has, costs four times as much.
  */
 const CALLBACKS_IN_A_ROW = 32;
 const waiting: (() => void)[] = [];
