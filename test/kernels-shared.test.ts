@@ -210,7 +210,7 @@ describe('Kernels that share a database', () => {
     await world.expectWhole();
   });
 
-  it('a switch that is cancelled while the archive takes nothing is refused, and agents come back', async () => {
+  it('a switch cancelled while the archive takes nothing is refused, and agents come back', async () => {
     const world = await running();
     expect(world.group('A').cancel(), 'no switch').toBe(false);
     world.database.stored.failNext(3);

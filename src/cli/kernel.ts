@@ -22,7 +22,7 @@ import {
   kernelSwitchCommand,
 } from './kernel-group.ts';
 import type { CommandContext } from './program.ts';
-import { LOG_LEVELS, realWorld, untilSignal } from './world.ts';
+import { LOG_LEVELS, leave, realWorld, untilSignal } from './world.ts';
 
 interface KernelCommandOptions {
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -74,8 +74,7 @@ export function kernelCommand(context: CommandContext): Command {
       world.log.info({ signal }, 'stopping');
       await kernel.stop();
       world.log.info({}, 'stopped');
-      // Everything is closed. Left to itself, Node may spin for ever over what a broken connection left.
-      process.exit();
+      leave();
     });
   command.addCommand(kernelSwitchCommand(context));
   command.addCommand(kernelStatusCommand(context));

@@ -10,7 +10,7 @@ import { openLevelDisk } from '../world/real/level-disk.ts';
 import type { CommandContext } from './program.ts';
 import { SiteReader } from './site-reader.ts';
 import { startAgainIfSmall } from './small-process.ts';
-import { heardHangups, LOG_LEVELS, realWorld, untilSignal } from './world.ts';
+import { heardHangups, LOG_LEVELS, leave, realWorld, untilSignal } from './world.ts';
 
 interface RunOptions {
   readonly server?: string;
@@ -78,6 +78,7 @@ export function runCommand(_context: CommandContext): Command {
       world.log.info({ signal }, 'stopping');
       await agent.stop();
       world.log.info({}, 'stopped');
+      leave();
     });
 }
 

@@ -75,6 +75,14 @@ export function untilSignal(): Promise<NodeJS.Signals> {
   });
 }
 
+/**
+ * Ends the process when everything is closed and said. Left to itself, Node may spin for ever over what a broken
+ * connection left, and a service manager waits until it kills it.
+ */
+export function leave(): never {
+  process.exit();
+}
+
 /** From now on SIGHUP does not end the process; whoever asks for each hears of one that came before, too. */
 export function heardHangups(): { readonly each: (callback: () => void) => void } {
   let tell: (() => void) | null = null;
