@@ -28,7 +28,18 @@ await runCommand(TOPOLOGIES, async ({ figure: asked, loopback, json }) => {
 
 function table(rows: readonly (Outcome | Failed)[]): string {
   const cells = [
-    ['', 'architecture', 'where', 'what went wrong', 'archive', 'values', 'lost', 'doubled', 'holds'],
+    [
+      '',
+      'architecture',
+      'where',
+      'what went wrong',
+      'archive',
+      'values',
+      'declared',
+      'lost',
+      'doubled',
+      'holds',
+    ],
   ];
   for (const row of rows) {
     const names = [String(row.number), row.title];
@@ -38,8 +49,8 @@ function table(rows: readonly (Outcome | Failed)[]): string {
     }
     // What is the same for all archives of a figure is said once.
     let first = [...names, row.place, row.happened];
-    for (const [kernel, { produced, lost, duplicates, ok }] of Object.entries(row.proofs)) {
-      const figures = [produced, lost, duplicates].map(String);
+    for (const [kernel, { produced, declared, lost, duplicates, ok }] of Object.entries(row.proofs)) {
+      const figures = [produced, declared, lost, duplicates].map(String);
       cells.push([...first, kernel, ...figures, ok ? 'yes' : 'NO']);
       first = first.map(() => '');
     }

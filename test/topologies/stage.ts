@@ -7,7 +7,9 @@ import { proveSite } from '../../src/cli/demo/prove.ts';
 import { realWorld } from '../../src/cli/world.ts';
 import { loadKernelConfig, loadSite } from '../../src/config/load.ts';
 import type { Site } from '../../src/config/model.ts';
+import { SEQUENCE_GAP_REASONS } from '../../src/domain/gap.ts';
 import type { KernelAlarm } from '../../src/kernel/alarms.ts';
+import type { QueryLine, TagQuery } from '../../src/kernel/archive/query.ts';
 import type { KernelStatus } from '../../src/kernel/kernel.ts';
 import { remoteQueries } from '../../src/kernel/queries.ts';
 import { callControl } from '../../src/ops/control.ts';
@@ -26,6 +28,8 @@ const EXAMPLES = join(import.meta.dirname, '../../examples/architectures');
 const SETTLE_MS = 1500;
 const START_MAX_MS = 30_000;
 const CATCH_UP_MAX_MS = 60_000;
+/** A machine that dies takes with it what it had not stored. */
+const LOSSES: ReadonlySet<string> = new Set(SEQUENCE_GAP_REASONS.filter((reason) => reason !== 'crash'));
 
 /**
  * The hosts of a figure, each with a folder of its own that holds what an engineer would copy there: the
@@ -192,17 +196,27 @@ export class Stage implements AsyncDisposable {
     await this.untilStatus('online', server, ({ backlog }) => backlog.state === 'online', host);
   }
 
-  /** Holds the archive of a Kernel against what the devices say that they served. */
+  /**
+   * Holds the archive of a Kernel against what the devices say that they served. What was not observed may be
+   * declared, and what a machine had not delivered when it died: no figure loses more, so a gap of another
+   * reason is none that excuses a loss.
+   */
   async prove(host: string): Promise<Proof> {
     const { clock } = this.#world;
     const untilUs = clock.wallUs();
     await sleep(SETTLE_MS);
     const { config } = await loadKernelConfig(this.#kernelFile(host));
-    const queries = remoteQueries((method, params) =>
+    const remote = remoteQueries((method, params) =>
       callControl({ ...this.#world, path: config.controlSocket, method, params }),
     );
+    const lostBy = new Set<string>();
+    const query = (asked: TagQuery): AsyncIterable<QueryLine> => watched(remote.query(asked), lostBy);
     const served = readServed(this.#record, this.site);
-    return await proveSite({ site: this.site, served, queries, untilUs, nowUs: clock.wallUs() });
+    const queries = { ...remote, query };
+    const proof = await proveSite({ site: this.site, served, queries, untilUs, nowUs: clock.wallUs() });
+    if (lostBy.size === 0) return proof;
+    const finding = `what was numbered is a gap: ${[...lostBy].join(', ')}`;
+    return { ...proof, ok: false, findings: [finding, ...proof.findings] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -224,6 +238,14 @@ export class Stage implements AsyncDisposable {
     const process = new Kom(args, namespace === undefined ? {} : { namespace });
     this.#processes.set(`${host} ${what}`, process);
     return process;
+  }
+}
+
+/** The same lines; reasons of numbered values that are lost, and need not be, are added to `lostBy`. */
+async function* watched(lines: AsyncIterable<QueryLine>, lostBy: Set<string>): AsyncGenerator<QueryLine> {
+  for await (const line of lines) {
+    if (line.kind === 'segment' && LOSSES.has(line.reason ?? '')) lostBy.add(line.reason ?? '');
+    yield line;
   }
 }
 
