@@ -76,8 +76,8 @@ export function untilSignal(): Promise<NodeJS.Signals> {
 }
 
 /**
- * Ends the process when everything is closed and said. Left to itself, Node may spin for ever over what a broken
- * connection left, and a service manager waits until it kills it.
+ * Ends the process when everything is closed and said. Left to itself, Node may spin for ever over what a
+ * broken connection left, and a service manager waits until it kills it.
  */
 export function leave(): never {
   process.exit();
