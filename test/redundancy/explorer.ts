@@ -41,37 +41,48 @@ interface Settling {
   readonly verdict: number;
 }
 
+/** A world and its fingerprint. */
+interface Moment {
+  readonly world: World;
+  readonly print: number;
+}
+
+function momentOf({ world }: PairWorld): Moment {
+  return { world, print: fingerprint(world) };
+}
+
+interface RestOptions {
+  readonly rule: string;
+  /** A round without a deviation. */
+  readonly after: (moment: Moment) => Moment;
+}
+
 /** What is expected of a world that is left alone. */
 class Rest {
-  rounds = 0;
   roundsMax = 0;
-  readonly #options: PairOptions;
+  readonly #after: RestOptions['after'];
   readonly #rule: string;
   /** 0: the rule is broken, if it remains so. */
   readonly #judge: (world: World) => number;
   readonly #known = new Map<number, Settling>();
 
-  constructor(options: PairOptions, rule: string, judge: (world: World) => number) {
-    this.#options = options;
+  constructor({ after, rule }: RestOptions, judge: (world: World) => number) {
+    this.#after = after;
     this.#rule = rule;
     this.#judge = judge;
   }
 
   /** @throws BrokenRule */
-  expect(world: World): void {
-    const pair = new PairWorld(world, this.#options);
+  expect(from: Moment): void {
     const chain: { print: number; verdict: number }[] = [];
-    const places = new Set<number>();
     let known: Settling | undefined;
-    for (;;) {
-      const print = fingerprint(pair.world);
+    for (let moment = from; ; moment = this.#after(moment)) {
+      const { world, print } = moment;
       known = this.#known.get(print);
-      if (known !== undefined || places.has(print)) break;
+      // A chain is short, so that a look through it costs less than a set.
+      if (known !== undefined || chain.some((each) => each.print === print)) break;
       if (chain.length > CHAIN_MAX) throw new BrokenRule('a world that is left alone comes to no rest');
-      places.add(print);
-      chain.push({ print, verdict: this.#judge(pair.world) });
-      pair.round(0, () => {});
-      this.rounds++;
+      chain.push({ print, verdict: this.#judge(world) });
     }
     this.roundsMax = Math.max(this.roundsMax, this.#settle(chain, known));
   }
@@ -92,8 +103,7 @@ class Rest {
   }
 }
 
-interface Found {
-  readonly world: World;
+interface Found extends Moment {
   readonly id: number;
 }
 
@@ -113,22 +123,28 @@ class Explorer {
   readonly #labels: string[] = [];
   readonly #healed: Rest;
   readonly #leftAlone: Rest;
+  /** What comes after worlds that were looked at, by fingerprint, until they are followed. */
+  readonly #ahead = new Map<number, Moment>();
   #rounds = 0;
   #level: Found[] = [];
   #next: Found[] = [];
 
   constructor(exploration: Exploration) {
-    const { options } = exploration;
     this.#exploration = exploration;
-    this.#healed = new Rest(options, 'after healing not exactly one is active', onlyActive);
-    this.#leftAlone = new Rest(options, 'nobody is active though an instance runs', (world) =>
+    const healed = 'after healing not exactly one is active';
+    this.#healed = new Rest({ rule: healed, after: ({ world }) => this.#round(world) }, onlyActive);
+    const leftAlone = 'nobody is active though an instance runs';
+    this.#leftAlone = new Rest({ rule: leftAlone, after: (moment) => this.#after(moment) }, (world) =>
       Number(isServed(world)),
     );
   }
 
   run(): Explored {
     const { starts, depth } = this.#exploration;
-    for (const { name, world } of starts) this.#found(world, { parent: -1, label: name, to: this.#level });
+    for (const { name, world } of starts) {
+      const start = { world, print: fingerprint(world) };
+      this.#found(start, { parent: -1, label: name, to: this.#level });
+    }
     for (let deviations = 0; deviations <= depth; deviations++) {
       this.#next = [];
       for (let found = this.#level.pop(); found !== undefined; found = this.#level.pop()) {
@@ -150,7 +166,7 @@ class Explorer {
     const broken = rule === null ? null : { rule, history: this.#history(id) };
     return {
       states: this.#parents.length,
-      rounds: this.#rounds + this.#healed.rounds + this.#leftAlone.rounds,
+      rounds: this.#rounds,
       healingRounds: this.#healed.roundsMax,
       vacantRounds: this.#leftAlone.roundsMax,
       isComplete,
@@ -166,32 +182,51 @@ class Explorer {
 
   #doing = '';
 
-  #found(world: World, { parent, label, to }: { parent: number; label: string; to: Found[] }): void {
-    const print = fingerprint(world);
+  #found(
+    { world, print }: Moment,
+    { parent, label, to }: { parent: number; label: string; to: Found[] },
+  ): void {
     if (this.#ids.has(print)) return;
     const id = this.#parents.length;
     this.#ids.set(print, id);
     this.#parents.push(parent);
     this.#labels.push(label);
-    to.push({ world, id });
+    to.push({ world, print, id });
   }
 
-  #follow({ world, id }: Found, deviations: number): void {
+  /** A round without a deviation; `at` sees the world at each point of it. */
+  #round(world: World, at: (point: World) => unknown = () => {}): Moment {
+    const pair = new PairWorld(world, this.#exploration.options);
+    pair.round(0, () => at(pair.world));
+    this.#rounds++;
+    return momentOf(pair);
+  }
+
+  /** The same, made once for who sees whether a world comes to rest and for who follows it. */
+  #after({ world, print }: Moment): Moment {
+    const after = this.#ahead.get(print) ?? this.#round(world);
+    this.#ahead.set(print, after);
+    return after;
+  }
+
+  #follow(found: Found, deviations: number): void {
     const { options, depth, depthWithin, check } = this.#exploration;
+    const { world, print, id } = found;
+    const points: World[] = [];
+    this.#doing = 'a round';
+    const see = (point: World): unknown => points.push(point);
+    if (deviations < depth) this.#ahead.set(print, this.#round(world, see));
     this.#doing = 'nothing';
-    this.#leftAlone.expect(world);
+    this.#leftAlone.expect(found);
     this.#doing = 'healing';
     const healing = new PairWorld(world, options);
     healing.heal();
-    this.#healed.expect(healing.world);
-    const points: World[] = [];
-    const pair = new PairWorld(world, options);
+    this.#healed.expect(momentOf(healing));
     this.#doing = 'a round';
-    pair.round(0, () => points.push(pair.world));
-    this.#rounds++;
-    check?.(pair.world, world);
-    this.#found(pair.world, { parent: id, label: 'a round', to: this.#level });
-    if (deviations === depth) return;
+    const after = this.#after(found);
+    this.#ahead.delete(print);
+    check?.(after.world, world);
+    this.#found(after, { parent: id, label: 'a round', to: this.#level });
     const places = deviations < depthWithin ? points : points.slice(0, 1);
     for (const [position, point] of places.entries()) this.#deviate(point, position, id);
   }
@@ -206,7 +241,7 @@ class Explorer {
       pair.round(position, () => {});
       this.#rounds++;
       this.#exploration.check?.(pair.world, point);
-      this.#found(pair.world, { parent: id, label: this.#doing, to: this.#next });
+      this.#found(momentOf(pair), { parent: id, label: this.#doing, to: this.#next });
     }
   }
 }

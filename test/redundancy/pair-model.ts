@@ -97,8 +97,8 @@ export interface PairOptions {
 /** A rule that is broken; the explorer adds how it came to that. */
 export class BrokenRule extends Error {}
 
-export function settingsOf(side: Side): RoleSettings {
-  return {
+const SETTINGS = SIDES.map(
+  (side): RoleSettings => ({
     instance: side + 1,
     hasPeer: true,
     hasPeerLink: true,
@@ -108,7 +108,11 @@ export function settingsOf(side: Side): RoleSettings {
     startOffsetMs: 120,
     calmMs: CALM_MS,
     tickMs: STEPS_MS[side],
-  };
+  }),
+) as [RoleSettings, RoleSettings];
+
+export function settingsOf(side: Side): RoleSettings {
+  return SETTINGS[side];
 }
 
 export const DEAD_NODE: Omit<Node, 'nowMs' | 'durableTerm' | 'isCutFromKernel'> = {

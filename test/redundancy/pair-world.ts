@@ -49,12 +49,15 @@ export class PairWorld {
 
   change(side: Side, change: Partial<Node>): void {
     const [first, second] = this.world.nodes;
+    // Most of what is set in a round is so already, and a copy is what a round costs.
+    if (isSo(side === 0 ? first : second, change)) return;
     const nodes: World['nodes'] =
       side === 0 ? [{ ...first, ...change }, second] : [first, { ...second, ...change }];
     this.world = { ...this.world, nodes };
   }
 
   changeKernel(change: Partial<World['kernel']>): void {
+    if (isSo(this.world.kernel, change)) return;
     this.world = { ...this.world, kernel: { ...this.world.kernel, ...change } };
   }
 
@@ -367,6 +370,11 @@ export class PairWorld {
     }
     this.changeKernel({ raiseDelay: Math.max(0, this.world.kernel.raiseDelay - 1) });
   }
+}
+
+function isSo<T extends object>(value: T, change: Partial<T>): boolean {
+  for (const name in change) if (value[name] !== change[name]) return false;
+  return true;
 }
 
 function activationOf(role: RoleState) {
