@@ -1,5 +1,16 @@
 import { KomError } from './errors.ts';
 
+/** The pieces one behind the other, in memory of their own. */
+export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}
+
 /** Appends to a growing byte array; numbers in the encodings of protobuf. */
 export class ByteWriter {
   #bytes: Uint8Array;

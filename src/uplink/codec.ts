@@ -43,7 +43,7 @@ import { invalid, type Wire, WireReader } from './wire-reader.ts';
 
 /** The message as a frame, ready to send. */
 export function encodeMessage(message: Message): Uint8Array {
-  return frame(FrameType.encode(FrameType.create(toWire(message))).finish());
+  return frame(FrameType.encode(toWire(message)).finish());
 }
 
 /** The message in the payload of a frame. @throws KomError KOM_FRAME_INVALID, KOM_LIMIT_EXCEEDED */

@@ -1,3 +1,4 @@
+import { joinBytes } from '../domain/bytes.ts';
 import { KomError } from '../domain/errors.ts';
 
 /** A frame: the length of `payload` as a varint, then `payload`. */
@@ -69,7 +70,7 @@ export class FrameSplitter {
   }
 
   #joined(): Uint8Array {
-    if (this.#pieces.length > 1) this.#pieces = [new Uint8Array(Buffer.concat(this.#pieces))];
+    if (this.#pieces.length > 1) this.#pieces = [joinBytes(this.#pieces)];
     return this.#pieces[0] ?? new Uint8Array();
   }
 }

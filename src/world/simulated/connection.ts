@@ -1,3 +1,4 @@
+import { joinBytes } from '../../domain/bytes.ts';
 import { KomError } from '../../domain/errors.ts';
 import type { CertificateFacts } from '../certificate.ts';
 import type { Clock } from '../clock.ts';
@@ -182,7 +183,7 @@ export class SimulatedConnection implements Connection, PipeEnd {
   #takeUnread(): Uint8Array {
     const count = this.#setup.random.chance(MERGE_PROBABILITY) ? this.#inbox.length : 1;
     const [only] = this.#inbox;
-    if (count > 1 || only === undefined) return new Uint8Array(Buffer.concat(this.#inbox.splice(0, count)));
+    if (count > 1 || only === undefined) return joinBytes(this.#inbox.splice(0, count));
     this.#inbox.shift();
     return only;
   }

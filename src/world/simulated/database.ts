@@ -1,12 +1,15 @@
 import type { StoreWrite } from '../store.ts';
 import type { SimulatedRandom } from './random.ts';
 
+/** A write with its key as text, which is needed when it is written, and again when it is durable. */
+type NamedWrite = StoreWrite & { readonly name: string };
+
 /** What one database has, in the page cache (`#values`) and on the medium (`#values` without `#unsynced`). */
 export class SimulatedDatabase {
   #values = new Map<string, Uint8Array>();
   #sorted: string[] | null = [];
   #durable = new Map<string, Uint8Array>();
-  #unsynced: (readonly StoreWrite[])[] = [];
+  #unsynced: (readonly NamedWrite[])[] = [];
   #failed: readonly StoreWrite[] | null = null;
   bytes = 0;
   isOpen = false;
@@ -23,8 +26,9 @@ export class SimulatedDatabase {
   }
 
   write(writes: readonly StoreWrite[]): void {
-    this.#apply(writes);
-    this.#unsynced.push(writes);
+    const named = writes.map(withName);
+    this.#apply(named);
+    this.#unsynced.push(named);
   }
 
   /** A write that was refused half-way: it may turn up when the database is opened again. */
@@ -67,19 +71,19 @@ export class SimulatedDatabase {
 
   change(key: Uint8Array, change: (value: Uint8Array) => Uint8Array | undefined): void {
     this.synced(this.#unsynced.length);
-    const name = Buffer.from(key).toString('hex');
-    const value = this.#values.get(name);
+    const value = this.#values.get(hex(key));
     if (value === undefined) return;
     const changed = change(value);
-    const write: StoreWrite =
-      changed === undefined ? { type: 'delete', key } : { type: 'put', key, value: changed };
+    const write = withName(
+      changed === undefined ? { type: 'delete', key } : { type: 'put', key, value: changed },
+    );
     this.#apply([write]);
     applyTo(this.#durable, [write]);
   }
 
-  #apply(writes: readonly StoreWrite[]): void {
+  #apply(writes: readonly NamedWrite[]): void {
     for (const write of writes) {
-      const key = Buffer.from(write.key).toString('hex');
+      const key = write.name;
       const before = this.#values.get(key);
       if (before !== undefined) this.bytes -= recordBytes(before);
       if (write.type === 'put') this.bytes += recordBytes(write.value);
@@ -95,14 +99,17 @@ export class SimulatedDatabase {
 }
 
 export function hex(key: Uint8Array): string {
-  return Buffer.from(key).toString('hex');
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('hex');
 }
 
-function applyTo(values: Map<string, Uint8Array>, writes: readonly StoreWrite[]): void {
+function withName(write: StoreWrite): NamedWrite {
+  return { ...write, name: hex(write.key) };
+}
+
+function applyTo(values: Map<string, Uint8Array>, writes: readonly NamedWrite[]): void {
   for (const write of writes) {
-    const key = hex(write.key);
-    if (write.type === 'put') values.set(key, write.value);
-    else values.delete(key);
+    if (write.type === 'put') values.set(write.name, write.value);
+    else values.delete(write.name);
   }
 }
 

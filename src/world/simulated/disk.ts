@@ -176,7 +176,7 @@ export class SimulatedDisk implements Disk {
   keys(name: string): Uint8Array[] {
     return this.#existing(name)
       .keys()
-      .map((key) => Uint8Array.from(Buffer.from(key, 'hex')));
+      .map((key) => new Uint8Array(Buffer.from(key, 'hex')));
   }
 
   /** Names of all databases, with their folders. */
@@ -272,7 +272,7 @@ class SimulatedStore implements Store {
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
     this.#check();
     this.#setup.checkRead();
-    return this.#setup.database.get(Buffer.from(key).toString('hex'))?.slice();
+    return this.#setup.database.get(hex(key))?.slice();
   }
 
   async batch(writes: readonly StoreWrite[], options: { readonly sync: boolean }): Promise<void> {
@@ -318,7 +318,7 @@ class SimulatedStore implements Store {
     for (let step = 0; step < to - from && records.length < limit && bytes < limitBytes; step += 1) {
       const key = keys[range.reverse ? to - 1 - step : from + step] ?? '';
       const value = this.#setup.database.get(key)?.slice() ?? new Uint8Array();
-      records.push({ key: Uint8Array.from(Buffer.from(key, 'hex')), value });
+      records.push({ key: new Uint8Array(Buffer.from(key, 'hex')), value });
       bytes += value.length;
     }
     return records;
