@@ -106,6 +106,8 @@ export default defineConfig({
         test: {
           name: 'full-virtual',
           include: fullTests(VIRTUAL),
+          sequence: { groupOrder: 3 },
+          maxWorkers: ALL_CORES,
           // As Node imports it, a call of another module is a call and no look-up: the exploration of roles
           // takes a quarter less. And with room for more short-lived values they are collected less often.
           experimental: { viteModuleRunner: false },
