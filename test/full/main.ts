@@ -15,6 +15,10 @@ const PARTS = {
 } as const;
 type Part = keyof typeof PARTS;
 
+function reportOf(part: Part): string {
+  return join(tmpdir(), `${part}.json`);
+}
+
 interface Report {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
@@ -44,8 +48,6 @@ async function run(part: Part, isBeside: boolean): Promise<number> {
   if (isLater) process.stdout.write(readFileSync(printed));
   return code ?? 1;
 }
-
-const reportOf = (part: Part): string => join(tmpdir(), `${part}.json`);
 
 /** As the test runner counted them, not this program. */
 function counted(parts: readonly Part[]): string {
