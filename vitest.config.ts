@@ -6,7 +6,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONG = [
   ...[
     'image',
-    'starved-processes',
     'starved',
     'redundancy',
     'topologies',
@@ -52,6 +51,7 @@ const TIMED = [
   'takeover-lines',
   'modbus-counterparts',
   'held-up',
+  'starved-processes',
 ];
 
 /**

@@ -12,9 +12,9 @@ import { sleep } from '../integration/support/until.ts';
  * little CPU and slow disks are no reason for a takeover.
  */
 
-const RUN_MS = 180_000;
+const RUN_MS = 120_000;
 
-test('three minutes of processes with a tenth of a CPU and 2 s in a fsync move no role', async (context) => {
+test('two minutes of processes with a tenth of a CPU and 2 s in a fsync move no role', async (context) => {
   using quota = CpuQuota.find();
   if (quota === null) {
     console.warn('a tenth of a CPU skipped: control groups cannot be made here');
