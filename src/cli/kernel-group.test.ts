@@ -39,6 +39,7 @@ const ALONE: KernelStatus = {
 const OTHER: OtherStatus = {
   ...{ name: 'KB', isConnected: true, lastError: null, silentMs: 10, offsetMs: 0, behindMs: 65_000 },
   ...{ lacking: 3_000_000, outstandingBytes: 512_000, refused: NOTHING_REFUSED },
+  ...{ toGive: 0, toGet: 0, toGetMs: 0, isInOwnSet: true },
   catchUp: { lackedAtMost: 5_000_000, arrivedPerS: 140_000.4, leftMs: 21_500 },
 };
 

@@ -123,7 +123,11 @@ function* groupLines(group: GroupStatus): Generator<string> {
     yield `it was hot until ${formatTimeUs(atUs)}, when it heard that ${by} is, in epoch ${since}`;
   }
   yield `forwarding ring: ${formatSize(ringBytes)}`;
-  for (const other of kernels) yield `  ${other.name}: ${otherText(other, role === 'hot')}`;
+  for (const other of kernels) {
+    const more = other.toGet > 0 ? `, and ${other.toGet} values that are not here` : '';
+    const less = other.toGive > 0 ? `, lacks ${other.toGive} values that are here` : '';
+    yield `  ${other.name}: ${otherText(other, role === 'hot')}${more}${less}`;
+  }
 }
 
 /** A set that only the hot one changes is as old as its last word. */

@@ -44,6 +44,20 @@ export function withUnknownHot(before: Reign, { epoch, inSync }: Pick<Reign, 'ep
   return { epoch, hot: '', revision: 0, inSync: both, ...(last === undefined ? {} : { former: last }) };
 }
 
+/**
+ * Whether a Kernel that hears of a reign of its own takes the place: another one, whose reign it knows,
+ * handed over to it. Otherwise it ruled already, and what its disk knew of that is gone: the disk is empty,
+ * or is an older copy, and so may be its archive.
+ */
+export function isHandedOver(heard: Reign, own: Reign): boolean {
+  return own.hot !== '' && own.hot !== heard.hot && own.epoch === heard.epoch - 1;
+}
+
+/** Above a reign whose hot Kernel has lost what made it one: nobody rules until an operator says who. */
+export function withoutHot({ epoch, hot, inSync }: Reign): Reign {
+  return { epoch: epoch + 1, hot: '', revision: 0, inSync: inSync.filter((name) => name !== hot) };
+}
+
 /** The same reign with another in-sync set. */
 export function withInSync(reign: Reign, inSync: readonly string[]): Reign {
   return { ...reign, revision: reign.revision + 1, inSync };

@@ -20,6 +20,7 @@ export interface KernelAlarm {
     | 'kernel-silent'
     | 'kernel-alone'
     | 'kernel-behind'
+    | 'kernel-lacks'
     | 'kernel-refuses'
     | 'kernel-agents'
     | 'kernel-waits'
@@ -182,6 +183,11 @@ function* alarmsOfHot({
       `does the site file there name ${self} under kernels? Then kom reload, and kom status there says why`;
     yield { code: 'kernel-agents', text };
   }
+  for (const { name, toGet, toGetMs } of kernels) {
+    if (toGet === 0 || toGetMs <= BEHIND_MAX_MS) continue;
+    const text = `${self} is hot and lacks ${toGet} values that ${name} has, which gives them`;
+    yield { code: 'kernel-lacks', text: `${text}: ${whileLacking(name)}` };
+  }
   for (const other of kernels) {
     const { name, behindMs } = other;
     if (behindMs !== null && behindMs <= BEHIND_MAX_MS) continue;
@@ -191,7 +197,7 @@ function* alarmsOfHot({
 }
 
 function* alarmsOfStandby(status: GroupStatus): Generator<KernelAlarm> {
-  const { name, hot, epoch, former, kernels, isInSyncAsked, inSync } = status;
+  const { name, hot, kernels, isInSyncAsked, inSync } = status;
   const isAlone = kernels.length > 0 && kernels.every(isAway);
   const hotOne = kernels.find((each) => each.name === hot);
   if (isAlone) {
@@ -199,10 +205,7 @@ function* alarmsOfStandby(status: GroupStatus): Generator<KernelAlarm> {
     yield { code: 'kernel-alone', text: `no link to any other Kernel: ${why}` };
   }
   if (hot === '') {
-    const text = `nobody is hot in epoch ${epoch}, as far as is known here, and agents wait`;
-    const last = former === undefined ? '' : `; ${former.hot} was it last, in epoch ${former.epoch}`;
-    const how = `kom kernel switch kernel.json --to ${name} --force, given here, makes this one hot`;
-    yield { code: 'kernel-nobody-hot', text: `${text}${last}; ${how}, and says what it may lack` };
+    yield { code: 'kernel-nobody-hot', text: nobodyHot(status) };
   } else if (hotOne === undefined || isSilent(hotOne)) {
     const heard = hotOne?.silentMs ?? null;
     const since = heard === null ? 'since this Kernel started' : `for ${seconds(heard)}`;
@@ -213,11 +216,40 @@ function* alarmsOfStandby(status: GroupStatus): Generator<KernelAlarm> {
   } else if (isInSyncAsked && !inSync.includes(name)) {
     yield { code: 'kernel-behind', text: `${name} does not have everything: it is not in the in-sync set` };
   }
+  // What it lacks for a moment is on its way.
+  if (
+    hotOne !== undefined &&
+    hotOne.toGive > 0 &&
+    (hotOne.behindMs ?? Number.POSITIVE_INFINITY) > BEHIND_MAX_MS
+  ) {
+    const text = `${hot} is hot and lacks ${hotOne.toGive} values that are here, and are given to it`;
+    yield { code: 'kernel-lacks', text: `${text}: ${whileLacking(name)}` };
+  }
   if (isAlone) return;
   for (const other of kernels.filter((each) => each !== hotOne && isAway(each))) {
     const text = `${other.name} is not there: ${other.lastError ?? 'not connected'}`;
     yield { code: 'kernel-behind', text };
   }
+}
+
+/** `name`: who has what the hot one lacks. */
+function whileLacking(name: string): string {
+  return `do not replace ${name}, nor its disk, until they are there, or they are lost`;
+}
+
+/** Who was it last, and the command that makes one hot that was in the last set, if one says so. */
+function nobodyHot({ name, epoch, former, kernels, isInSyncAsked, inSync }: GroupStatus): string {
+  const text = `nobody is hot in epoch ${epoch}, as far as is known here, and agents wait`;
+  const last = former === undefined ? '' : `; ${former.hot} was it last, in epoch ${former.epoch}`;
+  const isMember = (each: OtherStatus): boolean => each.isInOwnSet && inSync.includes(each.name);
+  const member = isInSyncAsked && !inSync.includes(name) ? kernels.find(isMember) : undefined;
+  // Its disk was new, or an older copy, when it heard of this epoch.
+  const isLost = epoch > 0 && former === undefined && !inSync.includes(name);
+  const to = member ?? (isLost ? kernels.find(({ isConnected }) => isConnected) : undefined);
+  const why = member === undefined ? '' : `${member.name} was in the last in-sync set; `;
+  const where = to === undefined ? 'here, makes this one hot' : `at ${to.name}, makes that one hot`;
+  const how = `kom kernel switch kernel.json --to ${to?.name ?? name} --force, given ${where}`;
+  return `${text}${last}; ${why}${how}, and says what it may lack`;
 }
 
 /** Why it is not known how far another Kernel is. */

@@ -25,6 +25,7 @@ const MESSAGES: readonly Message[] = [
       name: 'KernelB',
       reign: { epoch: 7, hot: 'KernelA', revision: 3, inSync: ['KernelA', 'KernelB'] },
       ...{ takesSessions: true, receivedBytes: 99, identity: B, wallUs: 1_795_000_000_000_001 },
+      toGive: 6_000_000,
     },
   },
   {

@@ -51,6 +51,7 @@ function wordToWire({ reign, identity = '', ...word }: KernelWord): Wire {
 function wordFromWire(wire: WireReader): KernelWord {
   const identity = wire.id('identity', true);
   const wallUs = wire.timeUs('wallUs');
+  const toGive = wire.number('toGive');
   return {
     name: wire.name('name'),
     reign: {
@@ -63,6 +64,7 @@ function wordFromWire(wire: WireReader): KernelWord {
     receivedBytes: wire.number('receivedBytes'),
     ...(identity === '' ? {} : { identity }),
     ...(wallUs === 0 ? {} : { wallUs }),
+    ...(toGive === 0 ? {} : { toGive }),
   };
 }
 

@@ -229,6 +229,8 @@ export interface KernelWord {
   readonly identity?: string;
   /** The clock of who speaks, µs; none: it does not say. */
   readonly wallUs?: number;
+  /** Numbers that who hears it, which is hot, lacks and gets of who speaks; none: it lacks nothing. */
+  readonly toGive?: number;
 }
 
 /** A stream of a giver's archive. */

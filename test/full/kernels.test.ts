@@ -143,6 +143,32 @@ test('the hot one is replaced by a machine with an empty disk: it comes back as 
   await expectBothGreen(kernels);
 }, 120_000);
 
+test('the hot one is replaced by an empty machine and nobody was made hot: the other one is, by its alarm', async () => {
+  const past = 60_000;
+  const kernels = await started({ past });
+  await kernels.kill('KernelA');
+  kernels.emptyDisk('KernelA');
+  await kernels.startKernel('KernelA');
+  await sleep(12_000);
+  for (const name of ['KernelA', 'KernelB'] as const) {
+    const { group, alarms } = await kernels.kernelStatus(name);
+    expect(group).toMatchObject({ role: 'standby', epoch: 2, hot: '' });
+    const told = alarms.find(({ code }) => code === 'kernel-nobody-hot')?.text;
+    expect(told).toContain('kom kernel switch kernel.json --to KernelB --force');
+  }
+  const forced = await kernels.switch('KernelB', 'KernelB', '--force');
+  expect(forced.stdout).toContain('was in the last in-sync set');
+  await kernels.untilAt('KernelB');
+  await kernels.untilInSync('KernelB');
+  await expectBothGreen(kernels);
+  await kernels.kill('KernelB', 'SIGTERM');
+  await kernels.kill('KernelA', 'SIGTERM');
+  const told = [];
+  for (const name of ['KernelA', 'KernelB'] as const) told.push(await kernels.withArchive(name, toldOfPast));
+  expect(isDeepStrictEqual(told[0], told[1])).toBe(true);
+  expect(told[0]?.ofTags.map(({ samples }) => samples.length > past / 5)).toEqual([true, true, true]);
+}, 120_000);
+
 test('over TLS with certificates by name: a switch, a reload, and a clean stop', async () => {
   const kernels = await started({ withTls: true });
   expect((await kernels.switch('KernelA', 'KernelB')).code).toBe(0);

@@ -72,7 +72,7 @@ export class KernelsFaults {
 
   /** A machine is lost for good: the others must have all that was ever acknowledged. */
   #replace(lost: KernelHost): void {
-    const { kernels, clock, swarm } = this.#setup;
+    const { kernels, clock, swarm, random } = this.#setup;
     const hot = this.#hot;
     const next = this.#oneOf(kernels.filter((each) => each !== lost));
     const isInSync = hot?.group?.reign.inSync.length === kernels.length;
@@ -84,9 +84,13 @@ export class KernelsFaults {
     if (next === undefined || swarm.kernels?.ackPolicy !== 'in-sync' || !isInSync || !isWell) return;
     if (!wasHot && !isGiven) return;
     lost.replace();
-    if (wasHot) clock.schedule('operator', 1000, () => operate(next.group?.force()));
+    const force = () => operate(next.group?.force());
+    // Or the empty machine is there first, and the others still say that it is hot.
+    const isBack = wasHot && random.chance(0.4);
+    if (wasHot && !isBack) clock.schedule('operator', 1000, force);
     this.#until('machine lost', () => {
       if (!lost.isRunning) lost.start();
+      if (isBack) clock.schedule('operator', 6000, force);
     });
   }
 

@@ -288,6 +288,8 @@ export class Giver {
     behind.lacking = countOf(difference.unknown);
     this.#refused.compared(streamId, { data: difference.data, theirs, nowMs: this.#nowMs });
     const held = ring.held(streamId);
+    const rowless = this.#refill.rowless(streamId);
+    behind.rowless = countOf(subtractAll(withinAll(difference.unknown, rowless), held));
     const given = this.#given.data(streamId);
     const wanted = subtractAll(difference.data, given);
     const inRing = withinAll(wanted, held);
@@ -298,7 +300,6 @@ export class Giver {
       return await this.#carrier.held(port, streamId, { range, isPast: false });
     }
     if (inRing.length > 0) this.#past.mayHold(streamId);
-    const rowless = this.#refill.rowless(streamId);
     if (subtractAll(wanted, rowless).length > 0) this.#past.mayHave(streamId);
     const gone = gives() === 'all' ? withinAll(difference.unknown, rowless) : [];
     const away = subtractAll(gone, [...held, ...given].sort(byFirst));
@@ -320,6 +321,11 @@ export class Giver {
   /** Numbers that are data here and of which the taker knows nothing. */
   get lacking(): number {
     return this.#lag.lacking;
+  }
+
+  /** Of these, numbers that it is to get of this Kernel; 0 where nothing is given to it. */
+  get toGive(): number {
+    return this.#options.gives() === 'nothing' ? 0 : this.#lag.toGive;
   }
 
   /** What the taker refuses for good of what it is given. */

@@ -53,6 +53,14 @@ export interface OtherStatus {
   readonly behindMs: number | null;
   /** Numbers that are data here and of which it knows nothing. */
   readonly lacking: number;
+  /** Where it is hot and this one is not: of these, numbers that it is to get of this Kernel. */
+  readonly toGive: number;
+  /** Where this one is hot: numbers that it has and this Kernel lacks, which come from there. */
+  readonly toGet: number;
+  /** For how long there are such, milliseconds. */
+  readonly toGetMs: number;
+  /** It takes itself for a member of the in-sync set that it knows of. */
+  readonly isInOwnSet: boolean;
   /** What it refuses for good of what it is given. */
   readonly refused: RefusedStatus;
   readonly outstandingBytes: number;
@@ -63,12 +71,12 @@ export interface OtherStatus {
 /** Of another Kernel, by who gives to it and over what. */
 export function otherStatus(
   name: string,
-  giver: Pick<Giver, 'behindMs' | 'lacking' | 'refused' | 'outstandingBytes' | 'catchUp'>,
+  giver: Pick<Giver, 'behindMs' | 'lacking' | 'toGive' | 'refused' | 'outstandingBytes' | 'catchUp'>,
   { isConnected, lastError }: Pick<KernelLink, 'isConnected' | 'lastError'>,
-): Omit<OtherStatus, 'silentMs' | 'offsetMs'> {
-  const { lacking, refused, outstandingBytes, catchUp } = giver;
+): Omit<OtherStatus, 'silentMs' | 'offsetMs' | 'toGet' | 'toGetMs' | 'isInOwnSet'> {
+  const { lacking, toGive, refused, outstandingBytes, catchUp } = giver;
   const behindMs = Number.isFinite(giver.behindMs) ? Math.round(giver.behindMs) : null;
-  return { name, isConnected, lastError, behindMs, lacking, refused, outstandingBytes, catchUp };
+  return { name, isConnected, lastError, behindMs, lacking, toGive, refused, outstandingBytes, catchUp };
 }
 
 /** Why an agent is not welcome now. */

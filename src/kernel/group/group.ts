@@ -84,7 +84,10 @@ export class KernelGroup implements IngestWatcher {
       },
       reign: () => this.reign,
       word: (receivedBytes) => this.#word(receivedBytes),
-      told: (word, connection) => this.#told(word, connection),
+      told: (word, connection) => {
+        this.#told(word, connection);
+        this.#others.gives(word.name, word.toGive ?? 0, clock.monotonicMs());
+      },
       left: (connection) => this.identities.left(connection),
     });
     this.#set = new InSyncSet({
@@ -382,7 +385,10 @@ export class KernelGroup implements IngestWatcher {
       left: (connection) => this.identities.left(connection),
       epoch: () => this.reign.epoch,
       identity: () => this.#options.keeper.identity,
-      word: (receivedBytes) => this.#word(receivedBytes),
+      word: (receivedBytes) => {
+        const toGive = this.#others.get(name)?.giver.toGive ?? 0;
+        return { ...this.#word(receivedBytes), ...(toGive === 0 ? {} : { toGive }) };
+      },
     });
   }
 }

@@ -136,7 +136,12 @@ export function whatMayLack(before: Reign, self: string, silentMs: number | null
       ? 'not heard since this Kernel started'
       : `last heard ${Math.round(silentMs / 1000)} s ago`;
   const lacks: string[] = [];
-  if (hot === '') lacks.push(`an agent has seen epoch ${epoch}, and it is not known here who was hot in it`);
+  if (hot === '' && former === undefined)
+    lacks.push(
+      `${self} knew of no reign, or of an older one, when it heard of epoch ${epoch}: its disk was new`,
+    );
+  else if (hot === '')
+    lacks.push(`an agent has seen epoch ${epoch}, and it is not known here who was hot in it`);
   if (last.hot === self) {
     return [
       ...lacks,

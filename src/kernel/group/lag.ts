@@ -11,6 +11,8 @@ export interface Behind {
   goal: Coverage | null;
   /** Numbers that are data here and of which the taker knows nothing, when it was looked last. */
   lacking: number;
+  /** Of these, so many have no row here any more. */
+  rowless: number;
 }
 
 /** Of which streams a taker may lack something, and since when. */
@@ -21,7 +23,7 @@ export class Lag {
   mark(streamId: string, nowMs: number): void {
     const known = this.#behind.get(streamId);
     if (known === undefined)
-      this.#behind.set(streamId, { sinceMs: nowMs, moreMs: null, goal: null, lacking: 0 });
+      this.#behind.set(streamId, { sinceMs: nowMs, moreMs: null, goal: null, lacking: 0, rowless: 0 });
     else if (known.goal !== null) known.moreMs ??= nowMs;
   }
 
@@ -32,7 +34,7 @@ export class Lag {
   /** The taker has the goal: if there is more by now, that is the next one. */
   reached(streamId: string, { moreMs }: Behind, mine: Coverage): void {
     if (moreMs === null) return;
-    this.#behind.set(streamId, { sinceMs: moreMs, moreMs: null, goal: mine, lacking: 0 });
+    this.#behind.set(streamId, { sinceMs: moreMs, moreMs: null, goal: mine, lacking: 0, rowless: 0 });
   }
 
   /** The taker has everything, if nothing was marked since. */
@@ -77,5 +79,10 @@ export class Lag {
   /** Numbers that are data here and of which the taker knows nothing. */
   get lacking(): number {
     return [...this.#behind.values()].reduce((sum, { lacking }) => sum + lacking, 0);
+  }
+
+  /** Of these, numbers that can be given. */
+  get toGive(): number {
+    return [...this.#behind.values()].reduce((sum, { lacking, rowless }) => sum + lacking - rowless, 0);
   }
 }

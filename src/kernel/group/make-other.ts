@@ -37,6 +37,7 @@ export function makeOther(described: OtherKernel, options: OtherOptions): Other 
     link,
     word: null,
     heardMs: null,
+    toGet: null,
     clockOffset: new ClockOffset(),
   };
 }

@@ -21,6 +21,8 @@ export interface Other {
   word: KernelWord | null;
   /** `null`: nothing since this Kernel started. */
   heardMs: number | null;
+  /** Numbers that it gives to this Kernel, by what it said last, and since when there are such; `null`: none. */
+  toGet: { readonly values: number; readonly sinceMs: number } | null;
   readonly clockOffset: ClockOffset;
 }
 
@@ -59,10 +61,20 @@ export class Others {
   }
 
   statuses(nowMs: number): OtherStatus[] {
-    return this.entries().map(([name, { giver, link, heardMs, clockOffset }]) => {
+    return this.entries().map(([name, { giver, link, heardMs, clockOffset, toGet, word }]) => {
       const silentMs = heardMs === null ? null : Math.round(nowMs - heardMs);
-      return { ...otherStatus(name, giver, link), silentMs, offsetMs: clockOffset.offsetMs };
+      const get = { toGet: toGet?.values ?? 0, toGetMs: nowMs - (toGet?.sinceMs ?? nowMs) };
+      const isInOwnSet = word?.reign.inSync.includes(name) === true;
+      const offset = { offsetMs: clockOffset.offsetMs };
+      return { ...otherStatus(name, giver, link), silentMs, ...offset, ...get, isInOwnSet };
     });
+  }
+
+  /** Another one says how many numbers it has to give to this one. */
+  gives(name: string, values: number, nowMs: number): void {
+    const other = this.#others.get(name);
+    if (other === undefined) return;
+    other.toGet = values === 0 ? null : { values, sinceMs: other.toGet?.sinceMs ?? nowMs };
   }
 
   /** What of a stream's coverage these have as well, or had when they left the file. */

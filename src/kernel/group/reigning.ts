@@ -1,6 +1,13 @@
 import type { KernelGroupSettings } from '../../config/model/kernel.ts';
 import { reasonOf } from '../../domain/errors.ts';
-import { isNewerReign, nextReign, type Reign, withUnknownHot } from '../../domain/reign.ts';
+import {
+  isHandedOver,
+  isNewerReign,
+  nextReign,
+  type Reign,
+  withoutHot,
+  withUnknownHot,
+} from '../../domain/reign.ts';
 import type { Archive } from '../../world/archive.ts';
 import type { Clock } from '../../world/clock.ts';
 import type { Log } from '../../world/log.ts';
@@ -35,6 +42,8 @@ export class Reigning {
   #refused: ArchiveRefusal | null = null;
   #isOvertaken = false;
   #overtaken: Overtaken | null = null;
+  /** While it starts: the newest reign of its own that it heard of and does not know by its disk. */
+  #forgotten: { readonly reign: Reign; readonly by: string } | null = null;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReigningOptions) {
@@ -78,6 +87,7 @@ export class Reigning {
   /** What it is to be, once the others were heard or had their time. @throws KomError */
   async start(): Promise<void> {
     const { settings, archive } = this.#options;
+    if (this.#forgotten !== null) await this.adopt(this.#forgotten.reign, this.#forgotten.by, true);
     if (this.reign.epoch === 0 && settings.firstRole === 'hot') {
       const above = await archive.kernelEpoch();
       await this.adopt(nextReign(above, { hot: settings.name, inSync: [settings.name] }));
@@ -103,15 +113,25 @@ export class Reigning {
   }
 
   /**
-   * A reign that is newer becomes that of this Kernel, durably, and is said. One after the other.
+   * A reign that is newer becomes that of this Kernel, durably, and is said. One after the other. Not one in
+   * which it is hot itself and of which its own disk should know: it may lack what the others have, so nobody
+   * is hot then. Where it starts it hears all of them first, or as long as it listens: `isHeard`.
    * @throws KomError KOM_STORE_…
    */
-  adopt(reign: Reign, by = this.#options.settings.name): Promise<void> {
+  adopt(reign: Reign, by = this.#options.settings.name, isHeard = this.#role !== 'starting'): Promise<void> {
+    const { name } = this.#options.settings;
     const turn = this.#turn.then(async () => {
       const before = this.reign;
       if (!isNewerReign(reign, before)) return;
-      this.#isYielding = reign.hot !== this.#options.settings.name;
-      const kept = reign.hot === '' ? withUnknownHot(before, reign) : reign;
+      const isForgotten = by !== name && reign.hot === name && !isHandedOver(reign, before);
+      if (isForgotten && !isHeard) return this.#forgot(reign, by);
+      this.#isYielding = isForgotten || reign.hot !== name;
+      if (isForgotten) {
+        const { epoch, inSync } = reign;
+        const said = 'this Kernel is said to be hot, and its disk does not know of it: it may lack anything';
+        this.#options.log.error({ epoch, inSync, by }, said);
+      }
+      const kept = isForgotten ? withoutHot(reign) : above(before, reign);
       await this.#options.keeper.keep(kept).finally(() => {
         this.#isYielding = false;
       });
@@ -124,6 +144,10 @@ export class Reigning {
   /** What was begun is over. */
   async settled(): Promise<void> {
     await this.#turn;
+  }
+
+  #forgot(reign: Reign, by: string): void {
+    if (isNewerReign(reign, this.#forgotten?.reign ?? this.reign)) this.#forgotten = { reign, by };
   }
 
   #adopted(before: Reign, by: string): void {
@@ -158,4 +182,8 @@ export class Reigning {
     this.#options.began();
     this.#options.log.warn({ epoch: this.reign.epoch }, 'this Kernel is hot');
   }
+}
+
+function above(before: Reign, reign: Reign): Reign {
+  return reign.hot === '' ? withUnknownHot(before, reign) : reign;
 }
