@@ -58,7 +58,7 @@ describe('the hot machine is replaced by one with an empty disk, and nobody was 
     }
   });
 
-  it('started and restarted it stays a standby, and says that its disk was new where it is forced', async () => {
+  it('started again and again it is a standby, and forced it says that its disk was new', async () => {
     const world = await running();
     world.kill('A');
     world.replace('A');
@@ -106,7 +106,7 @@ describe('the hot machine is replaced by one with an empty disk, and nobody was 
   });
 });
 
-it('a Kernel that dies when the reign was handed to it, and has not heard of that, is hot when it is back', async () => {
+it('a Kernel that dies before it hears that it is hot by a switch is hot when it is back', async () => {
   const world = await running();
   const handing = world
     .server('A')
@@ -120,7 +120,7 @@ it('a Kernel that dies when the reign was handed to it, and has not heard of tha
   expect(world.status('B')).toMatchObject({ role: 'hot', epoch: 2 });
 });
 
-it('a hot one whose archive alone is lost says what it lacks, as does who has it, until it has come', async () => {
+it('what a hot one lacks whose archive alone is lost is told at both until it has come', async () => {
   const world = await running();
   world.network.setLink('A', 'B', { bytesPerSecond: 6000 });
   world.kill('A');

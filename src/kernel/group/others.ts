@@ -21,7 +21,7 @@ export interface Other {
   word: KernelWord | null;
   /** `null`: nothing since this Kernel started. */
   heardMs: number | null;
-  /** Numbers that it gives to this Kernel, by what it said last, and since when there are such; `null`: none. */
+  /** Numbers that it gives to this Kernel, by what it said last, and since when it does; `null`: none. */
   toGet: { readonly values: number; readonly sinceMs: number } | null;
   readonly clockOffset: ClockOffset;
 }
