@@ -143,7 +143,7 @@ test('the hot one is replaced by a machine with an empty disk: it comes back as 
   await expectBothGreen(kernels);
 }, 120_000);
 
-test('the hot one is replaced by an empty machine, and nobody is hot before an operator says so', async () => {
+test('an empty machine in place of the hot one is not hot, and its alarm names who can be', async () => {
   const past = 60_000;
   const kernels = await started({ past });
   await kernels.kill('KernelA');
