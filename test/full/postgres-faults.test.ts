@@ -293,7 +293,8 @@ describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
   });
 
   test.each([
-    ['dropped', 'DROP device_time CASCADE', 'device_time is not there, or has another name'],
+    ['dropped', 'DROP device_time CASCADE', 'device_time is not there'],
+    ['of another name', 'RENAME device_time TO on_device', 'device_time is not there, and on_device of'],
     ['of another type', 'ALTER quality TYPE integer', 'quality is integer in place of bigint'],
   ])(
     'a column of the samples that somebody made %s: it says what to run, and goes on behind that',
@@ -314,6 +315,56 @@ describe.skipIf(NO_POSTGRES !== null)('an archive in PostgreSQL', () => {
       await archive.close();
     },
   );
+
+  test('a value column that was renamed is to be named back; one made anew tells nothing', async () => {
+    const own = `SET search_path = ${config.schema};`;
+    const table = `"${config.schema}".sample_rows`;
+    let archive = await open();
+    await archive.commit(samples(1, 2));
+    const values = async () => (await archive.samples(allOf('P1.a'))).map(({ value }) => value);
+    const [name = ''] = server.sql(`${own} SELECT CASE WHEN value_float IS NULL THEN 'value_int'
+      ELSE 'value_float' END FROM sample_rows LIMIT 1`);
+    const type = name === 'value_int' ? 'bigint' : 'double precision';
+    server.sql(`${own} ALTER TABLE sample_rows RENAME ${name} TO value_f`);
+    await archive.close();
+    await expect(open()).rejects.toThrow(`run ALTER TABLE ${table} RENAME "value_f" TO ${name} as its owner`);
+    server.sql(`${own} ALTER TABLE sample_rows ADD ${name} ${type}`);
+    const { log, lines } = keptLog('kom-kernel');
+    archive = await openPostgresArchive({ config, clock, log });
+    expect(lines.map(({ msg }) => msg)).toContainEqual(expect.stringMatching(/they are made anew$/));
+    await archive.commit(samples(3, 1));
+    const damage = /somebody has changed it.*Values that are gone/;
+    const path = `${server.directory}/${config.schema}.csv`;
+    const all = { site: 'S', tags: [], fromUs: 0, toUs: T0 * 2, format: 'csv', path } as const;
+    await expect(values()).rejects.toThrow(damage);
+    await expect(archive.exportSamples(all)).rejects.toThrow(damage);
+    const asked = { streamId: STREAM, first: 1, last: 9, limit: 9 };
+    await expect(archive.entries(asked)).rejects.toThrow(damage);
+    const whole = { ...allOf('P1.a'), fromUs: 0 };
+    const severities = async () => (await archive.qualityChanges(whole)).map(({ quality }) => quality >>> 31);
+    expect(await severities()).toEqual([1, 0]);
+    const shown = `${own} SELECT sequence, ${name}, severity FROM samples ORDER BY sequence`;
+    expect(server.sql(shown)).toEqual(['1||bad', '2||bad', '3|3|good']);
+    expect(server.sql(`${own} SELECT ${name}, severity FROM latest_values`)).toEqual(['3|good']);
+    // One is put back, and the other one declared lost.
+    server.sql(`${own} UPDATE sample_rows SET ${name} = value_f WHERE sequence = 1;
+      UPDATE sample_rows SET flags = flags & ~7, quality = 2147483648 WHERE sequence = 2;
+      ALTER TABLE sample_rows DROP value_f`);
+    const [one, , three] = await values();
+    expect([Number(one), Number(three)]).toEqual([1, 3]);
+    expect((await values())[1]).toBeNull();
+    expect((await archive.entries(asked)).runs).not.toEqual([]);
+    expect(await archive.exportSamples(all)).toBe(3);
+    await archive.close();
+  });
+
+  test('views that are not there are made anew by who owns them', async () => {
+    await (await open()).close();
+    const own = `SET search_path = ${config.schema};`;
+    server.sql(`${own} DROP VIEW latest_values`);
+    await (await open()).close();
+    expect(server.sql(`${own} SELECT count(*) FROM latest_values`)).toEqual(['0']);
+  });
 
   test('a Kernel starts before its database does', async () => {
     await server.kill('SIGINT');

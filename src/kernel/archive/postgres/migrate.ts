@@ -3,6 +3,7 @@ import type { Log } from '../../../world/log.ts';
 import { integerOf } from '../columns.ts';
 import { type Connection, DatabaseError, identifier, literal, NO_RIGHT } from './connection.ts';
 import { createFunctions, grantTo } from './functions.ts';
+import { checkSampleTable } from './sample-table.ts';
 import {
   createSamples,
   createTables,
@@ -14,6 +15,7 @@ import {
   VERSION_4,
   VIEWS,
 } from './schema.ts';
+import { mendViews } from './views.ts';
 
 export interface Preparing {
   readonly schema: string;
@@ -45,7 +47,13 @@ export async function prepareTables(
   const rights = await rightsIn(connection, schema);
   if (!rights.isThere && !rights.mayMake) throw noSchema(schema, user);
   if (rights.isThere && !rights.mayUse) throw noRight(schema, { user, right: 'USAGE' });
-  if (isWriter && (await staysAsItIs(connection, { schema, user, log }))) return;
+  if (isWriter && (await staysAsItIs(connection, { schema, user, log }))) {
+    await checkSampleTable(connection, { schema, answerMaxMs: PREPARE_MAX_MS });
+    await run('BEGIN');
+    await mendViews(connection, { schema, log, areOld: false, answerMaxMs: PREPARE_MAX_MS });
+    await run('COMMIT');
+    return;
+  }
   await run(`BEGIN; SELECT pg_advisory_xact_lock(${PREPARE_LOCK})`);
   const version = await versionOf(connection, schema);
   if (version === null) {
@@ -57,9 +65,14 @@ export async function prepareTables(
       ${createFunctions(schema, timescale)}${createViews()}
       INSERT INTO archive_format VALUES (${SCHEMA_VERSION}, ${isHypertable});`);
     log.info({ schema, version: SCHEMA_VERSION, isHypertable }, 'the tables of the archive are made');
-  } else if (version < SCHEMA_VERSION) {
-    await bringUp(connection, { schema, version });
-    log.info({ schema, version: SCHEMA_VERSION }, 'the tables of the archive are brought up');
+  } else {
+    await checkSampleTable(connection, { schema, answerMaxMs: PREPARE_MAX_MS });
+    if (version < SCHEMA_VERSION) {
+      await bringUp(connection, { schema, version });
+      log.info({ schema, version: SCHEMA_VERSION }, 'the tables of the archive are brought up');
+    }
+    const areOld = version < SCHEMA_VERSION;
+    await mendViews(connection, { schema, log, areOld, answerMaxMs: PREPARE_MAX_MS });
   }
   const givesRights = !isWriter && (await checkWriter(connection, { schema, writer }));
   if (!isWriter) await run(grantTo(schema, writer));

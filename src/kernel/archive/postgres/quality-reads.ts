@@ -7,7 +7,7 @@ import { tagIdsOf } from '../register-reads.ts';
 import type { Query } from './catalog.ts';
 import { timeText, timeUs } from './columns.ts';
 import type { Row } from './connection.ts';
-import { NOT_MARKED, SAMPLES } from './schema.ts';
+import { NOT_MARKED, QUALITY, SAMPLES } from './schema.ts';
 
 /**
  * Changes of quality of many tags in few passes over the interval: nearly all tags have one quality all the
@@ -31,7 +31,7 @@ export async function readQualityChangesOf(
   const inForce = await query(
     `SELECT t.tag, ${timeUs('p.source_time')} AS source_us, p.quality FROM unnest($1::integer[]) AS t (tag)
      CROSS JOIN LATERAL (
-       SELECT r.source_time, r.quality FROM ${SAMPLES} r
+       SELECT r.source_time, ${QUALITY} AS quality FROM ${SAMPLES} r
        WHERE r.tag = t.tag AND r.source_time < $2 AND ${NOT_MARKED}
        ORDER BY r.source_time DESC, r.stream DESC, r.sequence DESC LIMIT 1) p`,
     [ids, timeText(fromUs)],
@@ -40,8 +40,8 @@ export async function readQualityChangesOf(
   const within = `r.tag = ANY ($1::integer[]) AND r.source_time >= $2 AND r.source_time < $3
     AND ${NOT_MARKED}`;
   const rows = await query(
-    `SELECT tag, ${timeUs('min(source_time)')} AS source_us, min(quality) AS quality, max(quality) AS other
-     FROM ${SAMPLES} r WHERE ${within} GROUP BY tag`,
+    `SELECT tag, ${timeUs('min(source_time)')} AS source_us, min(${QUALITY}) AS quality,
+       max(${QUALITY}) AS other FROM ${SAMPLES} r WHERE ${within} GROUP BY tag`,
     [ids, timeText(fromUs), timeText(toUs)],
   );
   for (const row of rows) if (row['quality'] === row['other']) add(row);
@@ -49,8 +49,8 @@ export async function readQualityChangesOf(
   if (varying.length > 0) {
     const changing = await query(
       `SELECT tag, ${timeUs('source_time')} AS source_us, quality FROM (
-         SELECT r.tag, r.source_time, r.quality, r.stream, r.sequence,
-           lag(r.quality) OVER (PARTITION BY r.tag ORDER BY r.source_time, r.stream, r.sequence) AS before
+         SELECT r.tag, r.source_time, ${QUALITY} AS quality, r.stream, r.sequence,
+           lag(${QUALITY}) OVER (PARTITION BY r.tag ORDER BY r.source_time, r.stream, r.sequence) AS before
          FROM ${SAMPLES} r WHERE ${within}) f
        WHERE before IS DISTINCT FROM quality ORDER BY source_time, stream, sequence`,
       [varying, timeText(fromUs), timeText(toUs)],

@@ -18,14 +18,15 @@ import type { Query } from './catalog.ts';
 import { listOf, timeText, timeUs } from './columns.ts';
 import { literal, type Row, type Value } from './connection.ts';
 import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
-import { NOT_MARKED, SAMPLES } from './schema.ts';
+import { NOT_MARKED, QUALITY, SAMPLES } from './schema.ts';
 
 /** Rows of one source time come in the order of their streams, then of their sequence. */
 const ORDER = ['source_time', 'started_time', 'stream_id', 'sequence'];
 const ORDER_ASCENDING = ORDER.join(', ');
 const ORDER_DESCENDING = ORDER.map((column) => `${column} DESC`).join(', ');
 
-const ROWS = `SELECT r.*, s.started_time, s.stream_id FROM ${SAMPLES} r JOIN streams s ON s.id = r.stream`;
+const ROWS = `SELECT r.*, ${QUALITY} AS told_quality, s.started_time, s.stream_id
+  FROM ${SAMPLES} r JOIN streams s ON s.id = r.stream`;
 const SELECTED = `${timeUs('source_time')} AS source_us, ${timeUs('received_time')} AS received_us,
   ${timeUs('device_time')} AS device_us, flags, quality, stream, sequence, ${VALUE_COLUMNS}`;
 
@@ -40,7 +41,7 @@ export async function readSamples(
   const shown = asked.withMarked === true ? 'true' : NOT_MARKED;
   const rows: Row[] = [];
   if (asked.withPrevious === true && after === undefined) {
-    const previous = await readPrevious(query, ids, { beforeUs: fromUs, shown });
+    const previous = await readPrevious(query, ids, { beforeUs: fromUs, shown, selected: SELECTED });
     if (previous !== undefined) rows.push(previous);
   }
   const startUs = after === undefined ? fromUs : Math.max(fromUs, after.sourceTimeUs);
@@ -69,11 +70,15 @@ export async function readSamples(
 async function readPrevious(
   query: Query,
   ids: readonly number[],
-  { beforeUs, shown }: { readonly beforeUs: number; readonly shown: string },
+  {
+    beforeUs,
+    shown,
+    selected,
+  }: { readonly beforeUs: number; readonly shown: string; readonly selected: string },
 ): Promise<Row | undefined> {
   const last = `ORDER BY ${ORDER_DESCENDING} LIMIT 1`;
   const each = ids.map((id) => `(${ROWS} WHERE r.tag = ${id} AND r.source_time < $1 AND ${shown} ${last})`);
-  const [row] = await query(`SELECT ${SELECTED} FROM (${each.join(' UNION ALL ')}) f ${last}`, [
+  const [row] = await query(`SELECT ${selected} FROM (${each.join(' UNION ALL ')}) f ${last}`, [
     timeText(beforeUs),
   ]);
   return row;
@@ -86,13 +91,16 @@ export async function readQualityChanges(
 ): Promise<QualityChange[]> {
   const ids = tagIdsOf(register, asked);
   if (ids.length === 0) return [];
-  const previous = await readPrevious(query, ids, { beforeUs: asked.fromUs, shown: NOT_MARKED });
+  const previous = await readPrevious(query, ids, {
+    ...{ beforeUs: asked.fromUs, shown: NOT_MARKED },
+    selected: `${timeUs('source_time')} AS source_us, told_quality AS quality`,
+  });
   const rows = await query(
-    `SELECT ${timeUs('source_time')} AS source_us, quality FROM (
-       SELECT f.*, lag(quality) OVER (ORDER BY ${ORDER_ASCENDING}) AS before FROM (
+    `SELECT ${timeUs('source_time')} AS source_us, told_quality AS quality FROM (
+       SELECT f.*, lag(told_quality) OVER (ORDER BY ${ORDER_ASCENDING}) AS before FROM (
          ${ROWS} WHERE r.tag = ANY ($1::integer[]) AND r.source_time >= $2 AND r.source_time < $3
            AND ${NOT_MARKED}) f) g
-     WHERE before IS DISTINCT FROM quality ORDER BY ${ORDER_ASCENDING}`,
+     WHERE before IS DISTINCT FROM told_quality ORDER BY ${ORDER_ASCENDING}`,
     [ids, timeText(asked.fromUs), timeText(asked.toUs)],
   );
   return qualityChangesOf(previous === undefined ? rows : [previous, ...rows]);

@@ -13,7 +13,7 @@ import {
 } from '../rival-plan.ts';
 import { timeText, timeUs } from './columns.ts';
 import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
-import { NOT_MARKED, SAMPLES } from './schema.ts';
+import { IS_DAMAGED, NOT_MARKED, SAMPLES } from './schema.ts';
 import { type PostgresWriter, rowSpanOf } from './writer.ts';
 
 /**
@@ -109,9 +109,10 @@ async function markRun(
   const span = wider({ fromUs: first * PIECE_US, toUs: (last + 1) * PIECE_US }, reachUs);
   const read = wider(span, reachUs);
   const there = streams.filter(({ id }) => touches(rowSpanOf(writer, id), read));
+  // A row that is damaged hides none that is not.
   const rows = await writer.session.query(
     `SELECT tag, ${timeUs('source_time')} AS source_us, flags, quality, stream, sequence, ${VALUE_COLUMNS}
-     FROM ${SAMPLES} r WHERE ${WITHIN} ORDER BY tag, source_time, stream, sequence`,
+     FROM ${SAMPLES} r WHERE ${WITHIN} AND NOT ${IS_DAMAGED} ORDER BY tag, source_time, stream, sequence`,
     within(there, read),
   );
   const changed = changedFlags(

@@ -1,5 +1,6 @@
-import { ENTRY_CAUSE_SHIFT } from '../../../domain/block/block.ts';
+import { ENTRY_CAUSE_SHIFT, ENTRY_KIND_MASK, EntryKind } from '../../../domain/block/block.ts';
 import { OVERLAP_MARKS } from '../../../domain/overlap.ts';
+import { Quality } from '../../../domain/quality.ts';
 import { SAMPLE_CAUSES } from '../../../domain/sample.ts';
 import { CAUSE_MASK, FLAGS_DEVICE_TIMED, FLAGS_MARKS_SHIFT } from '../sample-flags.ts';
 import { identifier, literal } from './connection.ts';
@@ -10,11 +11,35 @@ export const SCHEMA_VERSION = 4;
 /** Tables that were not brought up are of use from this version on: they only lack what `VERSION_4` says. */
 export const USABLE_VERSION_MIN = 3;
 
+/** Tables older than this have no functions for their upkeep. */
+export const UPKEEP_VERSION_MIN = 4;
+
 /** The table of all samples; `samples` is the view that people ask. */
 export const SAMPLES = 'sample_rows';
 
 /** Of the rows that the default view shows: no other instance tells them better. */
 export const NOT_MARKED = `(r.flags & ${OVERLAP_MARKS << FLAGS_MARKS_SHIFT}) = 0`;
+
+/** The column that has the value of a row; no entry: a row of that kind has none. */
+export const COLUMN_OF_KIND: ReadonlyMap<number, string> = new Map([
+  [EntryKind.false, 'value_bool'],
+  [EntryKind.true, 'value_bool'],
+  [EntryKind.int64, 'value_int'],
+  [EntryKind.float64, 'value_float'],
+  [EntryKind.text, 'value_text'],
+]);
+
+const IS_EMPTY = [...COLUMN_OF_KIND].map(([kind, column]) => `WHEN ${kind} THEN r.${column} IS NULL`);
+
+/**
+ * Whether a row `r` lacks what every row of its kind was written with: somebody has emptied a column of it.
+ * That is never told as 0, false, an empty text or good.
+ */
+export const IS_DAMAGED = `(r.flags IS NULL OR r.quality IS NULL OR r.received_time IS NULL
+  OR CASE r.flags & ${ENTRY_KIND_MASK} ${IS_EMPTY.join(' ')} ELSE false END)`;
+
+/** The quality of a row `r` where its value is not told. */
+export const QUALITY = `CASE WHEN ${IS_DAMAGED} THEN ${Quality.bad} ELSE r.quality END`;
 
 /** Columns of a row of samples in the order of COPY. */
 export const SAMPLE_COLUMNS = [
@@ -161,15 +186,19 @@ CREATE INDEX ON ${SAMPLES} USING brin (received_time);
 ${timescale === null ? '' : hypertable}`;
 }
 
+/** What each of the views reads of the samples. */
+export const VIEW_READS = SAMPLE_COLUMNS.filter((column) => column !== 'value_bytes');
+
 /**
  * The views for people who write SQL: names instead of numbers. `samples` has what there is to see,
  * `samples_with_marked` also the rows that another instance tells better, `latest_values` of each tag the
- * newest row by source time. A column that is not asked for costs nothing.
+ * newest row by source time. A column that is not asked for costs nothing. What reads other columns than
+ * `VIEW_READS` is found by `views.ts`.
  */
 export function createViews(): string {
   const shown = `WHERE ${NOT_MARKED}`;
   const former = 'SELECT 1 FROM tags n WHERE n.site = t.site AND t.name = ANY (n.formerly)';
-  const newest = `SELECT * FROM ${SAMPLES} r WHERE r.tag = t.id AND ${NOT_MARKED}
+  const newest = `SELECT ${VIEW_READS.join(', ')} FROM ${SAMPLES} r WHERE r.tag = t.id AND ${NOT_MARKED}
     ORDER BY r.source_time DESC, r.stream DESC, r.sequence DESC LIMIT 1`;
   const from = `${SAMPLES} r JOIN tags t ON t.id = r.tag JOIN streams s ON s.id = r.stream`;
   return `
@@ -187,9 +216,10 @@ function viewColumns(): string {
       AND r.sequence BETWEEN v.first_sequence AND v.last_sequence), 0)`;
   return `t.site, t.process, t.station, t.name AS tag, r.source_time,
   r.value_bool, r.value_int, r.value_float, r.value_text,
-  CASE WHEN r.quality < 1073741824 THEN 'good' WHEN r.quality < 2147483648 THEN 'uncertain' ELSE 'bad' END
+  CASE WHEN ${IS_DAMAGED} THEN 'bad'
+    WHEN r.quality < 1073741824 THEN 'good' WHEN r.quality < 2147483648 THEN 'uncertain' ELSE 'bad' END
     AS severity,
-  r.quality AS quality_code,
+  ${QUALITY} AS quality_code,
   (${causes})[((r.flags >> ${ENTRY_CAUSE_SHIFT}) & ${CAUSE_MASK}) + 1] AS cause,
   r.received_time, CASE WHEN ${isDeviceTimed} THEN r.source_time ELSE r.device_time END AS device_time,
   CASE WHEN ${isDeviceTimed} THEN r.source_time
