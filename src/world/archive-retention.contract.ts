@@ -1,6 +1,17 @@
 import { expect, test } from 'vitest';
 import type { TimeGap } from '../domain/sample.ts';
-import { allOf, blockOf, gapOf, STREAM, sampleOf, streamOf, T0, transactionOf } from './archive.fixture.ts';
+import {
+  allOf,
+  blockOf,
+  DICTIONARY,
+  gapOf,
+  HASH,
+  STREAM,
+  sampleOf,
+  streamOf,
+  T0,
+  transactionOf,
+} from './archive.fixture.ts';
 import type { Archive } from './archive.ts';
 
 const DAY_US = 86_400_000_000;
@@ -19,8 +30,11 @@ interface Under {
   readonly retained?: Retained;
 }
 
-/** What every archive does that drops what is old. Its stream and dictionary are known already. */
-export function retentionContract(under: () => Under): void {
+/**
+ * What every archive does that drops what is old. Stream and dictionary are known already to the archive
+ * under test, and not to `another`.
+ */
+export function retentionContract(under: () => Under, another: () => Promise<Under>): void {
   test('a month goes when it is old and nothing of it was received within the retention', async (context) => {
     const { archive, retained } = under();
     if (retained === undefined) return context.skip('this archive has no retention');
@@ -71,5 +85,39 @@ export function retentionContract(under: () => Under): void {
       [35, 8],
       [0, 9],
     ]);
+  });
+
+  test('clocks that are all a year ahead cost the oldest month, and not the archive', async (context) => {
+    const { archive, retained } = await another();
+    if (retained === undefined) return context.skip('this archive has no retention');
+    const { nowUs } = retained;
+    const at = (daysAgo: number): number => nowUs - daysAgo * DAY_US;
+    const gapAt = (daysAgo: number): TimeGap => {
+      return { station: null, tags: [], fromUs: at(daysAgo), toUs: at(daysAgo) + 1000, reason: 'overload' };
+    };
+    const whole = allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 });
+    const told = async (of: Archive) => ({
+      values: (await of.samples(whole)).map(({ value }) => value),
+      gaps: (await of.gaps(whole)).map((gap) => Math.round((nowUs - gap.fromUs) / DAY_US)).sort(),
+    });
+    await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
+    const put = (first: number, days: readonly number[], receivedDaysAgo: number) => {
+      const entries = days.flatMap((daysAgo) => [sampleOf(at(daysAgo) - T0, daysAgo), gapAt(daysAgo)]);
+      const untilUs = at(receivedDaysAgo);
+      return {
+        blocks: [blockOf(first, entries)],
+        receivedAtUs: untilUs,
+        observed: [{ streamId: STREAM, untilUs }],
+      };
+    };
+    const streams = [streamOf(STREAM, { startedAtUs: at(701) })];
+    await archive.commit(transactionOf({ streams, ...put(1, [700, 600, 500], 495) }));
+    await archive.commit(transactionOf(put(7, [440, 400], 400)));
+    // Nobody has told of a later time yet: what is old counts from what was observed last.
+    const kept = await retained.reopen(RETENTION_MS);
+    expect(await told(kept)).toEqual({ values: [440, 400], gaps: [400, 440] });
+    // Agents that have their time from there tell of it.
+    await kept.commit(transactionOf(put(11, [0], 0)));
+    expect(await told(await retained.reopen(RETENTION_MS))).toEqual({ values: [400, 0], gaps: [0, 400] });
   });
 }

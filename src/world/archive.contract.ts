@@ -42,10 +42,8 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
     let fixture: ArchiveFixture;
     let archive: Archive;
     const others: ArchiveFixture[] = [];
-    const another = async (): Promise<Archive> => {
-      others.push(await make());
-      return (others.at(-1) ?? fixture).archive;
-    };
+    const anotherFixture = async () => others[others.push(await make()) - 1] ?? fixture;
+    const another = async (): Promise<Archive> => (await anotherFixture()).archive;
 
     beforeEach(async () => {
       fixture = await make();
@@ -297,7 +295,7 @@ export function archiveContract(name: string, make: () => Promise<ArchiveFixture
     entriesContract(() => archive, another);
     lateContract(() => archive);
     repairContract({ archive: () => archive, reopen: async () => fixture.reopen?.() });
-    retentionContract(() => fixture);
+    retentionContract(() => fixture, anotherFixture);
     rivalsContract(
       () => archive,
       async () => (archive = (await fixture.reopen?.()) ?? archive),

@@ -130,7 +130,7 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
     for (const sql of [
       'SELECT * FROM kom.sample_rows',
       'DELETE FROM kom.samples',
-      "SELECT kom.drop_samples_before('2100-01-01')",
+      "SELECT kom.drop_samples_before('2100-01-01', '2100-01-01')",
       "SELECT kom.index_samples_before('2100-01-01')",
       'SELECT kom.analyse_samples()',
     ]) {

@@ -23,7 +23,7 @@ if (NO_POSTGRES !== null) console.warn(`skipped: ${NO_POSTGRES}`);
 
 const { clock } = realWorld({ level: 'silent', name: 'test' });
 const DAY_US = 86_400_000_000;
-const RETENTION_MS = (100 * DAY_US) / 1000;
+const RETENTION_MS = (60 * DAY_US) / 1000;
 
 describe.skipIf(NO_POSTGRES !== null)('tables of an older version', () => {
   let server: PostgresServer;
@@ -90,7 +90,8 @@ describe.skipIf(NO_POSTGRES !== null)('tables of an older version', () => {
     };
     await archive.putDictionary(HASH, new Uint8Array(), DICTIONARY);
     await archive.commit({ ...of(1, [500, 400, 300], 200), streams: [streamOf()] });
-    await archive.commit(of(4, [400, 0], 0));
+    await archive.commit(of(4, [400, 35, 0], 0));
+    await archive.commit(transactionOf({ observed: [{ streamId: STREAM, untilUs: nowUs }] }));
     await archive.close();
     server.sql(backToVersion3(schema));
     const valuesOf = async (of: Archive) => {
@@ -103,8 +104,8 @@ describe.skipIf(NO_POSTGRES !== null)('tables of an older version', () => {
   test('who may not bring up tables of version 3 works with them as they are, and says so', async () => {
     const { open, lines, valuesOf } = await filled('kept');
     const archive = await open('writer');
-    await archive.commit(transactionOf({ blocks: [blockOf(6, [sampleOf(0, 6)])] }));
-    expect(await valuesOf(archive)).toHaveLength(6);
+    await archive.commit(transactionOf({ blocks: [blockOf(7, [sampleOf(0, 7)])] }));
+    expect(await valuesOf(archive)).toHaveLength(7);
     await archive.close();
     const said = lines.filter(({ level }) => level === 'warn').map(({ msg, hint }) => [msg, hint]);
     const what =
@@ -112,7 +113,7 @@ describe.skipIf(NO_POSTGRES !== null)('tables of an older version', () => {
     const hint = 'name owner, who owns them, as owner in the Kernel file for one start';
     expect(said).toContainEqual([expect.stringMatching(what), hint]);
     const retained = await open('writer', RETENTION_MS);
-    expect(await valuesOf(retained)).toEqual([6, 0]);
+    expect(await valuesOf(retained)).toEqual([35, 7, 0]);
     await retained.close();
     server.sql('UPDATE kept.archive_format SET version = 2');
     await expect(open('writer')).rejects.toThrow(
@@ -123,14 +124,14 @@ describe.skipIf(NO_POSTGRES !== null)('tables of an older version', () => {
   test('months of older tables go once it is known what of them was received when', async () => {
     const { open, valuesOf } = await filled('brought');
     const archive = await open('owner', RETENTION_MS);
-    expect(await valuesOf(archive)).toHaveLength(5);
+    expect(await valuesOf(archive)).toHaveLength(6);
     const indexed = () =>
       server.sql(`SELECT count(*) FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
         WHERE c.relname ~ '^sample_rows_[0-9].*received' AND c.relnamespace = 'brought'::regnamespace`);
     await until('indexes', () => indexed()[0] === '3');
     await archive.close();
     const again = await open('writer', RETENTION_MS);
-    expect(await valuesOf(again)).toEqual([400, 400, 0]);
+    expect(await valuesOf(again)).toEqual([400, 400, 35, 0]);
     await again.close();
   });
 });

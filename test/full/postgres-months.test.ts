@@ -8,6 +8,7 @@ import {
   DICTIONARY,
   gapOf,
   HASH,
+  STREAM,
   sampleOf,
   streamOf,
   T0,
@@ -53,7 +54,7 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
     };
     let archive = await openPostgresArchive({ config, clock, log: silentLog });
     await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
-    const ages = [5, 4, 3, 0];
+    const ages = [5, 4, 1, 0];
     const at = (age: number): number => nowUs - age * monthUs;
     await archive.commit(
       transactionOf({
@@ -65,21 +66,21 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
           ),
         ],
         gaps: [gapOf(50, 50, { fromUs: at(5), toUs: at(5) }), gapOf(60, 60, { fromUs: at(0), toUs: at(0) })],
-        receivedAtUs: at(5),
+        ...{ receivedAtUs: at(5), observed: [{ streamId: STREAM, untilUs: nowUs }] },
       }),
     );
     await archive.close();
     const left = async () =>
       (await archive.samples(allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 }))).map(({ value }) => value);
     archive = await open(-4 * monthUs);
-    expect(await left(), 'the Kernel is behind').toEqual([5, 4, 3, 0]);
+    expect(await left(), 'the Kernel is behind').toEqual([5, 4, 1, 0]);
     await archive.close();
     archive = await open(1000 * monthUs);
-    expect(await left(), 'the Kernel is ahead').toEqual([0]);
+    expect(await left(), 'the Kernel is ahead').toEqual([1, 0]);
     expect(await archive.gaps(allOf('P1.a', { toUs: nowUs * 2 }))).toHaveLength(1);
     const tables = server.sql(`SELECT count(*) FROM pg_inherits
       WHERE inhparent = '${config.schema}.sample_rows'::regclass`);
-    expect(tables).toEqual(['1']);
+    expect(tables).toEqual(['2']);
     // What was dropped is not asked for again, and its month can be made anew.
     expect((await archive.coverage(streamOf().streamId))[0]).toMatchObject({
       first: 1,
@@ -87,7 +88,7 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
       state: 'data',
     });
     await archive.commit(transactionOf({ blocks: [blockOf(5, [sampleOf(at(5) - T0, 55)])] }));
-    expect(await left()).toEqual([55, 0]);
+    expect(await left()).toEqual([55, 1, 0]);
     await archive.close();
   });
 
@@ -97,8 +98,14 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
     await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
     const of = (at: number, age: number) => blockOf(at, [sampleOf(nowUs - age * DAY_US - T0, age)]);
     const receivedAtUs = nowUs - 100 * DAY_US;
+    const observed = [{ streamId: STREAM, untilUs: nowUs }];
     await archive.commit(
-      transactionOf({ streams: [streamOf()], blocks: [of(1, 200), of(2, 0)], receivedAtUs }),
+      transactionOf({
+        streams: [streamOf()],
+        blocks: [of(1, 200), of(2, 40), of(3, 0)],
+        receivedAtUs,
+        observed,
+      }),
     );
     server.sql(`SET search_path = ${config.schema};
       CREATE TABLE before_all PARTITION OF sample_rows FOR VALUES FROM ('1970-01-01Z') TO ('2000-01-01Z');
@@ -111,12 +118,14 @@ describe.skipIf(NO_POSTGRES !== null)('months of an archive in PostgreSQL', () =
     const retentionMs = (60 * DAY_US) / 1000;
     archive = await openPostgresArchive({ config: { ...config, retentionMs }, clock, log: silentLog });
     const left = await archive.samples(allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 }));
-    expect(left.map(({ value }) => value)).toEqual([0]);
+    expect(left.map(({ value }) => value)).toEqual([40, 0]);
     const partitions = server.sql(`SET search_path = ${config.schema};
       SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'sample_rows'::regclass ORDER BY 1`);
-    const month = `sample_rows_${new Date(nowUs / 1000).toISOString().slice(0, 7).replace('-', '_')}`;
+    const months = [nowUs - 40 * DAY_US, nowUs].map(
+      (timeUs) => `sample_rows_${new Date(timeUs / 1000).toISOString().slice(0, 7).replace('-', '_')}`,
+    );
     expect(partitions.sort()).toEqual(
-      [...['before_all', 'sample_rows_2000_99', 'sample_rows_2001', 'sample_rows_default'], month].sort(),
+      [...['before_all', 'sample_rows_2000_99', 'sample_rows_2001', 'sample_rows_default'], ...months].sort(),
     );
     await archive.close();
   });

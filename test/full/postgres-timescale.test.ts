@@ -6,6 +6,7 @@ import {
   blockOf,
   DICTIONARY,
   HASH,
+  STREAM,
   sampleOf,
   streamOf,
   T0,
@@ -43,17 +44,20 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database that says that it h
     expect(hypertables(server)).toContain('roles.sample_rows|source_time|7 days');
     await archive.putDictionary(HASH, new Uint8Array([1]), DICTIONARY);
     const nowUs = clock.wallUs();
-    const ages = [400, 300, 200, 0];
+    const ages = [400, 300, 35, 0];
     const samples = ages.map((age) => sampleOf(nowUs - age * DAY_US - T0, age));
     const receivedAtUs = nowUs - 380 * DAY_US;
     await archive.commit(
-      transactionOf({ streams: [streamOf()], blocks: [blockOf(1, samples)], receivedAtUs }),
+      transactionOf({
+        ...{ streams: [streamOf()], blocks: [blockOf(1, samples)], receivedAtUs },
+        observed: [{ streamId: STREAM, untilUs: nowUs }],
+      }),
     );
     await archive.close();
-    const retentionMs = (250 * DAY_US) / 1000;
+    const retentionMs = (60 * DAY_US) / 1000;
     archive = await openPostgresArchive({ config: { ...config, retentionMs }, clock, log: silentLog });
     const all = allOf('P1.a', { fromUs: 0, toUs: nowUs * 2 });
-    expect((await archive.samples(all)).map(({ value }) => value)).toEqual([200, 0]);
+    expect((await archive.samples(all)).map(({ value }) => value)).toEqual([35, 0]);
     await archive.close();
   });
 });

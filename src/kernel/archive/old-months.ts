@@ -1,30 +1,28 @@
 import type { Catalog } from './catalog.ts';
 import type { Database } from './duckdb.ts';
 import { monthsBetween } from './reads.ts';
-import { keptFromUs, keptMonthsMin } from './retention.ts';
+import { keptFromUs } from './retention.ts';
 import { createSamplesViews, DROP_SAMPLES_VIEWS } from './schema.ts';
 
 /**
  * Drops the months that are wholly older than the retention, each in a transaction of its own, and then the
  * gaps of that time. Coverage stays, so nothing of it is taken in again or counts as lost. Kept is what came
- * within the retention, whatever times its device gave it. The younger of two clocks counts, the Kernel's and
- * that of the agents, as far as any of them has observed; agents may have the Kernel's, so where both run
- * ahead the newest months stay by their number. `whenDropped` hears of each month once it is gone.
+ * within the retention, whatever times its device gave it. `whenDropped` hears of each month once it is gone.
  */
 export async function dropOldMonths(
   { database, catalog }: { readonly database: Database; readonly catalog: Catalog },
-  { retentionMs, nowUs }: { readonly retentionMs: number; readonly nowUs: number },
+  age: { readonly retentionMs: number; readonly nowUs: number },
   whenDropped: () => void,
 ): Promise<void> {
-  const observedUs = observedUntilUs(catalog);
-  if (observedUs === undefined) return;
-  const fromUs = keptFromUs(Math.min(nowUs, observedUs), retentionMs);
-  const old = monthsBetween(catalog, Number.NEGATIVE_INFINITY, fromUs);
-  const dueMax = Math.max(0, catalog.tables.size - keptMonthsMin(retentionMs));
+  const months = monthsBetween(catalog, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+  const streams = catalog.streams.values();
+  const from = keptFromUs({ ...age, streams, months: months.map((month) => month.fromUs) });
+  if (from === null) return;
+  const { fromUs, receivedFromUs } = from;
   let dropped = 0;
-  for (const { table } of old.slice(0, dueMax)) {
+  for (const { table } of months.filter(({ toUs }) => toUs <= fromUs)) {
     const [{ last = null } = {}] = await database.read(`SELECT max(received_us) AS last FROM ${table}`);
-    if (last !== null && Number(last) >= fromUs) continue;
+    if (last !== null && Number(last) >= receivedFromUs) continue;
     dropped++;
     const kept = [...catalog.tables].filter((each) => each !== table).sort();
     await database.transaction(async () => {
@@ -37,20 +35,14 @@ export async function dropOldMonths(
   }
   await database.transaction(async () => {
     for (const table of ['time_gaps', 'sequence_gaps']) {
-      await database.write(`DELETE FROM ${table} WHERE greatest(to_us, received_us) < ?`, [BigInt(fromUs)]);
+      await database.write(`DELETE FROM ${table} WHERE to_us < ? AND received_us < ?`, [
+        BigInt(fromUs),
+        BigInt(receivedFromUs),
+      ]);
     }
   });
   // What they took is used again once the log is in the database; that comes by itself, only later.
   if (dropped > 0) await database.write('CHECKPOINT').catch(() => undefined);
-}
-
-/** How far any stream was observed; `undefined` where there is none. */
-function observedUntilUs(catalog: Catalog): number | undefined {
-  let untilUs: number | undefined;
-  for (const { observedUntilUs: endUs } of catalog.streams.values()) {
-    untilUs = Math.max(untilUs ?? endUs, endUs);
-  }
-  return untilUs;
 }
 
 async function deleteDeviceTimes(database: Database, catalog: Catalog, table: string): Promise<void> {

@@ -36,9 +36,19 @@ const ALL = allOf('P1.a');
 
 test('months are kept from the one that the retention reaches into, by UTC', () => {
   const month = (text: string): number => Date.parse(`${text}-01T00:00:00Z`) * 1000;
-  expect(keptFromUs(T0, RETENTION_MS)).toBe(month('2026-10'));
-  expect(keptFromUs(month('2026-11'), 31 * DAY_MS)).toBe(month('2026-10'));
-  expect(keptFromUs(month('2026-11') - 1, 31 * DAY_MS)).toBe(month('2026-09'));
+  const months = ['2026-08', '2026-12', '2026-11'].map(month);
+  const from = (nowUs: number, retentionMs: number, observedUntilUs = nowUs): number | null =>
+    keptFromUs({ nowUs, retentionMs, streams: [{ observedUntilUs }, { observedUntilUs: 0 }], months })
+      ?.fromUs ?? null;
+  expect(from(T0, RETENTION_MS)).toBe(month('2026-10'));
+  expect(from(month('2026-11'), 31 * DAY_MS)).toBe(month('2026-10'));
+  expect(from(month('2026-11') - 1, 31 * DAY_MS)).toBe(month('2026-09'));
+  expect(from(T0 * 2, RETENTION_MS, T0), 'observed').toBe(month('2026-10'));
+  expect(from(T0 * 2, RETENTION_MS), 'the newest two').toBe(month('2026-11'));
+  const few = { nowUs: T0 * 2, retentionMs: RETENTION_MS };
+  expect(keptFromUs({ ...few, streams: [], months }), 'no stream').toBeNull();
+  const streams = [{ observedUntilUs: T0 * 2 }];
+  expect(keptFromUs({ ...few, streams, months: months.slice(1, 2) }), 'one month').toBeNull();
 });
 
 test('as many months stay as the retention has, and two', () => {

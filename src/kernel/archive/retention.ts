@@ -44,12 +44,36 @@ export class Retention {
   }
 }
 
+/** What it goes by which months are kept. */
+export interface Age {
+  readonly retentionMs: number;
+  /** The younger of the clocks that there are, integer µs since 1970. */
+  readonly nowUs: number;
+  /** The streams of the archive, with how far each was observed. */
+  readonly streams: Iterable<{ readonly observedUntilUs: number }>;
+  /** A time of each month that has rows, integer µs, in any order. */
+  readonly months: readonly number[];
+}
+
 /**
- * The start of the oldest month that is kept, integer µs since 1970: months before it are wholly older than
- * the retention.
+ * The start of the oldest month that is kept, integer µs since 1970: what is wholly before it goes, unless it
+ * was received at `receivedFromUs` or later. The younger of two clocks counts, that of the archive and that
+ * of the agents, as far as any of them has observed; agents may have the Kernel's, so where both run ahead
+ * the newest months stay by their number. `null`: everything is kept.
  */
-export function keptFromUs(nowUs: number, retentionMs: number): number {
-  return monthOf(nowUs - retentionMs * 1000).fromUs;
+export function keptFromUs({ retentionMs, nowUs, streams, months }: Age): {
+  readonly fromUs: number;
+  readonly receivedFromUs: number;
+} | null {
+  let observedUs: number | null = null;
+  for (const { observedUntilUs } of streams) {
+    observedUs = Math.max(observedUs ?? observedUntilUs, observedUntilUs);
+  }
+  const starts = [...new Set(months.map((timeUs) => monthOf(timeUs).fromUs))].sort((a, b) => b - a);
+  const lastKeptUs = starts[keptMonthsMin(retentionMs) - 1];
+  if (observedUs === null || lastKeptUs === undefined) return null;
+  const receivedFromUs = monthOf(Math.min(nowUs, observedUs) - retentionMs * 1000).fromUs;
+  return { fromUs: Math.min(receivedFromUs, lastKeptUs), receivedFromUs };
 }
 
 const MONTH_DAYS_MAX = 31;

@@ -5,7 +5,8 @@ import { READ, SAMPLES, WRITTEN } from './schema.ts';
 const FUNCTIONS = [
   'add_samples_month(timestamptz)',
   'index_samples_before(timestamptz)',
-  'drop_samples_before(timestamptz)',
+  'drop_samples_before(timestamptz, timestamptz)',
+  'samples_months()',
   'analyse_samples()',
 ].join(', ');
 
@@ -29,7 +30,8 @@ interface Made {
 export function createFunctions(schema: string, timescale: string | null): string {
   const declared = `LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${identifier(schema)}, pg_temp`;
   const made = { declared, timescale };
-  return `${addMonth(made)} ${indexMonth(made)}
+  return `DROP FUNCTION IF EXISTS drop_samples_before(timestamptz);
+${addMonth(made)} ${listMonths(made)} ${indexMonth(made)}
 ${timescale === null ? dropMonths(made) : dropChunks(made, timescale)} ${analyseMonths(made)}
 REVOKE ALL ON FUNCTION ${FUNCTIONS} FROM PUBLIC;`;
 }
@@ -72,6 +74,25 @@ BEGIN
 END $body$;`;
 }
 
+/** Starts of months by the partitions that `add_samples_month` has made. */
+export const PARTITION_MONTHS = `SELECT to_date(month, 'YYYY_MM')::timestamp AT TIME ZONE 'UTC' AS start
+  FROM (SELECT substring(c.relname FROM '^${SAMPLES}_([0-9]{4}_(?:0[1-9]|1[0-2]))(?:_[0-9]+)?$') AS month
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = '${SAMPLES}'::regclass AND NOT i.inhdetachpending) m
+  WHERE month IS NOT NULL`;
+
+/** Starts of chunks; whoever only writes does not see all of them. */
+export const CHUNKS = `SELECT range_start AS start FROM timescaledb_information.chunks
+  WHERE hypertable_schema = current_schema() AND hypertable_name = '${SAMPLES}'`;
+
+function listMonths({ declared, timescale }: Made): string {
+  return `
+CREATE OR REPLACE FUNCTION samples_months() RETURNS SETOF timestamptz ${declared} AS $body$
+BEGIN
+  RETURN QUERY ${timescale === null ? PARTITION_MONTHS : CHUNKS};
+END $body$;`;
+}
+
 /** Months before that of a time: only what `add_samples_month` has made, by its name. */
 const OLD_MONTHS = `SELECT c.oid::regclass AS month, c.relname AS name, EXISTS (
       SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
@@ -100,12 +121,13 @@ END $body$;`;
 }
 
 /**
- * Old months of which nothing was received since the same time: what a device brings whose clock is years
+ * Old months of which nothing was received since another time: what a device brings whose clock is years
  * behind stays as long as anything else. Without statistics the index would not be taken.
  */
 function dropMonths({ declared }: Made): string {
   return `
-CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz) RETURNS integer ${declared}
+CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz, received timestamptz)
+  RETURNS integer ${declared}
   SET enable_seqscan = off AS $body$
 DECLARE
   month regclass;
@@ -115,7 +137,7 @@ BEGIN
   FOR month IN SELECT o.month FROM (${OLD_MONTHS}) o WHERE is_indexed ORDER BY name
   LOOP
     EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE received_time >= $1)', month)
-      INTO is_fresh USING moment;
+      INTO is_fresh USING received;
     CONTINUE WHEN is_fresh;
     EXECUTE format('DROP TABLE %s', month);
     dropped := dropped + 1;
@@ -127,7 +149,8 @@ END $body$;`;
 /** The same with the chunks of TimescaleDB, each by its bounds. */
 function dropChunks({ declared }: Made, timescale: string): string {
   return `
-CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz) RETURNS integer ${declared}
+CREATE OR REPLACE FUNCTION drop_samples_before(moment timestamptz, received timestamptz)
+  RETURNS integer ${declared}
   SET enable_seqscan = off AS $body$
 DECLARE
   chunk record;
@@ -138,7 +161,7 @@ BEGIN
     ORDER BY range_start
   LOOP
     CONTINUE WHEN EXISTS (SELECT FROM ${SAMPLES} WHERE source_time >= chunk.start
-      AND source_time < chunk.behind AND received_time >= moment);
+      AND source_time < chunk.behind AND received_time >= received);
     PERFORM ${identifier(timescale)}.drop_chunks('${SAMPLES}',
       older_than => chunk.behind, newer_than => chunk.start);
     dropped := dropped + 1;

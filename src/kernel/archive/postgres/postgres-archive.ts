@@ -40,8 +40,9 @@ import { Readers } from './readers.ts';
 import { readGaps, readQualityChanges, readSamples, readStat, readTagStreams } from './reads.ts';
 import { closedError, lostError, readOnlyError, unavailable } from './refusals.ts';
 import { dropOldMonths } from './retention.ts';
+import { UPKEEP_VERSION_MIN } from './schema.ts';
 import { readKernelEpoch, readTerms, writeKernelEpoch, writeTerm } from './state.ts';
-import { UPKEEP_VERSION_MIN, Upkeep } from './upkeep.ts';
+import { Upkeep } from './upkeep.ts';
 import { Writing } from './writing.ts';
 
 /** A question may take so long: one over years of a large archive does. */
@@ -215,8 +216,10 @@ class PostgresArchive implements Archive {
   async #dropOldMonths(age: { readonly retentionMs: number; readonly nowUs: number }): Promise<number> {
     let dropped = 0;
     await this.#write(async (parts) => {
-      dropped = await dropOldMonths(parts, age);
-      if (parts.catalog.version >= UPKEEP_VERSION_MIN) this.#upkeep.prepareDrop(age);
+      const done = await dropOldMonths(parts, age);
+      dropped = done.dropped;
+      if (done.keptFrom === null || parts.catalog.version < UPKEEP_VERSION_MIN) return;
+      this.#upkeep.prepareDrop(done.keptFrom);
     });
     return dropped;
   }

@@ -4,7 +4,6 @@ import { Recurrence } from '../../../world/recurring-log.ts';
 import type { Query } from './catalog.ts';
 import { type Connection, connect } from './connection.ts';
 import type { PostgresArchiveOptions } from './options.ts';
-import { keptFrom } from './retention.ts';
 
 /** The database is made to look at its months after so many rows, */
 const ROWS = 100_000;
@@ -12,9 +11,6 @@ const ROWS = 100_000;
 const PAUSE_MS = 10_000;
 /** To look at a large month for the first time may take so long; nobody waits for it. */
 const WORK_MAX_MS = 3_600_000;
-
-/** Tables older than this have no functions for it. */
-export const UPKEEP_VERSION_MIN = 4;
 
 /**
  * What keeps the tables quick and is not for the transactions that agents wait for: on a connection of its
@@ -43,10 +39,9 @@ export class Upkeep {
     this.#timer = this.#options.clock.schedule('upkeep of the archive', PAUSE_MS, () => void this.#analyse());
   }
 
-  /** Makes old months of older tables such that the next time it is quickly told whether they may go. */
-  prepareDrop(age: { readonly retentionMs: number; readonly nowUs: number }): void {
+  /** Makes months before a time, of older tables, such that it is quickly told next whether they may go. */
+  prepareDrop(moment: string): void {
     void this.#use(async (query) => {
-      const moment = await keptFrom(query, age);
       for (let isMade = true; isMade; ) {
         const [row = {}] = await query('SELECT index_samples_before($1) AS is_made', [moment]);
         isMade = row['is_made'] === 't';
