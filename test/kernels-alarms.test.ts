@@ -42,7 +42,11 @@ describe('alarms of Kernels', () => {
     for (const name of ['B', 'C'] as const) {
       const [alarm, ...rest] = alarms(world, name);
       expect(alarm).toMatchObject({ code: 'kernel-silent' });
-      expect(alarm?.text).toMatch(/^A is hot, .* was not heard for 1[12] s$/);
+      expect(alarm?.text).toMatch(/^A is hot, .* was not heard for 1[12] s \(A: /);
+      expect(alarm?.text).toContain(
+        'if it is gone, agents wait with their values; if it comes back by itself',
+      );
+      expect(alarm?.text).toContain(`kom kernel switch kernel.json --to ${name} --force, given here, makes`);
       expect(rest).toEqual([]);
     }
     await world.startKernel('A');
@@ -51,11 +55,20 @@ describe('alarms of Kernels', () => {
   });
 
   it('a standby without a link to anybody says so, with the reasons', async () => {
+    const world = await running({ names: ['A', 'B', 'C'] });
+    for (const other of ['A', 'C']) world.network.cut(other, 'B', 'hang');
+    await world.produce(12_000);
+    expect(codes(world, 'B')).toEqual(['kernel-alone', 'kernel-silent']);
+    expect(alarms(world, 'B')[0]?.text).toMatch(/A: .*; C: /);
+  });
+
+  it('with one other Kernel a missing link is told once, with the reason and what to do', async () => {
     const world = await running();
     world.network.cut('A', 'B', 'hang');
     await world.produce(12_000);
-    expect(codes(world, 'B')).toEqual(['kernel-alone', 'kernel-silent']);
-    expect(alarms(world, 'B')[0]?.text).toContain('A: ');
+    const [alarm, ...rest] = alarms(world, 'B');
+    expect({ code: alarm?.code, rest }).toEqual({ code: 'kernel-silent', rest: [] });
+    expect(alarm?.text).toMatch(/was not heard for 1[12] s \(A: .*\).* --to B --force, given here/);
     expect(codes(world, 'A')).toEqual(['kernel-behind']);
   });
 

@@ -200,19 +200,16 @@ function* alarmsOfStandby(status: GroupStatus): Generator<KernelAlarm> {
   const { name, hot, kernels, isInSyncAsked, inSync } = status;
   const isAlone = kernels.length > 0 && kernels.every(isAway);
   const hotOne = kernels.find((each) => each.name === hot);
-  if (isAlone) {
-    const why = kernels.map((each) => `${each.name}: ${each.lastError ?? 'not connected'}`).join('; ');
+  const isSilentHot = hot !== '' && (hotOne === undefined || isSilent(hotOne));
+  // With the hot one as the only other Kernel it is one cause, and told once, with what to do.
+  if (isAlone && !(isSilentHot && kernels.length === 1 && hotOne !== undefined)) {
+    const why = kernels.map(linkOf).join('; ');
     yield { code: 'kernel-alone', text: `no link to any other Kernel: ${why}` };
   }
   if (hot === '') {
     yield { code: 'kernel-nobody-hot', text: nobodyHot(status) };
-  } else if (hotOne === undefined || isSilent(hotOne)) {
-    const heard = hotOne?.silentMs ?? null;
-    const since = heard === null ? 'since this Kernel started' : `for ${seconds(heard)}`;
-    yield {
-      code: 'kernel-silent',
-      text: `${hot} is hot, as far as is known here, and was not heard ${since}`,
-    };
+  } else if (isSilentHot) {
+    yield { code: 'kernel-silent', text: silentText(status, hotOne) };
   } else if (isInSyncAsked && !inSync.includes(name)) {
     yield { code: 'kernel-behind', text: `${name} does not have everything: it is not in the in-sync set` };
   }
@@ -247,9 +244,28 @@ function nobodyHot({ name, epoch, former, kernels, isInSyncAsked, inSync }: Grou
   const isLost = epoch > 0 && former === undefined && !inSync.includes(name);
   const to = member ?? (isLost ? kernels.find(({ isConnected }) => isConnected) : undefined);
   const why = member === undefined ? '' : `${member.name} was in the last in-sync set; `;
-  const where = to === undefined ? 'here, makes this one hot' : `at ${to.name}, makes that one hot`;
-  const how = `kom kernel switch kernel.json --to ${to?.name ?? name} --force, given ${where}`;
-  return `${text}${last}; ${why}${how}, and says what it may lack`;
+  return `${text}${last}; ${why}${forceAt(to?.name ?? name, name)}`;
+}
+
+/** It may be gone, or only not to be reached from here: which, only a person can see. */
+function silentText({ name, hot }: GroupStatus, hotOne: OtherStatus | undefined): string {
+  const heard = hotOne?.silentMs ?? null;
+  const since = heard === null ? 'since this Kernel started' : `for ${seconds(heard)}`;
+  const why = hotOne === undefined || hotOne.isConnected ? '' : ` (${linkOf(hotOne)})`;
+  return (
+    `${hot} is hot, as far as is known here, and was not heard ${since}${why}; if it is gone, agents wait ` +
+    `with their values; if it comes back by itself nothing need be done, else ${forceAt(name, name)}`
+  );
+}
+
+/** The command that makes a Kernel hot, as it is told by one of them. */
+function forceAt(to: string, teller: string): string {
+  const where = to === teller ? 'here, makes this one' : `at ${to}, makes that one`;
+  return `kom kernel switch kernel.json --to ${to} --force, given ${where} hot, and says what it may lack`;
+}
+
+function linkOf({ name, lastError }: OtherStatus): string {
+  return `${name}: ${lastError ?? 'not connected'}`;
 }
 
 /** Why it is not known how far another Kernel is. */
