@@ -164,6 +164,50 @@ describe('two Kernels', () => {
   });
 });
 
+describe('what an agent shows of the way to each Kernel', () => {
+  const pathTo = ({ uplink }: KernelsWorld, name: Name) =>
+    uplink.status.paths.find(({ address }) => address === `${name}:3119`);
+
+  it('a standby that it hears, also behind an error; an error with its time, while it lasts', async () => {
+    const world = await running();
+    const { heardSinceUs: firstUs, ...path } = pathTo(world, 'B') ?? {};
+    expect(path).toMatchObject({ state: 'standby', lastError: null, failedUs: null });
+    world.kill('B');
+    await world.produce(3000);
+    const lost = pathTo(world, 'B');
+    expect(lost).toMatchObject({ state: 'waits', heardSinceUs: null });
+    expect(lost?.lastError).toContain('B:3119');
+    expect(world.clock.wallUs() - (lost?.failedUs ?? 0)).toBeLessThan(1.1e6);
+    const backUs = world.clock.wallUs();
+    await world.startKernel('B');
+    await world.produce(3000);
+    const back = pathTo(world, 'B');
+    expect(back).toMatchObject({ state: 'standby', lastError: null, failedUs: null });
+    expect(back?.heardSinceUs).toBeGreaterThan(Math.max(backUs, firstUs ?? 0));
+  });
+
+  it('what a Kernel said while nobody knew who is hot is over when it says that it is a standby', async () => {
+    const world = new KernelsWorld();
+    await world.startKernel('B');
+    await world.startAgent();
+    const said = new Set<string | null>();
+    for (let step = 0; step < 50; step++) {
+      await world.produce(100);
+      said.add(world.uplink.status.lastError);
+    }
+    expect([...said]).toContainEqual(expect.stringContaining('it is not known who is hot'));
+    await world.startKernel('A');
+    await world.until('a session', () => world.uplink.status.kernel === 'A:3119');
+    await world.produce(2000);
+    expect(pathTo(world, 'A')).toMatchObject({ state: 'in-use', lastError: null });
+    expect(pathTo(world, 'B')).toMatchObject({ state: 'standby', lastError: null });
+    await world.resolve(world.server('A').group?.handOver('B') ?? Promise.resolve());
+    await world.until('the new one', () => world.uplink.status.kernel === 'B:3119');
+    await world.produce(2000);
+    expect(pathTo(world, 'A')).toMatchObject({ state: 'standby', lastError: null });
+  });
+});
+
 describe('three Kernels', () => {
   it('what only the lost hot one and one standby have comes to the third through the next', async () => {
     const world = await running({ names: ['A', 'B', 'C'] });

@@ -1,5 +1,6 @@
 import type { Process, Server, Site } from '../config/model.ts';
 import { formatDuration, formatSize, formatTimeUs } from '../domain/units.ts';
+import type { PathStatus } from '../uplink/lane-maker.ts';
 import type { UplinkStatus } from '../uplink/uplink.ts';
 import { formatAddress } from '../world/transport.ts';
 
@@ -56,10 +57,18 @@ export function* uplinkLines(uplink: UplinkStatus): Generator<string> {
   }
   if (uplink.isBelowMinRate) yield '               the catch-up is below minRate: live values give way';
   if (uplink.paths.length < 2 && uplink.paths.every(({ state }) => state !== 'listens')) return;
-  for (const { address, localAddress, state, lastError } of uplink.paths) {
-    const from = localAddress === null ? '' : ` from ${localAddress}`;
-    yield `    path       ${address}${from}: ${state}${lastError === null ? '' : `, ${lastError}`}`;
+  for (const path of uplink.paths) {
+    const from = path.localAddress === null ? '' : ` from ${path.localAddress}`;
+    yield `    path       ${path.address}${from}: ${pathState(path)}`;
   }
+}
+
+function pathState({ state, heardSinceUs, lastError, failedUs }: PathStatus): string {
+  const as = state === 'answers' ? ' as the hot one' : '';
+  const heard = heardSinceUs === null ? '' : `, heard${as} since ${formatTimeUs(heardSinceUs)}`;
+  // It may have been long ago.
+  const at = failedUs === null ? '' : `, last at ${formatTimeUs(failedUs)}`;
+  return `${state}${heard}${at}${lastError === null ? '' : `: ${lastError}`}`;
 }
 
 function rateOf({ bytesPerS }: UplinkStatus): string {

@@ -7,9 +7,20 @@ export interface AddressChoiceOptions {
   readonly returnAfterMs: number;
 }
 
+/** A connection over an address, other than a session, that tells of the Kernel there. */
+export interface Heard {
+  readonly isHot: boolean;
+  /** So it is since, monotonic milliseconds. */
+  readonly sinceMs: number;
+}
+
 /** What is known of one address. */
 export interface AddressState {
   readonly lastError: string | null;
+  /** When that was, monotonic milliseconds; `null` without one. */
+  readonly failedMs: number | null;
+  /** What is heard over it beside a session; `null`: nothing. */
+  readonly heard: Heard | null;
   /** Not tried again before, monotonic milliseconds. */
   readonly dueMs: number;
   /** It answers since, monotonic milliseconds, as far as was asked; `null`: it does not. */
@@ -20,6 +31,8 @@ interface Entry {
   delays: Iterator<number, never>;
   dueMs: number;
   lastError: string | null;
+  failedMs: number | null;
+  heard: Heard | null;
   reachableSinceMs: number | null;
 }
 
@@ -77,6 +90,7 @@ export class AddressChoice {
     const entry = this.#entries.get(address);
     if (entry === undefined) return;
     entry.lastError = why.error;
+    entry.failedMs = why.nowMs;
     entry.reachableSinceMs = null;
     entry.dueMs = why.nowMs + Math.max(why.restMs ?? 0, entry.delays.next().value);
   }
@@ -85,7 +99,7 @@ export class AddressChoice {
   works(address: number, nowMs: number): void {
     const entry = this.#entries.get(address);
     if (entry === undefined) return;
-    entry.lastError = null;
+    settle(entry);
     entry.reachableSinceMs ??= nowMs;
   }
 
@@ -100,7 +114,32 @@ export class AddressChoice {
     const entry = this.#entries.get(address);
     if (entry === undefined) return;
     entry.lastError = error;
+    entry.failedMs = error === null ? null : nowMs;
     entry.reachableSinceMs = error === null ? (entry.reachableSinceMs ?? nowMs) : null;
+  }
+
+  /** A connection beside a session came up: whatever kept one from that is over. */
+  answered(address: number): void {
+    const entry = this.#entries.get(address);
+    if (entry !== undefined) settle(entry);
+  }
+
+  /** Said over such a connection. A standby takes no session, so that it took none is no error. */
+  heard(address: number, nowMs: number, isHot: boolean): void {
+    const entry = this.#entries.get(address);
+    if (entry === undefined) return;
+    if (!isHot || entry.heard?.isHot === false) settle(entry);
+    if (entry.heard?.isHot !== isHot) entry.heard = { isHot, sinceMs: nowMs };
+  }
+
+  /** Such a connection is over, or did not come up. When a session is tried is another matter. */
+  unheard(address: number, nowMs: number, error: string | null): void {
+    const entry = this.#entries.get(address);
+    if (entry === undefined) return;
+    entry.heard = null;
+    if (error === null) return;
+    entry.lastError = error;
+    entry.failedMs = nowMs;
   }
 
   /** Addresses that are preferred to one; none where that is gone. */
@@ -126,7 +165,13 @@ export class AddressChoice {
   #newEntry(): Entry {
     return {
       delays: this.#options.newDelaysMs(),
-      ...{ dueMs: Number.NEGATIVE_INFINITY, lastError: null, reachableSinceMs: null },
+      ...{ dueMs: Number.NEGATIVE_INFINITY, lastError: null, failedMs: null },
+      ...{ heard: null, reachableSinceMs: null },
     };
   }
+}
+
+function settle(entry: Entry): void {
+  entry.lastError = null;
+  entry.failedMs = null;
 }

@@ -5,7 +5,7 @@ import { type Clock, untilAborted } from '../world/clock.ts';
 import type { Log } from '../world/log.ts';
 import type { Random } from '../world/random.ts';
 import { type Connection, formatAddress, type TlsOptions, type Transport } from '../world/transport.ts';
-import { AddressChoice } from './address-choice.ts';
+import { AddressChoice, type AddressState } from './address-choice.ts';
 import { Channel } from './channel.ts';
 import { greet, type Lanes } from './greet.ts';
 import { KernelPaths, type KernelPathsOptions } from './kernel-paths.ts';
@@ -74,21 +74,26 @@ export class KernelDialler implements LaneMaker {
       hello: () => options.hello('watch', ''),
       name: (index) => this.#name(index),
       timeoutMs: settings.connectTimeoutMs,
+      answered: (index) => this.#choice.answered(index),
       told: (index, word) => this.#told(index, word),
+      over: (index, error) => this.#choice.unheard(index, options.clock.monotonicMs(), error),
       ...{ clock: options.clock, log: options.log },
     });
   }
 
   get paths(): readonly PathStatus[] {
     const { addresses, states } = this.#choice;
-    return states.map(({ lastError, reachableSinceMs }, at) => {
+    const { clock } = this.#options;
+    const wallUs = (atMs: number | null): number | null =>
+      atMs === null ? null : clock.wallUs() - Math.round((clock.monotonicMs() - atMs) * 1000);
+    return states.map((entry, at) => {
       const index = addresses[at] ?? 0;
-      const answers = reachableSinceMs !== null ? 'answers' : lastError !== null ? 'waits' : 'unknown';
+      const { lastError, failedMs, heard } = entry;
       return {
         address: this.#name(index),
         localAddress: this.#paths.get(index).localAddress,
-        state: index === this.#present ? 'in-use' : answers,
-        lastError,
+        state: index === this.#present ? 'in-use' : stateOf(entry),
+        ...{ lastError, failedUs: wallUs(failedMs), heardSinceUs: wallUs(heard?.sinceMs ?? null) },
       };
     });
   }
@@ -200,6 +205,7 @@ export class KernelDialler implements LaneMaker {
   #told(index: number, { takesSessions, reign: { epoch } }: KernelWord): void {
     const { clock, heard } = this.#options;
     const nowMs = clock.monotonicMs();
+    this.#choice.heard(index, nowMs, takesSessions);
     const isSame = this.#hot.index === index && this.#hot.epoch === epoch;
     if (!takesSessions || epoch < this.#hot.epoch || this.#isThere(epoch)) return;
     if (isSame && nowMs - this.#hot.atMs < CALL_AGAIN_MS) return;
@@ -289,4 +295,11 @@ export class KernelDialler implements LaneMaker {
   #name(index: number): string {
     return formatAddress(this.#paths.get(index));
   }
+}
+
+/** Of a path that there is no session over. */
+function stateOf({ heard, lastError, reachableSinceMs }: AddressState): PathStatus['state'] {
+  if (heard !== null) return heard.isHot ? 'answers' : 'standby';
+  if (lastError !== null) return 'waits';
+  return reachableSinceMs === null ? 'unknown' : 'answers';
 }

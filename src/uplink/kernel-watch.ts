@@ -19,7 +19,11 @@ export interface KernelWatchOptions {
   readonly hello: () => Hello;
   readonly name: (index: number) => string;
   readonly timeoutMs: number;
+  /** A connection came up. */
+  readonly answered: (index: number) => void;
   readonly told: (index: number, word: KernelWord) => void;
+  /** A connection is over, or did not come up; `error`: why, where that is known. */
+  readonly over: (index: number, error: string | null) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -41,7 +45,7 @@ export class KernelWatch {
   }
 
   async #watch(index: number, signal: AbortSignal): Promise<void> {
-    const { clock, present, log, name } = this.#options;
+    const { clock, present, log, name, over } = this.#options;
     while (!signal.aborted) {
       let waitMs = RETRY_MS;
       try {
@@ -50,6 +54,8 @@ export class KernelWatch {
       } catch (error) {
         if (signal.aborted) return;
         if (!isKomError(error)) throw error;
+        // Over the same path there is a session now.
+        if (present() !== index) over(index, error.message);
         log.debug({ kernel: name(index), error: error.message }, 'a Kernel does not say whether it is hot');
       }
       await clock.sleep(waitMs, signal).catch(() => {});
@@ -58,11 +64,12 @@ export class KernelWatch {
 
   /** One connection, to its end. `nothing`: this Kernel has nothing to tell. */
   async #listen(index: number, signal: AbortSignal): Promise<'nothing' | 'over'> {
-    const { clock, connect, hello, name, timeoutMs, told, present } = this.#options;
+    const { clock, connect, hello, name, timeoutMs, answered, told, over, present } = this.#options;
     const channel = new Channel(await connect(index, signal), clock);
     const stop = (): void => channel.destroy();
     signal.addEventListener('abort', stop, { once: true });
     const pace = agreedPace(await greet(channel, { hello: hello(), kernel: name(index), timeoutMs, signal }));
+    answered(index);
     const silence = new SilenceWatch(pace.silenceMaxMs, clock.monotonicMs());
     const timer = clock.repeat('watch silence', silenceCheckMs(pace.silenceMaxMs), () => {
       if (silence.isDead(clock.monotonicMs(), channel.silentMs) || present() === index) channel.destroy();
@@ -80,6 +87,7 @@ export class KernelWatch {
       timer.cancel();
       signal.removeEventListener('abort', stop);
       channel.destroy();
+      over(index, null);
     }
   }
 }

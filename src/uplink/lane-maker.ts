@@ -35,6 +35,11 @@ export interface PathStatus {
   readonly address: string;
   /** Where connections leave from; `null`: the system's choice. */
   readonly localAddress: string | null;
-  readonly state: 'in-use' | 'answers' | 'waits' | 'listens' | 'unknown';
+  /** `standby`: the Kernel there says so, over a connection that is open. */
+  readonly state: 'in-use' | 'standby' | 'answers' | 'waits' | 'listens' | 'unknown';
+  /** Since the state there is so, as the Kernel says, integer µs; `null`: it says nothing. */
+  readonly heardSinceUs: number | null;
   readonly lastError: string | null;
+  /** When that was, wall time, integer µs; `null` without one. */
+  readonly failedUs: number | null;
 }

@@ -40,6 +40,7 @@ interface Half {
   readonly giveUp: (why: string) => void;
 }
 
+const NO_ERROR = { lastError: null, failedUs: null };
 const NOT_ALLOWED = 'the site file does not allow its address any more';
 
 /**
@@ -54,7 +55,7 @@ export class KernelListener implements LaneMaker {
   readonly #options: ListenOptions;
   #allowFrom: NamedKernels['allowFrom'];
   #listener: Listener | null = null;
-  #lastError: string | null = null;
+  #lastError: Pick<PathStatus, 'lastError' | 'failedUs'> = NO_ERROR;
   #half: Half | null = null;
   /** The one that is being greeted; there is one at a time. */
   #greeting: Channel | null = null;
@@ -81,7 +82,8 @@ export class KernelListener implements LaneMaker {
 
   get paths(): readonly PathStatus[] {
     const state = this.#listener === null ? 'waits' : this.#presentHost === null ? 'listens' : 'in-use';
-    return [{ address: formatAddress(this.address), localAddress: null, state, lastError: this.#lastError }];
+    const address = formatAddress(this.address);
+    return [{ address, localAddress: null, state, heardSinceUs: null, ...this.#lastError }];
   }
 
   async open(signal: AbortSignal): Promise<Lanes> {
@@ -132,7 +134,7 @@ export class KernelListener implements LaneMaker {
       const options = tls === undefined ? {} : { tls };
       const listener = await transport.listen(address, (connection) => this.#accept(connection), options);
       this.#listener = listener;
-      this.#lastError = null;
+      this.#lastError = NO_ERROR;
       log.info({ address: formatAddress(listener.address) }, 'waiting for the Kernel to dial');
       const close = (): void => {
         this.#stop.abort();
@@ -235,7 +237,7 @@ export class KernelListener implements LaneMaker {
       control.destroy();
       throw error;
     }
-    this.#lastError = null;
+    this.#lastError = NO_ERROR;
     this.#wake();
   }
 
@@ -275,7 +277,7 @@ export class KernelListener implements LaneMaker {
   #note(kernel: string, error: unknown): void {
     if (this.#stop.signal.aborted) return;
     if (!isKomError(error)) throw error;
-    this.#lastError = error.message;
+    this.#lastError = { lastError: error.message, failedUs: this.#options.clock.wallUs() };
     this.#options.failed(kernel, error);
   }
 }
