@@ -218,7 +218,7 @@ it('a sole Kernel says that its archive takes nothing, but not beside a database
   const sharing: SharedStatus = {
     ...{ upMs: 60_000, name: 'A', takesSessions: false, epoch: 1, hot: '' },
     role: 'standby',
-    ...{ databaseError: 'gone', overtakenBy: null, heardEpoch: 0, kernels: [] },
+    ...{ databaseError: 'gone', twin: null, overtakenBy: null, heardEpoch: 0, kernels: [] },
   };
   const codesOf = (databaseError: string | null) =>
     kernelAlarms({ archive, group: null, sharing: { ...sharing, databaseError } }).map(({ code }) => code);

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { sharedAlarms } from '../src/kernel/alarms.ts';
+import { kernelAlarms, sharedAlarms } from '../src/kernel/alarms.ts';
+import { SharedGroup } from '../src/kernel/group/shared/shared-group.ts';
+import { silentLog } from '../src/world/log.ts';
 import { type SharedName, SharedWorld } from './kernels/shared-world.ts';
 
 async function running(names?: readonly SharedName[]): Promise<SharedWorld> {
@@ -174,6 +176,39 @@ describe('Kernels that share a database', () => {
       expect(observedUs).toBeGreaterThan(world.clock.wallUs() - 2_000_000);
     }
     await world.expectWhole();
+  });
+
+  it('two machines under one name: the second is not let in, says so, and does not say that nobody is hot', async () => {
+    const world = await running();
+    const twin = new SharedGroup({
+      ...{ name: 'A', shared: world.database, clock: world.clock, log: silentLog },
+      serving: { begin: async () => {}, drain: async () => {}, end: () => {} },
+    });
+    const stop = new AbortController();
+    void twin.run(stop.signal);
+    await world.agent.produce(5000);
+    expect(sharedAlarms(twin.status)).toMatchObject([
+      { code: 'kernel-database', text: expect.stringContaining("this Kernel's own of a moment ago") },
+    ]);
+    await world.agent.produce(10_000);
+    expect(twin.status).toMatchObject({ role: 'standby', hot: 'A', epoch: 1, databaseError: null });
+    const archive = { error: 'no session', forMs: 9000 };
+    const [alarm, ...rest] = kernelAlarms({ archive, group: null, sharing: twin.status });
+    expect(alarm?.code).toBe('kernel-twin');
+    expect(alarm?.text).toMatch(
+      /^another machine is A as well: the one at local .*, for 1\d s now.*; stop one of the two, or give/,
+    );
+    expect(rest).toEqual([]);
+    for (const command of [() => twin.force(), () => twin.handOver('B')]) {
+      await expect(command()).rejects.toThrow('another session at the database is A; got one from local');
+    }
+    expect(world.hot).toBe('A');
+    world.kill('A');
+    // The name is free now.
+    await world.until('the other one', () => twin.takesSessions);
+    expect(twin.status).toMatchObject({ role: 'hot', hot: 'A', epoch: 2, twin: null });
+    expect(sharedAlarms(twin.status)).toEqual([]);
+    stop.abort();
   });
 
   it('a Kernel to which it was handed and that does not take it leaves it to the others', async () => {

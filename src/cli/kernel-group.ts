@@ -110,8 +110,10 @@ function agentsText({ group, sharing, processes }: KernelStatus): string {
   return `${connected} of ${processes.length} processes connected`;
 }
 
-function* sharingLines({ name, role, epoch, hot, kernels }: SharedStatus): Generator<string> {
-  yield `${name}: ${role}, epoch ${epoch}, hot: ${hot || 'nobody'}, one archive for all`;
+function* sharingLines(sharing: SharedStatus): Generator<string> {
+  const { name, role, epoch, hot, twin, kernels } = sharing;
+  const other = twin === null ? '' : `, the one at ${twin.from}`;
+  yield `${name}: ${role}, epoch ${epoch}, hot: ${hot || 'nobody'}${hot === name ? other : ''}, one archive for all`;
   for (const other of kernels) yield `  ${other.name}: ${other.isPresent ? 'at the database' : 'not there'}`;
 }
 

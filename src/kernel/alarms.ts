@@ -9,6 +9,8 @@ const BEHIND_MAX_MS = 5000;
 export const SILENT_MAX_MS = 5000;
 /** Who starts may need so long to find the others. */
 const START_MS = 10_000;
+/** A session that nobody asks anything in is ended by the database within 5 s. */
+const OWN_SESSION_MAX_MS = 10_000;
 
 /** Something about a Kernel that a person has to look at. */
 export interface KernelAlarm {
@@ -56,6 +58,8 @@ export function kernelAlarms({ archive, lost = null, group, sharing }: KernelFac
 function archiveAlarms({ archive, group, sharing }: KernelFacts): KernelAlarm[] {
   // A database that is not there is an alarm of its own.
   if (archive === null || (sharing?.databaseError ?? null) !== null) return [];
+  // Who is not let in has none.
+  if ((sharing?.twin ?? null) !== null) return [];
   const { error, forMs } = archive;
   const since = forMs === null ? '' : ` for ${seconds(forMs)}`;
   const instead = group === null ? '' : orderlySwitch(group);
@@ -122,8 +126,9 @@ export function groupAlarms(status: GroupStatus): KernelAlarm[] {
 
 /** By what a Kernel knows of those that it shares the archive with. */
 export function sharedAlarms(status: SharedStatus): KernelAlarm[] {
-  const { role, databaseError, kernels, takesSessions, heardEpoch, epoch, hot, upMs } = status;
+  const { role, databaseError, twin, kernels, takesSessions, heardEpoch, epoch, hot, upMs } = status;
   const alarms: KernelAlarm[] = [...overtaken(status)];
+  if (twin !== null) alarms.push(twinAlarm(status.name, twin));
   if (databaseError !== null) {
     const text = `nobody knows who is hot without the database, and agents wait: ${databaseError}`;
     alarms.push({ code: 'kernel-database', text });
@@ -135,7 +140,7 @@ export function sharedAlarms(status: SharedStatus): KernelAlarm[] {
     alarms.push({ code: 'kernel-database', text });
   }
   if (role !== 'hot') {
-    const isExplained = databaseError !== null || heardEpoch > 0;
+    const isExplained = databaseError !== null || twin !== null || heardEpoch > 0;
     if (hot === '' && !isExplained && upMs > START_MS) alarms.push(NOBODY_AT_DATABASE);
     return alarms;
   }
@@ -144,6 +149,20 @@ export function sharedAlarms(status: SharedStatus): KernelAlarm[] {
     alarms.push({ code: 'kernel-alone', text: 'no other Kernel is at the database to take over' });
   }
   return alarms;
+}
+
+function twinAlarm(name: string, { from, forMs }: { from: string; forMs: number }): KernelAlarm {
+  if (forMs <= OWN_SESSION_MAX_MS) {
+    const text =
+      `a session of ${name} is at the database already, from ${from}: this Kernel's own of a moment ago, ` +
+      'which ends within seconds, or that of another machine';
+    return { code: 'kernel-database', text };
+  }
+  const text =
+    `another machine is ${name} as well: the one at ${from} is at the database and goes on, this one is not ` +
+    `let in, for ${seconds(forMs)} now, and is nothing meanwhile; stop one of the two, or give this one ` +
+    'another name (redundancy.name in its Kernel file) and restart it';
+  return { code: 'kernel-twin', text };
 }
 
 const WAITS: KernelAlarm = { code: 'kernel-waits', text: 'it is hot and takes no sessions yet' };

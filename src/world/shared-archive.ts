@@ -1,3 +1,4 @@
+import { KomError } from '../domain/errors.ts';
 import type { Archive } from './archive.ts';
 
 /**
@@ -14,6 +15,7 @@ export interface SharedArchive {
   prepare(): Promise<void>;
   /**
    * A session at the place of the lock, under the name of a Kernel.
+   * @throws NameTakenError: a session of this name is there
    * @throws KomError KOM_ARCHIVE_UNAVAILABLE: it is away, or must be put right by a person
    */
   openSession(name: string): Promise<RoleSession>;
@@ -44,6 +46,22 @@ export interface RoleView {
   readonly holder: 'self' | 'other' | 'nobody';
   /** Every Kernel that ever had a session and did not leave in good order, by name. */
   readonly kernels: readonly { readonly name: string; readonly isPresent: boolean }[];
+}
+
+/**
+ * KOM_ALREADY_RUNNING: a live session has the name of this Kernel. Its own of a moment ago ends by itself;
+ * else two machines have one name.
+ */
+export class NameTakenError extends KomError {
+  /** Where the other session came from. */
+  readonly from: string;
+  readonly view: RoleView;
+
+  constructor(name: string, { from, view }: { readonly from: string; readonly view: RoleView }) {
+    super('KOM_ALREADY_RUNNING', `there is a session of ${name} already, from ${from}`);
+    this.from = from;
+    this.view = view;
+  }
 }
 
 /** A Kernel's session. After any error, and once it is not alive, it is of no use any more. */

@@ -1,7 +1,13 @@
 import { KomError } from '../../domain/errors.ts';
 import type { Archive } from '../archive.ts';
 import type { Clock } from '../clock.ts';
-import type { RoleSession, RoleView, SharedArchive, SharedReign } from '../shared-archive.ts';
+import {
+  NameTakenError,
+  type RoleSession,
+  type RoleView,
+  type SharedArchive,
+  type SharedReign,
+} from '../shared-archive.ts';
 import { SimulatedArchive } from './archive.ts';
 
 /** What changes something; all else are questions. */
@@ -50,7 +56,9 @@ export class SimulatedSharedArchive implements SharedArchive {
     this.checkWritable();
     this.endSilent();
     if (this.#sessions.has(name)) {
-      throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `there is a session of ${name} already`);
+      const { epoch, hot, next, holder, kernels } = this;
+      const view = { epoch, hot, next, holder: holder === null ? 'nobody' : 'other', kernels } as const;
+      throw new NameTakenError(name, { from: 'local', view });
     }
     const session = new SimulatedRoleSession(name, this);
     session.heardMs = this.nowMs;

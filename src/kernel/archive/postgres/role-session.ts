@@ -1,7 +1,7 @@
 import type { PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { describeError, isKomError, KomError } from '../../../domain/errors.ts';
 import type { Clock } from '../../../world/clock.ts';
-import type { RoleSession, RoleView } from '../../../world/shared-archive.ts';
+import { NameTakenError, type RoleSession, type RoleView } from '../../../world/shared-archive.ts';
 import { integerOf } from '../columns.ts';
 import { textOf } from './columns.ts';
 import { type Connection, connect, type Row, type Value } from './connection.ts';
@@ -27,6 +27,10 @@ const SESSION = `SET idle_session_timeout = 5000; SET tcp_user_timeout = 5000; S
 
 const LIVE = `EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = k.pid AND a.backend_start = k.started)`;
 
+/** Address of a live session; null: it is not live. */
+const FROM = `(SELECT coalesce(host(a.client_addr), 'the machine of the database') FROM pg_stat_activity a
+  WHERE a.pid = k.pid AND a.backend_start = k.started)`;
+
 const LOOK = `SELECT kernel_epoch, hot, next_hot, ${HOLDER} AS holder, pg_backend_pid() AS self,
   (SELECT coalesce(json_agg(json_build_object('name', k.name, 'isPresent', ${LIVE}) ORDER BY k.name), '[]')
     FROM kernels k) AS kernels FROM archive_state`;
@@ -41,7 +45,7 @@ export class PostgresRoleSession implements RoleSession {
     this.#connection = connection;
   }
 
-  /** @throws KomError KOM_ARCHIVE_UNAVAILABLE, also if a live session has this name */
+  /** @throws NameTakenError, KomError KOM_ARCHIVE_UNAVAILABLE */
   static async open(
     name: string,
     options: { readonly config: PostgresArchiveConfig; readonly clock: Clock },
@@ -114,13 +118,13 @@ export class PostgresRoleSession implements RoleSession {
     await this.#query(showRole(schema));
     await checkOneRole(this.#connection, { schema, answerMaxMs: ANSWER_MAX_MS });
     await this.#transaction(async () => {
-      const twin = await this.#query(`SELECT ${LIVE} AS is_live FROM kernels k WHERE name = $1 FOR UPDATE`, [
-        this.#name,
-      ]);
-      if (twin?.['is_live'] === 't') {
-        throw new KomError('KOM_ARCHIVE_UNAVAILABLE', `there is a session of ${this.#name} already`, {
-          hint: 'two Kernel files have one name, or it vanished a moment ago',
-        });
+      const twin = await this.#query(
+        `SELECT ${FROM} AS came_from FROM kernels k WHERE name = $1 FOR UPDATE`,
+        [this.#name],
+      );
+      if ((twin?.['came_from'] ?? null) !== null) {
+        const view = viewOf(await this.#query(LOOK));
+        throw new NameTakenError(this.#name, { from: textOf(twin ?? {}, 'came_from'), view });
       }
       await this.#query(
         `INSERT INTO kernels SELECT $1, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()

@@ -5,7 +5,13 @@ import type { KernelWord } from '../../../uplink/messages.ts';
 import type { Pace } from '../../../uplink/silence.ts';
 import type { Clock } from '../../../world/clock.ts';
 import type { Log } from '../../../world/log.ts';
-import type { RoleSession, RoleView, SharedArchive, SharedReign } from '../../../world/shared-archive.ts';
+import {
+  NameTakenError,
+  type RoleSession,
+  type RoleView,
+  type SharedArchive,
+  type SharedReign,
+} from '../../../world/shared-archive.ts';
 import type { KernelRole, Switchable } from '../../kernel-role.ts';
 import { standby } from '../group-status.ts';
 import { checkNotCancelled } from '../hand-over.ts';
@@ -62,6 +68,8 @@ export class SharedGroup implements Switchable {
   /** While what agents brought last is archived; then the lock goes over at once. */
   #cancelling: AbortController | null = null;
   #databaseError: string | null = null;
+  /** Another session that has this name. */
+  #twin: { readonly error: NameTakenError; readonly sinceMs: number } | null = null;
   #retryMs = Number.NEGATIVE_INFINITY;
   #said = '';
   readonly #startedMs: number;
@@ -81,18 +89,18 @@ export class SharedGroup implements Switchable {
   }
 
   get status(): SharedStatus {
-    const { role, knownEpoch, overtakenBy, heardEpoch, view } = this.#state;
-    const upMs = Math.round(this.#options.clock.monotonicMs() - this.#startedMs);
+    const { role, knownEpoch, overtakenBy, heardEpoch } = this.#state;
+    const nowMs = this.#options.clock.monotonicMs();
+    const twin = this.#twin;
+    // Whoever is not let in has seen all the same who is there.
+    const view = this.#state.view ?? twin?.error.view ?? null;
     return {
-      ...{
-        upMs,
-        name: this.#name,
-        role,
-        takesSessions: this.takesSessions,
-        epoch: knownEpoch,
-        hot: this.#hot,
-      },
+      ...{ upMs: Math.round(nowMs - this.#startedMs), name: this.#name, role },
+      takesSessions: this.takesSessions,
+      epoch: Math.max(knownEpoch, view?.epoch ?? 0),
+      hot: role === 'hot' ? this.#name : hotOf(view),
       ...{ databaseError: this.#databaseError, overtakenBy, heardEpoch },
+      twin: twin === null ? null : { from: twin.error.from, forMs: Math.round(nowMs - twin.sinceMs) },
       kernels: (view?.kernels ?? []).filter(({ name }) => name !== this.#name),
     };
   }
@@ -180,6 +188,7 @@ export class SharedGroup implements Switchable {
             `an agent has seen epoch ${heardEpoch}, the database had ${knownEpoch}: what was archived ` +
               'since may be missing; agents send again what they still hold',
           ];
+    this.#checkName();
     if (this.#session === null) {
       throw new KomError('KOM_SWITCH_REFUSED', 'nobody can be hot without the database', {
         got: this.#databaseError ?? 'it was not reached yet',
@@ -197,7 +206,7 @@ export class SharedGroup implements Switchable {
   get #hot(): string {
     const { view, role } = this.#state;
     if (role === 'hot') return this.#name;
-    return view === null || view.holder === 'nobody' ? '' : view.hot;
+    return hotOf(view);
   }
 
   async #look(): Promise<void> {
@@ -209,11 +218,12 @@ export class SharedGroup implements Switchable {
       const view = await session.look();
       if (view.holder === 'self') this.#provenMs = sentMs;
       this.#databaseError = null;
+      this.#twin = null;
       this.#step({ kind: 'seen', view });
       if (this.#session === session) await this.#reach(session);
     } catch (error) {
       if (!isKomError(error)) throw error;
-      this.#lose(error.message);
+      this.#lose(error);
     }
   }
 
@@ -296,22 +306,37 @@ export class SharedGroup implements Switchable {
     const mayHaveLock = event.kind === 'heard' || this.#state.view?.holder === 'self';
     if (session === null || !mayHaveLock) return;
     // Nobody else can have the lock as long as the session is there.
-    this.#lose('the lock is given up');
+    this.#lose(new KomError('KOM_KERNEL_STANDBY', 'the lock is given up'));
     void session.close();
   }
 
-  #lose(error: string): void {
+  #lose(error: KomError): void {
     const { clock, log } = this.#options;
+    const nowMs = clock.monotonicMs();
     this.#session = null;
-    this.#retryMs = clock.monotonicMs() + RETRY_MS;
-    if (error !== this.#databaseError) log.warn({ error }, 'no session at the shared archive');
-    this.#databaseError = error;
+    this.#retryMs = nowMs + RETRY_MS;
+    const isTwin = error instanceof NameTakenError;
+    const said = this.#twin?.error.message ?? this.#databaseError;
+    if (error.message !== said) log.warn({ error: error.message }, 'no session at the shared archive');
+    this.#twin = isTwin ? { error, sinceMs: this.#twin?.sinceMs ?? nowMs } : null;
+    this.#databaseError = isTwin ? null : error.message;
     this.#step({ kind: 'lost' });
+  }
+
+  /** @throws KomError KOM_SWITCH_REFUSED: another machine has it */
+  #checkName(): void {
+    const twin = this.#twin;
+    if (twin === null) return;
+    throw new KomError('KOM_SWITCH_REFUSED', `another session at the database is ${this.#name}`, {
+      got: `one from ${twin.error.from}`,
+      hint: 'stop that one, or give this one another name in its Kernel file',
+    });
   }
 
   /** @throws KomError KOM_SWITCH_REFUSED */
   #checkMayHandOver(to: string): void {
     const { kernels } = this.status;
+    this.#checkName();
     if (!this.takesSessions) {
       const hot = this.#hot;
       throw new KomError('KOM_SWITCH_REFUSED', `${this.#name} is not hot`, {
@@ -342,4 +367,8 @@ export class SharedGroup implements Switchable {
     const reign = { epoch: this.#state.knownEpoch, hot, revision: 0, inSync: hot === '' ? [] : [hot] };
     return { name: this.#name, reign, takesSessions: this.takesSessions, receivedBytes };
   }
+}
+
+function hotOf(view: RoleView | null): string {
+  return view === null || view.holder === 'nobody' ? '' : view.hot;
 }

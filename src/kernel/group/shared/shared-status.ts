@@ -11,6 +11,11 @@ export interface SharedStatus {
   readonly hot: string;
   /** Why it is not known who is hot; `null`: it is. */
   readonly databaseError: string | null;
+  /**
+   * Another session has the name of this Kernel: where that came from, and for how long, milliseconds, this one
+   * is not let in; `null`: none.
+   */
+  readonly twin: { readonly from: string; readonly forMs: number } | null;
   /** This Kernel was hot, and that ended without its doing; `null`: no. */
   readonly overtakenBy: string | null;
   /** An agent has seen this epoch, which the archive does not know; 0: none has. */
