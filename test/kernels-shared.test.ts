@@ -178,7 +178,7 @@ describe('Kernels that share a database', () => {
     await world.expectWhole();
   });
 
-  it('two machines under one name: the second is not let in, says so, and does not say that nobody is hot', async () => {
+  it('two machines under one name: the second says so, and not that nobody is hot', async () => {
     const world = await running();
     const twin = new SharedGroup({
       ...{ name: 'A', shared: world.database, clock: world.clock, log: silentLog },

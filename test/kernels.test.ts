@@ -186,7 +186,7 @@ describe('what an agent shows of the way to each Kernel', () => {
     expect(back?.heardSinceUs).toBeGreaterThan(Math.max(backUs, firstUs ?? 0));
   });
 
-  it('what a Kernel said while nobody knew who is hot is over when it says that it is a standby', async () => {
+  it('what a Kernel said while nobody knew who is hot is over once it is a standby', async () => {
     const world = new KernelsWorld();
     await world.startKernel('B');
     await world.startAgent();

@@ -112,8 +112,9 @@ function agentsText({ group, sharing, processes }: KernelStatus): string {
 
 function* sharingLines(sharing: SharedStatus): Generator<string> {
   const { name, role, epoch, hot, twin, kernels } = sharing;
-  const other = twin === null ? '' : `, the one at ${twin.from}`;
-  yield `${name}: ${role}, epoch ${epoch}, hot: ${hot || 'nobody'}${hot === name ? other : ''}, one archive for all`;
+  const elsewhere = twin === null ? '' : `, the one at ${twin.from}`;
+  const who = `${hot || 'nobody'}${hot === name ? elsewhere : ''}`;
+  yield `${name}: ${role}, epoch ${epoch}, hot: ${who}, one archive for all`;
   for (const other of kernels) yield `  ${other.name}: ${other.isPresent ? 'at the database' : 'not there'}`;
 }
 

@@ -178,10 +178,14 @@ function makeLogin(
 ): DatabaseLogin {
   if (password === undefined) return { user, password: null };
   const found = readSecret(password, scope);
-  if ('value' in found) return { user, password: found.value };
-  const list = scope.secretsOptional ? scope.warnings : scope.problems;
-  list.add([...path, 'password'], found.missing);
-  return { user, password: null };
+  if (!('value' in found)) {
+    const list = scope.secretsOptional ? scope.warnings : scope.problems;
+    list.add([...path, 'password'], found.missing);
+  }
+  // By the next connection a file may have another one, and the Kernel file has not changed by that.
+  if ('file' in password)
+    return { user, password: null, passwordFile: resolve(scope.directory, password.file) };
+  return { user, password: 'value' in found ? found.value : null, passwordVariable: password.env };
 }
 
 function parseHost(text: string): DatabaseHost | null {

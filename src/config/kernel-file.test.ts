@@ -63,8 +63,8 @@ describe('the Kernel file', () => {
           { host: 'db1', port: 5432 },
           { host: 'fd00::5', port: 5433 },
         ],
-        login: { user: 'kom', password: 'secret' },
-        owner: { user: 'owner', password: 'of /etc/kom/pw' },
+        login: { user: 'kom', password: 'secret', passwordVariable: 'PW' },
+        owner: { user: 'owner', password: null, passwordFile: '/etc/kom/pw' },
         ...{ tls: null, connectTimeoutMs: 5000, answerTimeoutMs: 30_000, retentionMs: 400 * 86_400_000 },
       });
       expect(problems.map(({ path }) => path)).toEqual([

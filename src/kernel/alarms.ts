@@ -159,9 +159,9 @@ function twinAlarm(name: string, { from, forMs }: { from: string; forMs: number 
     return { code: 'kernel-database', text };
   }
   const text =
-    `another machine is ${name} as well: the one at ${from} is at the database and goes on, this one is not ` +
-    `let in, for ${seconds(forMs)} now, and is nothing meanwhile; stop one of the two, or give this one ` +
-    'another name (redundancy.name in its Kernel file) and restart it';
+    `another machine is ${name} as well: the one at ${from} is at the database and goes on, this one is ` +
+    `not let in, for ${seconds(forMs)} now, and is nothing meanwhile; stop one of the two, or give this ` +
+    'one another name (redundancy.name in its Kernel file) and restart it';
   return { code: 'kernel-twin', text };
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { realWorld } from '../../src/cli/world.ts';
 import type { PostgresArchiveConfig } from '../../src/config/model/kernel.ts';
 import type { Dictionary } from '../../src/domain/dictionary.ts';
+import { describeError } from '../../src/domain/errors.ts';
 import { openDuckdbArchive } from '../../src/kernel/archive/duckdb-archive.ts';
 import { openPostgresArchive } from '../../src/kernel/archive/postgres/postgres-archive.ts';
 import {
@@ -70,6 +71,44 @@ describe.skipIf(NO_POSTGRES !== null)('a PostgreSQL database', () => {
       }),
     );
   };
+
+  test('a password that was changed there and in its file is used without a restart', async () => {
+    server.sql('DROP SCHEMA IF EXISTS changing CASCADE; DROP ROLE IF EXISTS changing');
+    server.sql(`CREATE ROLE changing LOGIN PASSWORD 'one'; CREATE SCHEMA changing AUTHORIZATION changing`);
+    const directory = mkdtempSync(join(tmpdir(), 'kom-password-'));
+    const passwordFile = join(directory, 'secret');
+    writeFileSync(passwordFile, 'one\n');
+    const own = { ...config, hosts: [{ host: '127.0.0.1', port: server.port }], schema: 'changing' };
+    const archive = await openPostgresArchive({
+      config: { ...own, login: { user: 'changing', password: null, passwordFile } },
+      ...{ clock, log: silentLog },
+    });
+    const commit = () => archive.commit(transactionOf({ streams: [streamOf()], gaps: [gapOf(50, 60)] }));
+    await commit();
+    server.sql(`ALTER ROLE changing PASSWORD 'two'`);
+    server.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'changing'`);
+    const refused = `password authentication failed for user "changing": the one in ${passwordFile}`;
+    await until('the refusal', async () => {
+      const said = await commit().then(() => '', describeError);
+      return said.includes(refused);
+    });
+    writeFileSync(passwordFile, 'two\n');
+    await until(
+      'a connection',
+      () =>
+        commit().then(
+          () => true,
+          () => false,
+        ),
+      30_000,
+    );
+    await archive.close();
+    const variable = { user: 'changing', password: 'one', passwordVariable: 'KOM_PW' };
+    await expect(
+      openPostgresArchive({ config: { ...own, login: variable }, clock, log: silentLog }),
+    ).rejects.toThrow('that the environment variable KOM_PW had when this Kernel started; for another one');
+    rmSync(directory, { recursive: true });
+  });
 
   test('the roles of the manual have the rights that the archive needs, and no more', async () => {
     server.sql(manualSql('roles'));

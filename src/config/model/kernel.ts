@@ -88,8 +88,12 @@ export interface DatabaseHost {
 /** A role of the database. */
 export interface DatabaseLogin {
   readonly user: string;
-  /** `null`: the file names none. */
+  /** `null`: the file names none, or a file that has it. */
   readonly password: string | null;
+  /** Absolute path of the file that has it, which is read with each connection. */
+  readonly passwordFile?: string;
+  /** Environment variable that it came from: another one is taken by a restart only. */
+  readonly passwordVariable?: string;
 }
 
 /** An agent in a DMZ, which opens no connection itself. */

@@ -1,4 +1,5 @@
 /** The one importer of the client of PostgreSQL: an optional dependency, loaded when an archive is opened. */
+import { readFileSync } from 'node:fs';
 import type { Client } from 'pg';
 import type { DatabaseHost, DatabaseLogin, PostgresArchiveConfig } from '../../../config/model/kernel.ts';
 import { describeError, invariant, isKomError, KomError } from '../../../domain/errors.ts';
@@ -251,6 +252,17 @@ const NO_TLS = 'The server does not support SSL connections';
 /** SQLSTATE class of what does not get better by trying again: wrong password, no such database, no right. */
 const REFUSED = '28000';
 
+const WRONG_PASSWORD = '28P01';
+
+function passwordHint({ passwordFile, passwordVariable }: DatabaseLogin): string {
+  if (passwordFile !== undefined) return `: the one in ${passwordFile}, which is read at each try`;
+  if (passwordVariable === undefined) return '';
+  return (
+    `: the one that the environment variable ${passwordVariable} had when this Kernel started; ` +
+    'for another one restart it'
+  );
+}
+
 /** SQLSTATE of a right that is missing. */
 export const NO_RIGHT = '42501';
 
@@ -292,6 +304,9 @@ async function connectTo(
   } catch (error) {
     connection.giveUp(describeError(error));
     const finding = withTlsFiles(() => tlsFinding(error, { ...host, tls: config.tls }));
+    if ((error as { code?: unknown }).code === WRONG_PASSWORD) {
+      throw new DatabaseError(`${describeError(error)}${passwordHint(login)}`, WRONG_PASSWORD, error);
+    }
     // At the server or in the file, and maybe put right by renewing: a Kernel starts and waits.
     if (finding !== null) throw new DatabaseError(finding, null, error);
     if (describeError(error) !== NO_TLS) throw error;
@@ -327,7 +342,16 @@ async function serverState(
   return { version, isReadOnly: row?.['read_only'] === 't' };
 }
 
-function passwordOf({ user, password }: DatabaseLogin): string {
+/** As it is now: it may have been changed, in the database and in its file, since the last connection. */
+function passwordOf({ user, password, passwordFile }: DatabaseLogin): string {
+  if (passwordFile !== undefined) {
+    try {
+      return readFileSync(passwordFile, 'utf8').replace(/\r?\n$/, '');
+    } catch (error) {
+      const why = `the password of ${user} cannot be read: ${describeError(error)}`;
+      throw new DatabaseError(why, REFUSED, error);
+    }
+  }
   if (password !== null) return password;
   throw new DatabaseError(`it asks for a password of ${user} and the Kernel file names none`, REFUSED);
 }

@@ -12,8 +12,8 @@ export interface SharedStatus {
   /** Why it is not known who is hot; `null`: it is. */
   readonly databaseError: string | null;
   /**
-   * Another session has the name of this Kernel: where that came from, and for how long, milliseconds, this one
-   * is not let in; `null`: none.
+   * Another session has the name of this Kernel: where that came from, and for how long, milliseconds, this
+   * one is not let in; `null`: none.
    */
   readonly twin: { readonly from: string; readonly forMs: number } | null;
   /** This Kernel was hot, and that ended without its doing; `null`: no. */
