@@ -46,6 +46,19 @@ describe('kom check', () => {
     }
   });
 
+  it('says of the other kind of file that it is one', async () => {
+    const kernel = await run('check', 'examples/kernel-postgres.json');
+    expect(kernel).toMatchObject({
+      code: 2,
+      notes: [expect.any(String), expect.stringMatching(/Kernel file: .*--kernel$/)],
+    });
+    const site = await run('check', '--kernel', 'examples/site.json');
+    expect(site).toMatchObject({
+      code: 2,
+      notes: [expect.any(String), expect.stringMatching(/site file: .* without --kernel$/)],
+    });
+  });
+
   it('prints who runs a process and what a standby does', async () => {
     const { code, lines, notes } = await run('check', 'examples/site-redundant.json');
     expect([code, notes]).toEqual([0, []]);

@@ -59,10 +59,24 @@ export function checkCommand({ output, exit }: CommandContext): Command {
       } catch (error) {
         if (!(error instanceof ConfigProblems)) throw error;
         if (options.json === true) output.line(JSON.stringify({ ok: false, problems: error.problems }));
-        else output.note(error.message);
+        else {
+          output.note(error.message);
+          const hint = otherKindOfFile(error, options.kernel === true);
+          if (hint !== null) output.note(hint);
+        }
         exit(ExitCode.usage);
       }
     });
+}
+
+/** Keys that only the other kind of file has at its top tell that it is one; `null`: nothing does. */
+function otherKindOfFile({ problems }: ConfigProblems, asKernel: boolean): string | null {
+  const theirs = asKernel ? ['$.site', '$.processes', '$.servers', '$.kernels'] : ['$.archive', '$.listen'];
+  const isTheirs = problems.some(({ path, message }) => message === 'unknown key' && theirs.includes(path));
+  if (!isTheirs) return null;
+  return asKernel
+    ? 'this looks like a site file: kom check without --kernel'
+    : 'this looks like a Kernel file: kom check --kernel';
 }
 
 function printKernel(

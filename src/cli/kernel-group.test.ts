@@ -209,6 +209,10 @@ describe('what is said of another Kernel', () => {
       'connected, 1 min 5 s behind, lacks 3000000 values, 512.0 KB on their way',
     );
     expect(otherText({ ...other, behindMs: 0 }, true)).toBe('connected, has everything');
+    const following = { ...other, behindMs: 400, lacking: 7, outstandingBytes: 300 };
+    expect(
+      otherText({ ...following, catchUp: { lackedAtMost: 7, arrivedPerS: 16, leftMs: 42_000 } }, true),
+    ).toBe('connected, 400 ms behind, lacks 7 values, 300 B on their way, 16 a second come');
     expect(otherText(other, false)).toBe('connected');
   });
 

@@ -143,6 +143,9 @@ export function inSyncText({ role, hot, inSync, kernels }: GroupStatus): string 
   return `in-sync set as last known: ${names} (${hot || 'a hot one'} ${when})`;
 }
 
+/** Whoever is no more behind follows: what it lacks is on its way, and there is no end to reckon. */
+const FOLLOWS_MAX_MS = 5000;
+
 /** Of another Kernel, in one line: whether it follows, how far behind it is, and for how long still. */
 export function otherText(
   { isConnected, lastError, behindMs, lacking, refused, outstandingBytes, catchUp }: OtherStatus,
@@ -164,7 +167,9 @@ export function otherText(
     ...(refused.values === 0 ? [] : [`and ${refuses}`]),
     `${formatSize(outstandingBytes)} on their way`,
     ...(arrivedPerS === null ? [] : [`${Math.round(arrivedPerS)} a second come`]),
-    ...(leftMs === null || lacking === 0 ? [] : [`about ${formatDuration(leftMs)} left`]),
+    ...(leftMs === null || lacking === 0 || behindMs <= FOLLOWS_MAX_MS
+      ? []
+      : [`about ${formatDuration(leftMs)} left`]),
   ].join(', ');
 }
 

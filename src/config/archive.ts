@@ -129,7 +129,10 @@ export function makeArchive(input: ArchiveInput, scope: ArchiveScope): KernelCon
     });
   }
   if (input.postgres === undefined) {
-    problems.add(['archive', 'postgres'], 'is needed', { expected: 'hosts and user of the database' });
+    // With a mistake in it, it is not there either, and the mistake is told.
+    if (!problems.all.some(({ path }) => path.startsWith('$.archive.postgres'))) {
+      problems.add(['archive', 'postgres'], 'is needed', { expected: 'hosts and user of the database' });
+    }
     return null;
   }
   return makePostgres(input.postgres, { ...scope, dataDirectory: directory });

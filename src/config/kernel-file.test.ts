@@ -34,6 +34,7 @@ describe('the Kernel file', () => {
     const load = (retention: string) => resolveKernelConfig({ archive: { retention } }, { directory: '/' });
     expect(load('400d').config.archive).toMatchObject({ kind: 'embedded', retentionMs: 400 * 86_400_000 });
     expect(() => load('12h')).toThrow('archive.retention');
+    expect(() => load('1y')).toThrow('such as days: "30d", "400d"; got "1y"');
   });
 
   it('has all its mistakes named', () => {
@@ -92,6 +93,7 @@ describe('the Kernel file', () => {
       expect(() => load({}, { retention: '400d' })).toThrow('archive.postgres.retention');
       expect(() => load({}, { kind: 'embedded' })).toThrow('the archive is embedded');
       expect(() => load({ hosts: ['a b'] })).toThrow('host:port');
+      expect(() => load({ hosts: undefined })).toThrow('1 problem');
       expect(() => resolveKernelConfig({ archive: { kind: 'postgres' } }, { directory: '/' })).toThrow(
         'hosts and user',
       );

@@ -17,12 +17,11 @@ export function strict<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<S
 /** A duration with its unit. Bounds in ms, inclusive. */
 export function duration(description: string, bounds: { min?: number; max?: number } = {}): z.ZodString {
   const { min = 1, max = 366 * 86_400_000 } = bounds;
+  const examples = min < 86_400_000 ? '"250ms", "10s", "5min"' : 'days: "30d", "400d"';
+  const error = `a duration with its unit, such as ${examples}`;
   return z
-    .string({ error: 'a duration with its unit, such as "250ms", "10s", "5min"' })
-    .regex(/^\d+(\.\d+)?\s*(ms|s|min|m|h|d)$/, {
-      error: 'a duration with its unit, such as "250ms", "10s", "5min"',
-      abort: true,
-    })
+    .string({ error })
+    .regex(/^\d+(\.\d+)?\s*(ms|s|min|m|h|d)$/, { error, abort: true })
     .refine((text) => inBounds(parseDurationMs(text), min, max), {
       error: `a duration between ${formatDuration(min)} and ${formatDuration(max)}`,
     })
