@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isNewerReign, NO_REIGN, nextReign, type Reign, withInSync } from './reign.ts';
+import { isHandedOver, isNewerReign, NO_REIGN, nextReign, type Reign, withInSync } from './reign.ts';
 
 const a5: Reign = { epoch: 5, hot: 'A', revision: 2, inSync: ['A', 'B'] };
 
@@ -23,5 +23,14 @@ describe('reigns', () => {
     expect(isNewerReign(a5, unknown)).toBe(true);
     expect(isNewerReign(unknown, a5)).toBe(false);
     expect(isNewerReign({ ...unknown, epoch: 6 }, a5)).toBe(true);
+  });
+
+  it('is handed over to who knows the one before, or one of a third Kernel in its epoch', () => {
+    const b6 = nextReign(5, { hot: 'B', inSync: ['B', 'A'] });
+    expect(isHandedOver(b6, a5)).toBe(true);
+    expect(isHandedOver(b6, { ...b6, hot: 'C' })).toBe(true);
+    expect(isHandedOver({ ...b6, epoch: 7 }, a5), 'it ruled since').toBe(false);
+    expect(isHandedOver(b6, NO_REIGN), 'its disk is new').toBe(false);
+    expect(isHandedOver({ ...b6, epoch: 7 }, b6), 'it ruled itself').toBe(false);
   });
 });

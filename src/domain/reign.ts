@@ -46,11 +46,13 @@ export function withUnknownHot(before: Reign, { epoch, inSync }: Pick<Reign, 'ep
 
 /**
  * Whether a Kernel that hears of a reign of its own takes the place: another one, whose reign it knows,
- * handed over to it. Otherwise it ruled already, and what its disk knew of that is gone: the disk is empty,
- * or is an older copy, and so may be its archive.
+ * handed over to it. So it is where a third one was forced in the same epoch meanwhile: who ruled in an epoch
+ * does not follow another one in it. Otherwise it ruled already, and what its disk knew of that is gone: the
+ * disk is empty, or is an older copy, and so may be its archive.
  */
 export function isHandedOver(heard: Reign, own: Reign): boolean {
-  return own.hot !== '' && own.hot !== heard.hot && own.epoch === heard.epoch - 1;
+  const isNext = own.epoch === heard.epoch - 1 || own.epoch === heard.epoch;
+  return own.hot !== '' && own.hot !== heard.hot && isNext;
 }
 
 /** Above a reign whose hot Kernel has lost what made it one: nobody rules until an operator says who. */

@@ -202,9 +202,10 @@ function* alarmsOfHot({
       `does the site file there name ${self} under kernels? Then kom reload, and kom status there says why`;
     yield { code: 'kernel-agents', text };
   }
-  for (const { name, toGet, toGetMs } of kernels) {
+  for (const { name, toGet, toGetMs, isConnected } of kernels) {
     if (toGet === 0 || toGetMs <= BEHIND_MAX_MS) continue;
-    const text = `${self} is hot and lacks ${toGet} values that ${name} has, which gives them`;
+    const how = isConnected ? 'which gives them' : 'which is not there';
+    const text = `${self} is hot and lacks ${toGet} values that ${name} has, ${how}`;
     yield { code: 'kernel-lacks', text: `${text}: ${whileLacking(name)}` };
   }
   for (const other of kernels) {
@@ -253,27 +254,45 @@ function whileLacking(name: string): string {
   return `do not replace ${name}, nor its disk, until they are there, or they are lost`;
 }
 
-/** Who was it last, and the command that makes one hot that was in the last set, if one says so. */
-function nobodyHot({ name, epoch, former, kernels, isInSyncAsked, inSync }: GroupStatus): string {
+/** Who was it last, and the command that makes one hot in its place. */
+function nobodyHot(status: GroupStatus): string {
+  const { epoch, former } = status;
   const text = `nobody is hot in epoch ${epoch}, as far as is known here, and agents wait`;
   const last = former === undefined ? '' : `; ${former.hot} was it last, in epoch ${former.epoch}`;
-  const isMember = (each: OtherStatus): boolean => each.isInOwnSet && inSync.includes(each.name);
-  const member = isInSyncAsked && !inSync.includes(name) ? kernels.find(isMember) : undefined;
-  // Its disk was new, or an older copy, when it heard of this epoch.
-  const isLost = epoch > 0 && former === undefined && !inSync.includes(name);
-  const to = member ?? (isLost ? kernels.find(({ isConnected }) => isConnected) : undefined);
-  const why = member === undefined ? '' : `${member.name} was in the last in-sync set; `;
-  return `${text}${last}; ${why}${forceAt(to?.name ?? name, name)}`;
+  return `${text}${last}; ${whoInstead(status)}`;
+}
+
+/**
+ * The command that makes a Kernel hot in place of one that is gone: this one if it was in the last set, else
+ * one that was and says so, and if none is there, what this one would be without.
+ */
+function whoInstead({ name, hot, epoch, former, kernels, isInSyncAsked, inSync }: GroupStatus): string {
+  const isHere = forceAt(name, name);
+  if (inSync.includes(name)) return isHere;
+  if (!isInSyncAsked) {
+    // Its disk was new, or an older copy, when it heard of this epoch.
+    const isLost = hot === '' && epoch > 0 && former === undefined;
+    const other = isLost ? kernels.find(({ isConnected }) => isConnected) : undefined;
+    return forceAt(other?.name ?? name, name);
+  }
+  if (epoch === 0) return isHere;
+  const members = inSync.filter((each) => each !== hot);
+  const there = kernels.find((each) => each.isConnected && each.isInOwnSet && members.includes(each.name));
+  if (there !== undefined) return `${there.name} was in the last in-sync set; ${forceAt(there.name, name)}`;
+  const better = members.length > 0 ? members.join(' or ') : hot;
+  const first = better === '' ? '' : `: have ${better} back first, if that can be`;
+  return `${name} is not in the last in-sync set, and lacks values${first}; else ${isHere}`;
 }
 
 /** It may be gone, or only not to be reached from here: which, only a person can see. */
-function silentText({ name, hot }: GroupStatus, hotOne: OtherStatus | undefined): string {
+function silentText(status: GroupStatus, hotOne: OtherStatus | undefined): string {
+  const { hot } = status;
   const heard = hotOne?.silentMs ?? null;
   const since = heard === null ? 'since this Kernel started' : `for ${seconds(heard)}`;
   const why = hotOne === undefined || hotOne.isConnected ? '' : ` (${linkOf(hotOne)})`;
   return (
     `${hot} is hot, as far as is known here, and was not heard ${since}${why}; if it is gone, agents wait ` +
-    `with their values; if it comes back by itself nothing need be done, else ${forceAt(name, name)}`
+    `with their values; if it comes back by itself nothing need be done, else ${whoInstead(status)}`
   );
 }
 

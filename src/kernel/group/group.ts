@@ -70,7 +70,10 @@ export class KernelGroup implements IngestWatcher {
         this.#dismiss(why);
       },
       changed: (isOther) => {
-        if (isOther) this.#others.relist();
+        if (isOther) {
+          this.#others.relist();
+          this.#others.forgetGifts();
+        }
         this.#tellChange(true);
       },
     });
@@ -386,7 +389,7 @@ export class KernelGroup implements IngestWatcher {
       epoch: () => this.reign.epoch,
       identity: () => this.#options.keeper.identity,
       word: (receivedBytes) => {
-        const toGive = this.#others.get(name)?.giver.toGive ?? 0;
+        const toGive = this.reign.hot === name ? (this.#others.get(name)?.giver.toGive ?? 0) : 0;
         return { ...this.#word(receivedBytes), ...(toGive === 0 ? {} : { toGive }) };
       },
     });

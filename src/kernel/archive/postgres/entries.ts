@@ -11,7 +11,7 @@ import type { Query } from './catalog.ts';
 import { listOf, timeUs } from './columns.ts';
 import type { Row } from './connection.ts';
 import { sampleValueOf, VALUE_COLUMNS } from './row-values.ts';
-import { SAMPLES } from './schema.ts';
+import { IS_DAMAGED, SAMPLES } from './schema.ts';
 import { inSnapshot } from './snapshot.ts';
 
 /** What is asked for of one stream, as far as one answer goes. */
@@ -45,12 +45,18 @@ export async function readEntries(
   });
 }
 
+/**
+ * Rows that are damaged are as if they were not there: what is before and behind them is given to another
+ * Kernel, and they are not.
+ */
+const SOUND_ROWS = `${SAMPLES} r WHERE ${RANGE} AND ${IN_SPAN} AND NOT ${IS_DAMAGED}`;
+
 /** All entries of a range of numbers, ascending. */
 async function readFound(query: Query, range: Asked): Promise<readonly FoundEntry<number>[]> {
   const values = valuesOf(range);
   const rows = await query(
     `SELECT tag, ${timeUs('source_time')} AS source_us, ${timeUs('device_time')} AS device_us, flags, quality,
-       sequence, ${VALUE_COLUMNS} FROM ${SAMPLES} WHERE ${RANGE} AND ${IN_SPAN} ORDER BY sequence`,
+       sequence, ${VALUE_COLUMNS} FROM ${SOUND_ROWS} ORDER BY sequence`,
     values,
   );
   const moved = await readMoved(query, range);
@@ -74,7 +80,7 @@ async function readFound(query: Query, range: Asked): Promise<readonly FoundEntr
 /** The last number in front of the first entry behind a range that has none. */
 async function readThrough(query: Query, range: Asked): Promise<number> {
   const each = [
-    `SELECT min(sequence) AS first FROM ${SAMPLES} WHERE ${RANGE} AND ${IN_SPAN}`,
+    `SELECT min(sequence) AS first FROM ${SOUND_ROWS}`,
     ...['time_gaps', 'clock_fixes'].map(
       (table) => `SELECT min(sequence) AS first FROM ${table} WHERE ${RANGE}`,
     ),

@@ -67,28 +67,20 @@ async function findingsOf(connection: Connection, answerMaxMs: number): Promise<
 }
 
 /**
- * For columns that are not there, the one that has most likely its values: a column that is none of the
- * table's own, of the same type, at the same place, else the first such.
+ * For columns that are not there, the one that has its values: a column that is none of the table's own, of
+ * the same type, at the same place, which a rename keeps. Another one is somebody's own.
  */
 async function renamedOf(connection: Connection, answerMaxMs: number): Promise<Map<string, string>> {
   const rows = await connection.query(
     `SELECT g.name, a.attname AS other
      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY g (name, type, place)
      JOIN pg_attribute a ON a.attrelid = '${SAMPLES}'::regclass AND a.attnum > 0 AND NOT a.attisdropped
-       AND a.atttypid = g.type::regtype AND a.attname <> ALL ($1::text[])
+       AND a.attnum = g.place AND a.atttypid = g.type::regtype AND a.attname <> ALL ($1::text[])
      WHERE NOT EXISTS (SELECT FROM pg_attribute o
        WHERE o.attrelid = a.attrelid AND o.attname = g.name AND NOT o.attisdropped)
-     ORDER BY a.attnum <> g.place, g.place, a.attnum`,
+     ORDER BY g.place`,
     [SAMPLE_TYPES.map(([name]) => name), SAMPLE_TYPES.map(([, type]) => type)],
     answerMaxMs,
   );
-  const renamed = new Map<string, string>();
-  const taken = new Set<string>();
-  for (const row of rows) {
-    const [name, other] = [textOf(row, 'name'), textOf(row, 'other')];
-    if (renamed.has(name) || taken.has(other)) continue;
-    renamed.set(name, other);
-    taken.add(other);
-  }
-  return renamed;
+  return new Map(rows.map((row) => [textOf(row, 'name'), textOf(row, 'other')]));
 }

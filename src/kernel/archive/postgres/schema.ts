@@ -17,8 +17,8 @@ export const UPKEEP_VERSION_MIN = 4;
 /** The table of all samples; `samples` is the view that people ask. */
 export const SAMPLES = 'sample_rows';
 
-/** Of the rows that the default view shows: no other instance tells them better. */
-export const NOT_MARKED = `(r.flags & ${OVERLAP_MARKS << FLAGS_MARKS_SHIFT}) = 0`;
+/** Of the rows that the default view shows: no other instance tells them better, as far as they say. */
+export const NOT_MARKED = `coalesce(r.flags & ${OVERLAP_MARKS << FLAGS_MARKS_SHIFT}, 0) = 0`;
 
 /** The column that has the value of a row; no entry: a row of that kind has none. */
 export const COLUMN_OF_KIND: ReadonlyMap<number, string> = new Map([
