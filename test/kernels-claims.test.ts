@@ -79,7 +79,7 @@ describe('an agent that has seen a higher epoch', () => {
     expect(world.server('B').group?.reign.former).toEqual({ hot: 'A', epoch: 1 });
     const lacks = await world.resolve(world.server('A').group?.force() ?? never());
     expect(lacks).toEqual([
-      'an agent has seen epoch 3, and it is not known here who was hot in it',
+      'nobody is hot in epoch 3, as far as is known here',
       'A was hot until then, in epoch 1: it lacks what came in later epochs',
     ]);
   });

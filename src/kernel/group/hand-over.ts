@@ -141,7 +141,7 @@ export function whatMayLack(before: Reign, self: string, silentMs: number | null
       `${self} knew of no reign, or of an older one, when it heard of epoch ${epoch}: its disk was new`,
     );
   else if (hot === '')
-    lacks.push(`an agent has seen epoch ${epoch}, and it is not known here who was hot in it`);
+    lacks.push(`nobody is hot in epoch ${epoch}, as far as is known here`);
   if (last.hot === self) {
     return [
       ...lacks,
