@@ -67,6 +67,8 @@ test('Ctrl-C cancels a switch that waits for the other one', async () => {
   // Before the Kernel notices who is away, however long a process takes to start.
   await held.reached;
   kernels.signal('KernelB', 'SIGSTOP');
+  // It lacks something by then.
+  await sleep(1500);
   held.letThrough();
   await switching.untilTold('Ctrl-C cancels the switch');
   const { code, stderr } = await switching.kill('SIGINT');
