@@ -140,8 +140,7 @@ export function whatMayLack(before: Reign, self: string, silentMs: number | null
     lacks.push(
       `${self} knew of no reign, or of an older one, when it heard of epoch ${epoch}: its disk was new`,
     );
-  else if (hot === '')
-    lacks.push(`nobody is hot in epoch ${epoch}, as far as is known here`);
+  else if (hot === '') lacks.push(`nobody is hot in epoch ${epoch}, as far as is known here`);
   if (last.hot === self) {
     return [
       ...lacks,
