@@ -10,6 +10,7 @@ import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../domain/st
 import { type ChangeLog, changedCoverage, changedStream, changeLogOf, readChanges } from './changes.ts';
 import { integerOf, integerOrNull } from './columns.ts';
 import { type Database, type Row, textOf } from './duckdb.ts';
+import { storedFixOf } from './entry-rows.ts';
 import { knownFixes, type StoredFix } from './known-fixes.ts';
 import { countLate } from './late.ts';
 import { prepareTables, samplesTables } from './migrate.ts';
@@ -104,18 +105,9 @@ async function loadCoverage(
   );
 }
 
-/** An entry, and the small id of the stream that it is in. */
 async function loadClockFixes(database: Database): Promise<StoredFix[]> {
   const rows = await database.read('SELECT * FROM clock_fixes ORDER BY stream, sequence');
-  return rows.map((row) => ({
-    stream: integerOf(row, 'stream'),
-    sequence: integerOf(row, 'sequence'),
-    atUs: integerOf(row, 'at_us'),
-    streamId: textOf(row, 'of_stream'),
-    firstSequence: integerOf(row, 'first_sequence'),
-    lastSequence: integerOf(row, 'last_sequence'),
-    offsetUs: integerOf(row, 'offset_us'),
-  }));
+  return rows.map(storedFixOf);
 }
 
 async function loadSteps(

@@ -3,6 +3,7 @@ import type { FoundEntry } from '../../domain/entry-run.ts';
 import type { TimeGap, TimeGapReason } from '../../domain/sample.ts';
 import type { SequenceSteps } from '../../domain/sequence-steps.ts';
 import { integerOf, integerOrNull } from './columns.ts';
+import type { StoredFix } from './known-fixes.ts';
 
 /*
  * Rows of what has numbers beside samples, as the blocks held them. The columns have the same names in every
@@ -18,6 +19,12 @@ export function clockFixOf(row: Row): ArchivedClockFix {
     lastSequence: integerOf(row, 'last_sequence'),
     offsetUs: integerOf(row, 'offset_us'),
   };
+}
+
+/** An entry, and the small id of the stream that it is in. */
+export function storedFixOf(row: Row): StoredFix {
+  const place = { stream: integerOf(row, 'stream'), sequence: integerOf(row, 'sequence') };
+  return { ...place, atUs: integerOf(row, 'at_us'), ...clockFixOf(row) };
 }
 
 export function clockFixEntry(row: Row): FoundEntry<number> {

@@ -70,10 +70,7 @@ export class KernelGroup implements IngestWatcher {
         this.#dismiss(why);
       },
       changed: (isOther) => {
-        if (isOther) {
-          this.#others.relist();
-          this.#others.forgetGifts();
-        }
+        if (isOther) this.#others.relist();
         this.#tellChange(true);
       },
     });

@@ -77,11 +77,6 @@ export class Others {
     other.toGet = values === 0 ? null : { values, sinceMs: other.toGet?.sinceMs ?? nowMs };
   }
 
-  /** Another reign: what they said that they give is nothing that counts in it. */
-  forgetGifts(): void {
-    for (const other of this.#others.values()) other.toGet = null;
-  }
-
   /** What of a stream's coverage these have as well, or had when they left the file. */
   shared(names: Iterable<string>, streamId: string, coverage: Coverage): Coverage {
     let shared = coverage;
@@ -94,9 +89,10 @@ export class Others {
 
   /** Everything is compared and told anew: who is hot has changed. */
   relist(): void {
-    for (const { giver, terms } of this.#others.values()) {
-      giver.relist();
-      terms.relist();
+    for (const other of this.#others.values()) {
+      other.giver.relist();
+      other.terms.relist();
+      other.toGet = null;
     }
   }
 

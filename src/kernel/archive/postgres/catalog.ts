@@ -4,6 +4,7 @@ import type { LateRange } from '../../../domain/late-range.ts';
 import type { SequenceStep } from '../../../domain/sequence-steps.ts';
 import { type PreviousStream, TAG_CLASSES, type TagClass } from '../../../domain/stream.ts';
 import { integerOf, integerOrNull } from '../columns.ts';
+import { storedFixOf } from '../entry-rows.ts';
 import { knownFixes, type StoredFix } from '../known-fixes.ts';
 import { type Register, type StepName, type StreamRow, type TagRow, tagKey } from '../register.ts';
 import type { Span } from '../rival-plan.ts';
@@ -139,15 +140,7 @@ async function loadClockFixes(query: Query): Promise<StoredFix[]> {
   const rows = await query(
     `SELECT *, ${timeUs('at_time')} AS at_us FROM clock_fixes ORDER BY stream, sequence`,
   );
-  return rows.map((row) => ({
-    stream: integerOf(row, 'stream'),
-    sequence: integerOf(row, 'sequence'),
-    atUs: integerOf(row, 'at_us'),
-    streamId: textOf(row, 'of_stream'),
-    firstSequence: integerOf(row, 'first_sequence'),
-    lastSequence: integerOf(row, 'last_sequence'),
-    offsetUs: integerOf(row, 'offset_us'),
-  }));
+  return rows.map(storedFixOf);
 }
 
 /** Columns of `late_ranges` as `lateRangeOf` reads them. */
